@@ -1,0 +1,123 @@
+"""Where mini-batches come from: rows of the user's data, turned into images when they are needed.
+
+The data stay as they are, uint8 or on disk; a few rows at a time become floats, standardised and
+height first, just before the first layer reads them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sknpcnn.kernels.randomness import row_ids
+from sknpcnn.parallel import RunningContext, cut
+
+Array = np.ndarray
+
+# Rows of data that are looked at together, in numbers, where all of the data have to be read.
+BLOCK = 2**20
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What each channel is shifted and scaled by before the first layer."""
+
+    mean: Array
+    scale: Array
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of the data, as a batch of images that is made when somebody asks for a part of it."""
+
+    X: Array
+    """(n, features)"""
+    image: tuple[int, int, int]
+    standard: Standard | None = None
+    index: Array | slice = field(default_factory=lambda: slice(None))
+    identify: bool = False
+    """Whether random numbers will be asked for, which depend on the content of the rows."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the whole batch, height first."""
+        h, w, c = self.image
+        return h, len(self), w, c
+
+    def __len__(self) -> int:
+        index = self.index
+        return len(range(*index.indices(len(self.X)))) if isinstance(index, slice) else len(index)
+
+    def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
+        """Make the images lo to hi of this batch."""
+        if isinstance(self.index, slice):
+            start, stop, _ = self.index.indices(len(self.X))
+            rows = self.X[start + lo : min(start + hi, stop)]
+        else:
+            rows = self.X[self.index[lo:hi]]
+        if self.identify:
+            ctx.note_ids(row_ids(rows))
+        h, w, c = self.image
+        images = rows.reshape(hi - lo, h, w, c).swapaxes(0, 1)
+        out = ctx.empty((h, hi - lo, w, c))
+        if self.standard is None:
+            out[...] = images
+        else:
+            np.subtract(images, self.standard.mean, out=out, casting="same_kind")
+            out *= self.standard.scale
+        return out
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is trained or validated on."""
+
+    X: Array
+    """(n, features), as the user gave it"""
+    classes: Array
+    """(n,), the number of each sample's class"""
+    weights: Array | None
+    """(n,), or None where all samples count the same"""
+    index: Array
+    """Which of the rows take part"""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def at(self, index: Array) -> "Samples":
+        """Select some of the rows."""
+        return Samples(self.X, self.classes, self.weights, index)
+
+    def weights_at(self, index: Array) -> Array | None:
+        """Return the weights of some rows."""
+        return None if self.weights is None else self.weights[index]
+
+
+def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> Standard:
+    """Compute weighted mean and deviation of every channel, in double precision, block by block."""
+    channels = image[2]
+    total, mean, squares = 0.0, np.zeros(channels), np.zeros(channels)
+    for lo, hi in cut(len(samples), max(BLOCK // samples.X.shape[1], 1)):
+        index = samples.index[lo:hi]
+        pixels = samples.X[index].reshape(hi - lo, -1, channels).astype(np.float64)
+        weights = samples.weights_at(index)
+        weights = np.ones(hi - lo) if weights is None else weights
+        weight = weights.sum() * pixels.shape[1]
+        block_mean = np.einsum("n,npc->c", weights, pixels) / weight
+        pixels -= block_mean
+        # merge with the blocks before (Chan et al. 1979): no cancellation, whatever the mean
+        apart = block_mean - mean
+        squares += np.einsum("n,npc,npc->c", weights, pixels, pixels)
+        squares += apart**2 * (total * weight / (total + weight))
+        total += weight
+        mean += apart * (weight / total)
+    deviation = np.sqrt(squares / total)
+    flat = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # constant, but for rounding
+    scale = 1 / np.where(flat, 1.0, deviation)
+    return Standard(mean.astype(dtype), scale.astype(dtype))
+
+
+def content_ids(samples: Samples) -> Array:
+    """Hash what is in each row, block by block: copies of a sample have the same number."""
+    blocks = cut(len(samples), max(BLOCK // samples.X.shape[1], 1))
+    return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])

@@ -1,0 +1,157 @@
+"""From a classifier's parameters and data to a fit that is ready to run."""
+
+from copy import copy
+from dataclasses import replace
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+
+from sknpcnn import blocks, fitted, inputs
+from sknpcnn.batches import Array, Samples, standard_of
+from sknpcnn.constraints import check_together
+from sknpcnn.fitting import Fit, Validation, plan_of
+from sknpcnn.network import Network
+from sknpcnn.training import TrainingState
+
+
+def begin(
+    estimator: Any,
+    samples: Samples,
+    image: inputs.Image,
+    classes: Array,
+    going_on: bool,
+    held_out: Samples | None = None,
+    early_stopping: bool = False,
+) -> Fit:
+    """Make a fit: a new one, or one that goes on from what the estimator holds.
+
+    ``held_out`` are validation data of the user's own; without them, early stopping splits some
+    samples off.
+    """
+    params = estimator.get_params(deep=False)
+    check_together(params, _defaults(estimator))
+    architecture = fitted.architecture_of(estimator)
+    network = Network(blocks.build(architecture, image), image, len(classes))
+    seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
+    if going_on:
+        if network.layout != fitted.network_of(estimator).layout:
+            raise ValueError(
+                f"The network has changed since the fit that is to be continued: {architecture} is "
+                f"given, {estimator._architecture} was fitted. Set warm_start=False, or fit a clone."
+            )
+        state = fitted.state_of(estimator, seed)
+    else:
+        state = TrainingState(network.layout.start(seed, _dtype(params["dtype"], samples.X)), {}, seed)
+
+    if early_stopping and held_out is None:
+        samples, held_out = inputs.split_off(samples, params["validation_fraction"], state.seed)
+    if going_on:
+        standard = fitted.standard_of(estimator)
+    else:
+        standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
+
+    plan = plan_of(params, len(samples), state.epoch + params["max_iter"])
+    if set(state.memory) != set(plan.optimizer.remembers()):  # new, or another solver than before
+        n_trained = network.layout.n_trained
+        state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
+    fit = Fit(
+        network=network,
+        architecture=architecture,
+        classes=classes,
+        samples=samples,
+        standard=standard,
+        plan=plan,
+        state=state,
+        history=list(estimator._history) if going_on else [],
+        samples_before=estimator.t_ if going_on else 0,
+        validation=None if held_out is None else Validation(held_out),
+        early_stopping=early_stopping,
+        tol=params["tol"],
+        n_iter_no_change=params["n_iter_no_change"],
+        verbose=int(params["verbose"]),
+    )
+    if fit.validation is not None and params["scoring"] != "loss":
+        fit.validation = replace(fit.validation, score=_scorer(estimator, fit, fit.validation))
+    return fit
+
+
+def own_validation(
+    estimator: Any, image: inputs.Image, classes: Array, X: Any, y: Any, sample_weight: Any
+) -> Samples | None:
+    """Check the validation data that the user has given, if any."""
+    if X is None:
+        for name, value in (("y_val", y), ("sample_weight_val", sample_weight)):
+            if value is not None:
+                raise ValueError(f"{name} is provided, but X_val was not provided.")
+        return None
+    if y is None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    X = inputs.rows_to_predict(estimator, X, image)
+    y = inputs.labels(y, "y_val")
+    if len(X) != len(y):
+        raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)} labels.")
+    return inputs.samples_of(X, y, classes, sample_weight, None, "y_val")
+
+
+def run_with_callbacks(
+    estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any
+) -> None:
+    """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    data = {"X": X, "y": y, "metadata": metadata}
+    max_iter = estimator.max_iter
+    root = estimator._init_callback_context(max_subtasks=max_iter)
+    root.call_on_fit_task_begin(estimator=estimator, **data)
+
+    def model() -> dict[str, Any]:
+        return fitted.attributes_of(fit, fit.state.theta.copy(), keep=False)
+
+    def begin_epoch() -> Any:
+        return root.subcontext(task_name="epoch").call_on_fit_task_begin(
+            estimator=estimator, **data
+        )
+
+    def end_epoch(task: Any) -> bool:
+        return task.call_on_fit_task_end(
+            estimator=estimator, **data, reconstruction_attributes=model
+        )
+
+    fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch)
+    root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
+
+
+def _scorer(estimator: Any, fit: Fit, validation: Validation) -> Any:
+    """Make a function that scores the model with given parameters on the validation data."""
+    scorer = check_scoring(estimator, estimator.scoring)
+    index = validation.samples.index
+    X = validation.samples.X[index]
+    y = fit.classes[validation.samples.classes[index]]
+    weights = validation.samples.weights_at(index)
+    extra = {} if weights is None else {"sample_weight": weights}
+
+    def score(theta: Array) -> float:
+        model = copy(estimator)
+        # the epoch that is being scored is not in the history yet
+        row = {"train_loss": np.nan, "validation_score": np.nan}
+        so_far = copy(fit)
+        so_far.history = [*fit.history, row]
+        for name, value in fitted.attributes_of(so_far, theta, keep=False).items():
+            setattr(model, name, value)
+        return float(scorer(model, X, y, **extra))
+
+    return score
+
+
+def _defaults(estimator: Any) -> dict[str, Any]:
+    parameters = signature(type(estimator).__init__).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+def _dtype(dtype: Any, X: Array) -> np.dtype:
+    """Compute in double only for data in double, as MLPClassifier does."""
+    if dtype is not None:
+        return np.dtype(dtype)
+    return np.dtype(np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 else np.float32)

@@ -1,0 +1,151 @@
+"""From the classifier's hyperparameters to named layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sknpcnn.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
+from sknpcnn.layers.base import Shape
+from sknpcnn.spec import Steps, as_pair, is_integer, named
+
+ACTIVATIONS: dict[str, Layer] = {
+    "relu": ReLU(),
+    "leaky_relu": LeakyReLU(),
+    "elu": ELU(),
+    "gelu": GELU(),
+    "silu": SiLU(),
+    "tanh": Tanh(),
+    "logistic": Sigmoid(),
+    "identity": Identity(),
+}
+
+ARCHITECTURE = (
+    "conv_filters",
+    "kernel_size",
+    "pool_size",
+    "padding",
+    "hidden_layer_sizes",
+    "activation",
+    "batch_norm",
+    "dropout",
+)
+"""The hyperparameters that make the layers, where ``layers`` does not spell them out."""
+
+
+def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
+    """Make the named layers that the hyperparameters ask for, up to the output layer."""
+    if params["layers"] is not None:
+        return _explicit(params["layers"])
+    filters = sizes("conv_filters", params["conv_filters"])
+    hidden = sizes("hidden_layer_sizes", params["hidden_layer_sizes"])
+    kernels = per_block("kernel_size", params["kernel_size"], len(filters))
+    pools = per_block("pool_size", params["pool_size"], len(filters))
+    paddings = per_block("padding", params["padding"], len(filters))
+    extras: list[Layer] = [ACTIVATIONS[params["activation"]]]
+    after: list[Layer] = [Dropout(params["dropout"])] if params["dropout"] else []
+    if params["batch_norm"]:
+        extras.insert(0, BatchNorm())
+    bias = not params["batch_norm"]  # its beta is a bias already
+
+    layers: list[Layer] = []
+    shape: Shape = image
+    for i, (n, kernel, pool, padding) in enumerate(
+        zip(filters, kernels, pools, paddings, strict=True), start=1
+    ):
+        block: list[Layer] = [Conv2D(n, kernel, padding=padding, bias=bias), *extras]
+        try:
+            shape = block[0].output_shape(shape)
+            pooling = _pooling(pool, padding, shape)
+            shape = pooling[0].output_shape(shape) if pooling else shape
+        except ValueError as error:
+            raise ValueError(f"convolution block {i}: {error}") from None
+        layers += [*block, *pooling, *after]
+    layers.append(Flatten())
+    for units in hidden:
+        layers += [Dense(units, bias=bias), *extras, *after]
+    return named(layers)
+
+
+def sizes(name: str, value: Any) -> list[int]:
+    """Read a list of layer sizes; a single number is a list of one."""
+    items = [value] if is_integer(value) else value
+    if isinstance(items, (Sequence, np.ndarray)) and not isinstance(items, str):
+        numbers = list(items)
+        if all(is_integer(number) and number >= 1 for number in numbers):
+            return [int(number) for number in numbers]
+    raise ValueError(
+        f"{name}={value!r}; needed: an integer of at least 1, or a tuple of them, "
+        "one per layer; () for none."
+    )
+
+
+def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
+    """Read a parameter of the convolution blocks: a list has one for each, else it serves all."""
+    values = list(value) if isinstance(value, (list, np.ndarray)) else [value] * n_blocks
+    if len(values) != n_blocks:
+        raise ValueError(
+            f"{name}={value!r} has {len(values)} entries for {n_blocks} convolution blocks; give "
+            "one entry per block, or a single value (a pair is a tuple, not a list) for all."
+        )
+    for entry in values:
+        word = name == "padding" and entry in ("same", "valid")
+        numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
+        least = 0 if name == "padding" else 1
+        right = all(is_integer(n) and n >= least for n in numbers) and len(numbers) in (1, 2)
+        if not word and not right:
+            words = "'same', 'valid', " if name == "padding" else ""
+            raise ValueError(
+                f"{name}={value!r}; needed: {words}an integer of at least {least}, a pair (rows, "
+                "columns), or a list with one of these per convolution block."
+            )
+    return [tuple(entry) if isinstance(entry, list) else entry for entry in values]
+
+
+def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
+    """Make the pooling of a block: an axis of one pixel has nothing left to pool."""
+    window = tuple(
+        1 if pixels == 1 else k for k, pixels in zip(as_pair(size), shape[:2], strict=True)
+    )
+    if window == (1, 1):
+        return []
+    if window[0] > shape[0] or window[1] > shape[1]:
+        raise ValueError(
+            f"pool_size={size!r} is larger than the {shape[0]}x{shape[1]} pixels that are left "
+            "there. Pool less, in this block or in those before it."
+        )
+    return [MaxPool2D(window, padding="same" if padding == "same" else "valid")]
+
+
+def _explicit(layers: Any) -> Steps:
+    if not isinstance(layers, (list, tuple)):
+        raise TypeError(
+            f"layers={layers!r}; needed: a list of layers, such as [Conv2D(16), ReLU(), Flatten()],"
+            " or of (name, layer) pairs."
+        )
+    steps = named(layers)
+    for name, layer in steps:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers: {name!r} is {layer!r}, which is not a layer.")
+        if name in ("input", "output", "flatten"):
+            raise ValueError(
+                f"layers: the name {name!r} is taken: fit adds an input and an output layer. "
+                "Choose another one."
+            )
+    return steps

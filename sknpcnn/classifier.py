@@ -1,0 +1,450 @@
+"""NumpyCNNClassifier: what scikit-learn asks of a classifier, around a network that is trained."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_is_fitted
+
+from sknpcnn import beginning, fitted, inputs, losses
+from sknpcnn.batches import Array, Rows
+from sknpcnn.constraints import CONSTRAINTS
+from sknpcnn.fitting import Fit, unchanged_on_error
+from sknpcnn.network import LayerSummary
+from sknpcnn.parallel import Engine, threads_for
+from sknpcnn.spec import nested_params, resolve
+
+
+class NumpyCNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Convolutional neural network for images, trained by stochastic gradient descent.
+
+    One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
+    activation, max pooling), then dense layers, then softmax; or any network, by ``layers``.
+
+    Parameters
+    ----------
+    conv_filters : int or tuple of int, default=(16, 32)
+        Number of filters of each convolution block; ``()`` for no convolution.
+    kernel_size : int, (rows, columns) or list of these, default=3
+        Size of the kernels. Here and below, a list has one entry per block, and anything else
+        serves every block.
+    pool_size : int, (rows, columns) or list of these, default=2
+        Window of each block's max pooling; 1 for no pooling.
+    padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
+        Border of zeros before each convolution. With "same", pooling keeps what does not fill a
+        window; otherwise it leaves it out.
+    hidden_layer_sizes : int or tuple of int, default=(100,)
+        Number of units of each dense layer between the convolutions and the output.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"}, \
+default="relu"
+        Activation of all blocks and dense layers.
+    batch_norm : bool, default=False
+        Whether to normalise before each activation.
+    dropout : float, default=0.0
+        Part of the numbers that is dropped after each block and each dense layer, in training.
+    layers : list of layers or of (name, layer) pairs, default=None
+        The whole network spelled out, up to the output layer, which ``fit`` adds. Plain layers get
+        names such as ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
+    image_shape : (height, width) or (height, width, channels), default=None
+        Shape of an image, where X has one flat row per image. By default such a row is a square
+        gray image or, where the number of features is no square, an image of one row.
+    solver : str or Optimizer, default="adam"
+        "sgd", "adam", "adamw", "rmsprop", "adadelta", "adagrad", or one from
+        ``sknpcnn.optimizers`` with its own settings, such as ``SGD(momentum=0.9)``.
+    learning_rate : {"constant", "adaptive"} or Schedule, default="constant"
+        How the learning rate changes. "adaptive" divides it by five whenever the loss has not
+        improved for five epochs; ``sknpcnn.schedules`` has more.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate to begin with; "auto" takes the solver's usual one (Adam: 0.001).
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights, as in MLPClassifier.
+    batch_size : int or "auto", default="auto"
+        Samples per mini-batch; "auto" means ``min(128, n_samples)``.
+    max_iter : int, default=50
+        Number of epochs at most.
+    shuffle : bool, default=True
+        Whether each epoch goes through the samples in another order.
+    standardize : bool, default=True
+        Whether to shift and scale each channel by its mean and deviation over the training data.
+        So images from 0 to 255 and from 0 to 1 train the same network.
+    augment : None, default=None
+        Reserved.
+    class_weight : dict or "balanced", default=None
+        Weights of the classes.
+    label_smoothing : float, default=0.0
+        Part of each target that is spread evenly over all classes.
+    clip_norm : float, default=None
+        Longer gradients are shortened to this norm.
+    early_stopping : bool, default=False
+        Whether to hold out validation data (or use ``X_val``), to stop when they no longer improve,
+        and to keep the best epoch. Copies of a sample are held out together. Without it,
+        training stops when the training loss no longer improves.
+    validation_fraction : float, default=0.1
+        Part of each class that ``early_stopping`` holds out.
+    n_iter_no_change : int or np.inf, default=10
+        Training stops after more than so many epochs without improvement.
+    tol : float, default=1e-4
+        What counts as an improvement.
+    scoring : str, callable or None, default="loss"
+        What ``early_stopping`` goes by: the validation loss, or a scorer; None for accuracy.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs.
+    checkpoint_dir : None, default=None
+        Reserved.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the samples, dropout and the held-out samples.
+    n_jobs : int, default=None
+        Number of threads, -1 for all cores; None for as many as BLAS may use. The result does not
+        depend on it.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in. By default float64 for X of that type, else float32.
+    verbose : bool or int, default=0
+        Whether to print a line per epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    n_features_in_ : int
+        Numbers per sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X was a data frame.
+    image_shape_ : tuple
+        (height, width, channels).
+    n_iter_ : int
+        Epochs run.
+    t_ : int
+        Samples seen.
+    n_layers_ : int
+        Layers, the output layer included.
+    out_activation_ : str
+        "softmax".
+    loss_ : float
+        Training loss of the last epoch.
+    best_loss_ : float or None
+        Lowest training loss; None with ``early_stopping``.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_ : list of float or None
+        Validation score of each epoch, where there were validation data.
+    history_ : DataFrame
+        One row per epoch: losses, scores, learning rate and seconds.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = NumpyCNNClassifier(max_iter=10, random_state=0).fit(X[:1000], y[:1000])
+    >>> clf.image_shape_
+    (8, 8, 1)
+    >>> bool(clf.score(X[1000:], y[1000:]) > 0.9)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
+    def __init__(
+        self,
+        conv_filters=(16, 32),
+        kernel_size=3,
+        pool_size=2,
+        padding="same",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        batch_norm=False,
+        dropout=0.0,
+        layers=None,
+        image_shape=None,
+        solver="adam",
+        learning_rate="constant",
+        learning_rate_init="auto",
+        alpha=0.0,
+        batch_size="auto",
+        max_iter=50,
+        shuffle=True,
+        standardize=True,
+        augment=None,
+        class_weight=None,
+        label_smoothing=0.0,
+        clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        warm_start=False,
+        checkpoint_dir=None,
+        random_state=None,
+        n_jobs=None,
+        dtype=None,
+        verbose=0,
+    ):
+        self.conv_filters = conv_filters
+        self.kernel_size = kernel_size
+        self.pool_size = pool_size
+        self.padding = padding
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.layers = layers
+        self.image_shape = image_shape
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.standardize = standardize
+        self.augment = augment
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ) -> Self:
+        """Train on images and their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images; uint8 stays uint8, and a memory map stays on disk.
+        y : array-like of shape (n,)
+            Their labels, of any kind.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples; one of weight 2 counts like a sample given twice.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Validation data: they are watched in ``history_``, and with ``early_stopping`` they
+            decide when to stop.
+
+        Returns
+        -------
+        self : NumpyCNNClassifier
+            The fitted classifier.
+        """
+        with unchanged_on_error(self):
+            going_on = self.warm_start and hasattr(self, "_theta")
+            X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
+            classes = self.classes_ if going_on else np.unique(y)
+            samples = inputs.samples_of(X, y, classes, sample_weight, self.class_weight)
+            held_out = beginning.own_validation(
+                self, image, classes, X_val, y_val, sample_weight_val
+            )
+            fit = beginning.begin(
+                self, samples, image, classes, going_on, held_out, self.early_stopping
+            )
+            beginning.run_with_callbacks(self, fit, X, y, sample_weight)
+            self._take_over(fit, keep=self.warm_start)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+        """Train for one epoch on a batch of data, going on from the last call.
+
+        Several calls with the same data make the same model as ``fit`` does with as many epochs,
+        to the bit. What ``standardize`` subtracts comes from the first call. ``early_stopping`` has
+        nothing to stop here: it is you who calls.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+        y : array-like of shape (n,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        self : NumpyCNNClassifier
+            The fitted classifier.
+        """
+        with unchanged_on_error(self):
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight='balanced' needs all of the data, and partial_fit has one batch. "
+                    "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
+                )
+            going_on = hasattr(self, "_theta")
+            _check_partial_fit_first_call(self, classes)
+            X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
+            samples = inputs.samples_of(X, y, self.classes_, sample_weight, self.class_weight)
+            fit = beginning.begin(self, samples, image, self.classes_, going_on)
+            fit.run(1, self.n_jobs)
+            self._take_over(fit, keep=True)
+        return self
+
+    def decision_function(self, X) -> Array:
+        """Compute the logits of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+
+        Returns
+        -------
+        scores : ndarray of shape (n, n_classes), or (n,) for two classes
+            Logits; for two classes their difference, positive for ``classes_[1]``.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X) -> Array:
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+
+        Returns
+        -------
+        p : ndarray of shape (n, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        return losses.softmax(self._logits(X))
+
+    def predict_log_proba(self, X) -> Array:
+        """Compute the logarithm of each class's probability, without underflow.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n, n_classes)
+            Logarithms of the probabilities.
+        """
+        return losses.log_softmax(self._logits(X))
+
+    def predict(self, X) -> Array:
+        """Predict the label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Labels.
+        """
+        return self.classes_[self._logits(X).argmax(axis=1)]
+
+    def get_weights(self) -> dict[str, Array]:
+        """Copy all parameters of the network.
+
+        Returns
+        -------
+        weights : dict of str to ndarray
+            By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
+            (inputs, units), where inputs after Flatten are in (height, width, channel) order.
+        """
+        network, theta = fitted.network_of(self), self._theta
+        return {name: array.copy() for name, array in network.layout.arrays(theta)}
+
+    def set_weights(self, weights) -> Self:
+        """Replace parameters of the network, for example by those of a network trained elsewhere.
+
+        Parameters
+        ----------
+        weights : dict of str to array-like
+            Named and shaped as ``get_weights`` returns them; those not named stay as they are.
+
+        Returns
+        -------
+        self : NumpyCNNClassifier
+            The classifier.
+        """
+        self._theta = fitted.with_weights(fitted.network_of(self), self._theta, weights)
+        return self
+
+    def summary(self) -> pd.DataFrame:
+        """Describe the layers of the fitted network.
+
+        Returns
+        -------
+        table : DataFrame
+            One row per layer: name, kind, output shape, parameters and multiply-adds per image.
+        """
+        rows = fitted.network_of(self).summary()
+        return pd.DataFrame(rows, columns=LayerSummary._fields)
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """One row per epoch: losses, scores, learning rate and seconds."""
+        if not hasattr(self, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
+        epochs = pd.RangeIndex(1, len(self._history) + 1, name="epoch")
+        return pd.DataFrame(self._history, index=epochs)
+
+    def get_params(self, deep=True) -> dict[str, Any]:
+        """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to look into what the parameters hold.
+
+        Returns
+        -------
+        params : dict
+            Parameter names and values, ``conv2d_1__filters`` and the like included.
+        """
+        params = super().get_params(deep=False)
+        return params | nested_params(params) if deep else params
+
+    def set_params(self, **params) -> Self:
+        """Set parameters; nested names reach into solver, schedule and layers.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names and values.
+
+        Returns
+        -------
+        self : NumpyCNNClassifier
+            The classifier.
+        """
+        return super().set_params(**resolve(self.get_params(deep=False), params, repr(self)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _logits(self, X: Any) -> Array:
+        check_is_fitted(self, "_theta")
+        X = inputs.rows_to_predict(self, X, self.image_shape_)
+        rows = Rows(X, self.image_shape_, fitted.standard_of(self))
+        with Engine(threads_for(self.n_jobs), self._theta.dtype) as engine:
+            return fitted.network_of(self).logits(self._theta, rows, engine)
+
+    def _take_over(self, fit: Fit, keep: bool) -> None:
+        for name, value in fitted.attributes_of(fit, fit.state.theta, keep).items():
+            setattr(self, name, value)

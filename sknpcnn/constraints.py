@@ -1,0 +1,73 @@
+"""What the classifier's parameters may be: types and ranges, and what does not go together."""
+
+from os import PathLike
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from sknpcnn import blocks, optimizers, schedules
+from sknpcnn.optimizers import Optimizer
+from sknpcnn.schedules import Schedule
+
+_COUNT = Interval(Integral, 1, None, closed="left")
+_AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+_ABOVE_0 = Interval(Real, 0, None, closed="neither")
+_PART = Interval(Real, 0, 1, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "conv_filters": ["array-like", _COUNT],
+    "kernel_size": ["array-like", _COUNT],
+    "pool_size": ["array-like", _COUNT],
+    "padding": [StrOptions({"same", "valid"}), "array-like", Interval(Integral, 0, None, closed="left")],
+    "hidden_layer_sizes": ["array-like", _COUNT],
+    "activation": [StrOptions(set(blocks.ACTIVATIONS))],
+    "batch_norm": ["boolean"],
+    "dropout": [_PART],
+    "layers": [list, tuple, None],
+    "image_shape": [tuple, list, None],
+    "solver": [StrOptions(set(optimizers.NAMED)), Optimizer],
+    "learning_rate": [StrOptions(set(schedules.NAMED)), Schedule],
+    "learning_rate_init": [_ABOVE_0, StrOptions({"auto"})],
+    "alpha": [_AT_LEAST_0],
+    "batch_size": [_COUNT, StrOptions({"auto"})],
+    "max_iter": [_COUNT],
+    "shuffle": ["boolean"],
+    "standardize": ["boolean"],
+    "augment": [list, tuple, None],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "label_smoothing": [_PART],
+    "clip_norm": [_ABOVE_0, None],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [_COUNT, Options(Real, {np.inf})],
+    "tol": [_AT_LEAST_0],
+    "scoring": [str, callable, None],
+    "warm_start": ["boolean"],
+    "checkpoint_dir": [str, PathLike, None],
+    "random_state": ["random_state"],
+    "n_jobs": [Integral, None],
+    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+    "verbose": ["verbose"],
+}
+
+
+def check_together(params: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse parameters that do not go together, and those whose time has not come."""
+    if params["layers"] is not None:
+        changed = [k for k in blocks.ARCHITECTURE if not _same(params[k], defaults[k])]
+        if changed:
+            raise ValueError(
+                f"layers spells the whole network out, so {', '.join(changed)} cannot be set as "
+                "well. Put them into layers, or leave layers at None."
+            )
+    if params["n_jobs"] == 0:
+        raise ValueError("n_jobs=0; needed: a number of threads, -1 for all cores, or None.")
+    for name in ("augment", "checkpoint_dir"):
+        if params[name] is not None:
+            raise NotImplementedError(f"{name}={params[name]!r} is not available yet; use None.")
+
+
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and value == default

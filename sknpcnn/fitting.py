@@ -1,0 +1,170 @@
+"""One fit of the classifier: trains, watches the validation data, decides when to stop."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf, isnan, nan
+from typing import Any
+
+from sknpcnn import optimizers, schedules
+from sknpcnn.batches import Array, Samples, Standard
+from sknpcnn.network import Network
+from sknpcnn.parallel import Engine, threads_for
+from sknpcnn.schedules import Progress
+from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
+
+
+@dataclass
+class Validation:
+    """The data that training is watched with, and the scorer, if it is not the loss."""
+
+    samples: Samples
+    score: Callable[[Array], float] | None = None
+    """Scores the model that has these parameters; None: the loss is what counts."""
+
+
+@dataclass
+class Fit:
+    """What one fit works on and what it has found out so far."""
+
+    network: Network
+    architecture: dict[str, Any]
+    """The hyperparameters that the network was made of."""
+    classes: Array
+    samples: Samples
+    standard: Standard | None
+    plan: Plan
+    state: TrainingState
+    history: list[dict[str, float]]
+    samples_before: int
+    """How many samples earlier fits have seen."""
+    validation: Validation | None
+    early_stopping: bool
+    tol: float
+    n_iter_no_change: float
+    verbose: int
+
+    def __post_init__(self) -> None:
+        self.epochs_before = len(self.history)
+        self.best: tuple[float, Array] | None = None
+        """What is to be as low as possible at its lowest, and the parameters that reached it."""
+
+    def run(
+        self,
+        n_epochs: int,
+        n_jobs: int | None,
+        begin: Callable[[], Any] = lambda: None,
+        end: Callable[[Any], bool] = lambda task: False,
+    ) -> None:
+        """Train until the epochs are used up, nothing improves, ``end`` or Ctrl-C says stop.
+
+        ``begin()`` and ``end(what begin returned)`` are called around each epoch.
+        """
+        with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
+            epochs = train(
+                self.network,
+                self.samples,
+                self.standard,
+                self.plan,
+                self.state,
+                engine,
+                watch=lambda epoch: self._watch(epoch, engine),
+            )
+            try:
+                for _ in range(n_epochs):
+                    task = begin()
+                    next(epochs)
+                    if end(task) or self._converged():
+                        break
+            except KeyboardInterrupt:
+                if len(self.history) == self.epochs_before:
+                    raise
+                warnings.warn(
+                    f"Training was interrupted: the model of epoch {len(self.history)} is kept.",
+                    stacklevel=4,
+                )
+        if self.best is not None:
+            self.state.theta[...] = self.best[1]
+
+    def _watch(self, epoch: Epoch, engine: Engine) -> None:
+        """Write down what an epoch has brought."""
+        row = {
+            "train_loss": epoch.loss,
+            "train_score": epoch.score,
+            "validation_loss": nan,
+            "validation_score": nan,
+            "learning_rate": epoch.learning_rate,
+            "seconds": epoch.seconds,
+        }
+        watched = epoch.loss
+        if self.validation is not None:
+            loss, score = evaluate(
+                self.network, self.state.theta, self.validation.samples, self.standard, engine
+            )
+            watched = loss
+            if self.validation.score is not None:
+                score = self.validation.score(self.state.theta)
+                watched = -score
+            row |= {"validation_loss": loss, "validation_score": score}
+        if self.early_stopping and (self.best is None or watched < self.best[0]):
+            self.best = watched, self.state.theta.copy()
+        self.state.curve.append(watched if self.early_stopping else epoch.loss)
+        self.history.append(row)
+        if self.verbose:
+            print(_line(len(self.history), row, len(self.samples)), flush=True)
+
+    def _converged(self) -> bool:
+        """Tell whether what is watched has not improved for more than ``n_iter_no_change`` epochs."""
+        best, waited = inf, 0
+        for value in self.state.curve[self.epochs_before :]:
+            waited = 0 if value < best - self.tol else waited + 1
+            best = min(best, value)
+        progress = Progress(self.state.epoch, self.plan.n_epochs, self.state.curve)
+        return waited > self.n_iter_no_change and self.plan.schedule.exhausted(progress)
+
+
+def plan_of(params: dict[str, Any], n_samples: int, n_epochs: int) -> Plan:
+    """Make the plan of training from the classifier's parameters."""
+    solver, schedule = params["solver"], params["learning_rate"]
+    optimizer = optimizers.NAMED[solver] if isinstance(solver, str) else solver
+    rate, size = params["learning_rate_init"], params["batch_size"]
+    return Plan(
+        optimizer=optimizer,
+        schedule=schedules.NAMED[schedule] if isinstance(schedule, str) else schedule,
+        learning_rate=optimizer.learning_rate if rate == "auto" else float(rate),
+        n_epochs=n_epochs,
+        batch_size=min(128, n_samples) if size == "auto" else int(size),
+        shuffle=params["shuffle"],
+        alpha=float(params["alpha"]),
+        clip_norm=params["clip_norm"],
+        label_smoothing=float(params["label_smoothing"]),
+    )
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Leave an estimator as it was if fitting it fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        for name in set(vars(estimator)) - set(before):
+            if not name.startswith("_callback") and not name.startswith("_skl_callbacks"):
+                delattr(estimator, name)
+        for name, value in before.items():
+            setattr(estimator, name, value)
+        raise
+
+
+def _line(number: int, row: dict[str, float], n_samples: int) -> str:
+    """Report an epoch in one line."""
+    parts = [f"Epoch {number:3d}", f"loss {row['train_loss']:.4f}", f"acc {row['train_score']:.4f}"]
+    if not isnan(row["validation_loss"]):
+        parts += [
+            f"val loss {row['validation_loss']:.4f}",
+            f"val score {row['validation_score']:.4f}",
+        ]
+    parts += [f"lr {row['learning_rate']:.2g}"]
+    parts += [f"{n_samples / max(row['seconds'], 1e-9):,.0f} images/s"]
+    return "  ".join(parts)

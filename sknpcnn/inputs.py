@@ -1,0 +1,182 @@
+"""What the user hands in, checked and flattened: X, y, weights, and the shape of an image."""
+
+from math import isqrt, prod
+from typing import Any
+
+import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+
+from sknpcnn.batches import Array, Samples, content_ids
+from sknpcnn.kernels.randomness import keyed
+from sknpcnn.spec import is_integer
+
+Image = tuple[int, int, int]
+
+
+def flatten(X: Any) -> tuple[Any, Image | None]:
+    """Turn images (n, h, w[, c]) into rows (n, features); rows stay what they are.
+
+    Also returns the shape of an image, None for rows.
+    """
+    if isinstance(X, (list, tuple)):
+        try:
+            shape = np.shape(X)
+        except ValueError:  # ragged: scikit-learn has a message for that
+            return X, None
+        if len(shape) > 2:
+            X = np.asarray(X)
+    ndim = getattr(X, "ndim", 2)
+    if not isinstance(ndim, int) or ndim <= 2:
+        return X, None
+    X = np.asarray(X)
+    if ndim > 4 or 0 in X.shape[1:]:
+        raise ValueError(
+            f"X has the shape {X.shape}; needed: images (n, h, w) or (n, h, w, channels), or rows "
+            "(n, features), none of them empty."
+        )
+    _, h, w, *channels = X.shape
+    return X.reshape(len(X), prod(X.shape[1:])), (h, w, *(channels or [1]))
+
+
+def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
+    """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
+    if image_shape is None:
+        if given is not None:
+            return given
+        side = isqrt(n_features)
+        return (side, side, 1) if side * side == n_features else (1, n_features, 1)
+    numbers = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
+    if len(numbers) not in (2, 3) or not all(is_integer(n) and n >= 1 for n in numbers):
+        raise ValueError(
+            f"image_shape={image_shape!r}; needed: (height, width) or (height, width, channels), "
+            "or None."
+        )
+    h, w, *channels = map(int, numbers)
+    wanted = (h, w, *(channels or [1]))
+    if given is not None and given != wanted:
+        raise ValueError(
+            f"X holds images of shape {given}, but image_shape={image_shape!r}. Leave image_shape "
+            "at None: it is only needed for rows (n, features)."
+        )
+    if prod(wanted) != n_features:
+        raise ValueError(
+            f"X has {n_features} features, but image_shape={image_shape!r} needs {prod(wanted)}."
+        )
+    return wanted  # type: ignore[return-value]
+
+
+def rows_to_predict(estimator: Any, X: Any, image: Image) -> Array:
+    """Check X against what the estimator was fitted on: images of that shape."""
+    X, given = flatten(X)
+    if given is not None and given != image:
+        raise ValueError(
+            f"X holds images of shape {given}, but {type(estimator).__name__} was fitted on images "
+            f"of shape {image}."
+        )
+    X = validate_data(estimator, X, reset=False, dtype="numeric")
+    return _numbers(X)
+
+
+def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
+    """Check X and y, and find the shape of an image."""
+    X, given = flatten(X)
+    X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric")
+    check_classification_targets(y)
+    if reset:
+        image = image_of(X.shape[1], given, estimator.image_shape)
+    else:
+        image = estimator.image_shape_
+        if given is not None and given != image:
+            raise ValueError(
+                f"X holds images of shape {given}, but the fit that is to be continued was on "
+                f"images of shape {image}."
+            )
+    return _numbers(X), y, image
+
+
+def samples_of(
+    X: Array, y: Array, classes: Array, sample_weight: Any, class_weight: Any, name: str = "y"
+) -> Samples:
+    """Number the classes and weigh the samples; one of weight zero is as good as absent."""
+    place = np.searchsorted(classes, y)
+    place[place == len(classes)] = 0
+    unknown = classes[place] != y
+    if unknown.any():
+        raise ValueError(
+            f"{name} holds {np.unique(y[unknown])[:5].tolist()}, which is not among the classes "
+            f"{classes.tolist()[:20]}."
+        )
+    weights = None
+    if sample_weight is not None:
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
+        )
+    if class_weight is not None:
+        weights = np.ones(len(X)) if weights is None else weights
+        weights *= _class_weights(class_weight, classes, place, weights)[place]
+        if weights.min() < 0 or not weights.any():
+            raise ValueError(
+                f"class_weight={class_weight!r}; needed: weights of at least 0, and one above 0 "
+                "for a class that y holds."
+            )
+    index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
+    return Samples(X, place, weights, index)
+
+
+def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Array) -> Array:
+    """Weigh the classes; one without any weight in the data keeps one."""
+    index = np.flatnonzero(weights)
+    present = np.unique(place[index])
+    found = np.ones(len(classes))
+    found[present] = compute_class_weight(
+        class_weight,
+        classes=classes[present],
+        y=classes[place[index]],
+        sample_weight=weights[index],
+    )
+    return found
+
+
+def labels(y: Any, name: str) -> Array:
+    """Check the labels of a validation set."""
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return y
+
+
+def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+    """Split into training and validation samples: so much of the weight of each class.
+
+    Which sample goes where depends on its content, not on its place. So copies of a sample are
+    always on the same side: none that is trained on is validated on, and a sample of weight two
+    is treated like a sample given twice.
+    """
+    ids = keyed(content_ids(samples), seed)
+    classes = samples.classes[samples.index]
+    weights = samples.weights_at(samples.index)
+    weights = np.ones(len(samples)) if weights is None else weights
+    held_out = np.zeros(len(samples), bool)
+    for k in np.unique(classes):
+        own = np.flatnonzero(classes == k)
+        different, copies = np.unique(ids[own], return_inverse=True)
+        weight = np.bincount(copies, weights[own])
+        # the first ones in the order of their ids whose weight comes closest to the fraction;
+        # at least one, and never all of them
+        missed = np.abs(np.cumsum(weight) - fraction * weight.sum())
+        taken = min(int(missed.argmin()) + 1, len(different) - 1)
+        held_out[own] = copies < taken
+    if not held_out.any():
+        raise ValueError(
+            f"early_stopping=True needs a class with at least two different samples, to hold out "
+            f"validation_fraction={fraction} of them; n_samples = {len(samples)} given. Give X_val "
+            "and y_val, more samples, or early_stopping=False."
+        )
+    return samples.at(samples.index[~held_out]), samples.at(samples.index[held_out])
+
+
+def _numbers(X: Array) -> Array:
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"X has the dtype {X.dtype}; needed: numbers.")
+    return X

@@ -1,0 +1,120 @@
+r"""Convolution by rows: a few matrix products on slabs of memory, and no im2col.
+
+Images lie height first, ``(h, n, w, c)``. What row ``i`` of the kernel meets, over all positions of
+the kernel, is then one slab of rows ``i ... i + ho``. So the input is gathered once *along the
+width only* (``gather``: for every pixel the ``kw`` neighbours in its row, side by side), and the
+convolution is one matrix product per row of the kernel::
+
+    y = sum_i  gathered[i : i + ho] @ W[i]          W[i] is (kw * c, filters)
+
+That moves ``kh`` times less memory than im2col. The gradient of ``W[i]`` is the transposed slab
+times ``dy``. The gradient of the input is again a convolution: of ``dy``, laid out on the grid of
+the input, with the kernel turned by 180 degrees.
+"""
+
+import numpy as np
+
+from sknpcnn.kernels.windows import Empty, steps
+
+Pair = tuple[int, int]
+
+
+def gather(
+    x: np.ndarray, kw: int, stride: int, dilation: int, wo: int, empty: Empty = np.empty
+) -> np.ndarray:
+    """Lay the ``kw`` pixels that a kernel row meets side by side: (h, n, w, c) -> (h, n, wo, kw*c).
+
+    ``x`` is already padded.
+    """
+    h, n, _, c = x.shape
+    if kw == 1 and stride == 1:
+        return x
+    gathered = empty((h, n, wo, kw * c), x.dtype)
+    for j in range(kw):
+        gathered[..., j * c : (j + 1) * c] = x[:, :, steps(j * dilation, stride, wo)]
+    return gathered
+
+
+def correlate(
+    gathered: np.ndarray,
+    W: np.ndarray,
+    stride: int,
+    dilation: int,
+    ho: int,
+    empty: Empty = np.empty,
+    scratch: Empty = np.empty,
+) -> np.ndarray:
+    """Multiply each slab with its kernel row and add up: (h, n, wo, kw*c) -> (ho, n, wo, filters).
+
+    ``W`` is (kh, kw, c, filters).
+    """
+    kh, filters = W.shape[0], W.shape[-1]
+    _, n, wo, depth = gathered.shape
+    y = empty((ho, n, wo, filters), gathered.dtype)
+    rows = y.reshape(ho, n * wo, filters)
+    part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
+    for i in range(kh):
+        slab = gathered[steps(i * dilation, stride, ho)].reshape(ho, n * wo, depth)
+        _product(slab, W[i].reshape(depth, filters), part if i else rows)
+        if i:
+            np.add(rows, part, out=rows)
+    return y
+
+
+def kernel_gradient(
+    gathered: np.ndarray, dy: np.ndarray, stride: int, dilation: int, dW: np.ndarray
+) -> None:
+    """Write the gradient of the kernel, one product per kernel row, into ``dW``."""
+    kh, filters = dW.shape[0], dW.shape[-1]
+    ho, depth = dy.shape[0], gathered.shape[-1]
+    columns = dy.reshape(-1, filters)
+    for i in range(kh):
+        slab = gathered[steps(i * dilation, stride, ho)].reshape(-1, depth)
+        np.matmul(slab.T, columns, out=dW[i].reshape(depth, filters))
+
+
+def turned(W: np.ndarray) -> np.ndarray:
+    """Turn the kernel by 180 degrees and swap what it reads and what it writes."""
+    return np.ascontiguousarray(W[::-1, ::-1].transpose(0, 1, 3, 2))
+
+
+def spread(
+    dy: np.ndarray,
+    size: Pair,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    before: Pair,
+    empty: Empty = np.empty,
+) -> np.ndarray:
+    """Lay ``dy`` out so that correlating it with the turned kernel gives the input's gradient.
+
+    Output ``o`` met input ``o * stride + i * dilation - before`` through kernel row ``i``. It
+    therefore belongs at ``o * stride + (k - 1) * dilation - before``, with zeros in between; what
+    falls outside has met only padding.
+    """
+    _, n, _, filters = dy.shape
+    reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    h, w = size[0] + reach[0], size[1] + reach[1]
+    laid = empty((h, n, w, filters), dy.dtype)
+    rows = _landing(dy.shape[0], reach[0] - before[0], stride[0], h)
+    columns = _landing(dy.shape[2], reach[1] - before[1], stride[1], w)
+    laid[...] = 0
+    laid[rows[1], :, columns[1]] = dy[rows[0], :, columns[0]]
+    return laid
+
+
+def _landing(outputs: int, offset: int, stride: int, length: int) -> tuple[slice, slice]:
+    """Match the outputs that land within ``length`` (source) with where they land (target)."""
+    first = max(-(offset // stride), 0)
+    last = min((length - 1 - offset) // stride, outputs - 1)
+    if last < first:
+        return slice(0, 0), slice(0, 0)
+    return slice(first, last + 1), steps(offset + first * stride, stride, last - first + 1)
+
+
+def _product(slab: np.ndarray, W: np.ndarray, out: np.ndarray) -> None:
+    if slab.flags.c_contiguous:  # one long product instead of one per image row
+        np.matmul(slab.reshape(-1, W.shape[0]), W, out=out.reshape(-1, W.shape[1]))
+    else:
+        np.matmul(slab, W, out=out)

@@ -1,0 +1,243 @@
+"""Activations: a function of each number by itself, and its derivative."""
+
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import erf, expit
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer
+from sknpcnn.spec import check_real
+
+
+@dataclass(frozen=True, repr=False)
+class Identity(Layer):
+    """Return the input as it is.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Identity
+    >>> Identity().output_shape((100,))
+    (100,)
+    """
+
+    transparent: ClassVar[bool] = True
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        return x, None
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        return dy
+
+
+@dataclass(frozen=True, repr=False)
+class ReLU(Layer):
+    """Rectify: ``max(x, 0)``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import ReLU
+    >>> ReLU().output_shape((100,))
+    (100,)
+    """
+
+    rectifier: ClassVar[bool] = True
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = np.maximum(x, 0, out=ctx.empty(x.shape, x.dtype))
+        return y, y
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        passed = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
+        return np.multiply(dy, passed, out=ctx.empty(dy.shape, dy.dtype))
+
+
+@dataclass(frozen=True, repr=False)
+class LeakyReLU(Layer):
+    """Rectify, but let a little of the negative side through: ``max(x, slope * x)``.
+
+    Parameters
+    ----------
+    slope : float
+        Slope of the negative side, from 0 to 1.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import LeakyReLU
+    >>> LeakyReLU(0.1).output_shape((100,))
+    (100,)
+    """
+
+    rectifier: ClassVar[bool] = True
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_real(self, "slope", 0.0, 1.0)
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = np.multiply(x, x.dtype.type(self.slope), out=ctx.empty(x.shape, x.dtype))
+        return np.maximum(x, y, out=y), x
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
+        dx = np.multiply(dy, dy.dtype.type(self.slope), out=ctx.empty(dy.shape, dy.dtype))
+        np.copyto(dx, dy, where=positive)
+        return dx
+
+
+@dataclass(frozen=True, repr=False)
+class ELU(Layer):
+    """Let the negative side run out smoothly: ``x`` above zero, ``scale * (exp(x) - 1)`` below.
+
+    Parameters
+    ----------
+    scale : float
+        The negative side approaches ``-scale``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import ELU
+    >>> ELU().output_shape((100,))
+    (100,)
+    """
+
+    rectifier: ClassVar[bool] = True
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real(self, "scale", 0.0, open_="low")
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = np.minimum(x, 0, out=ctx.empty(x.shape, x.dtype))
+        np.expm1(y, out=y)
+        y *= x.dtype.type(self.scale)
+        np.copyto(y, x, where=np.greater(x, 0, out=ctx.scratch(x.shape, np.bool_)))
+        return y, y
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        slope = np.add(cache, dy.dtype.type(self.scale), out=ctx.empty(dy.shape, dy.dtype))
+        np.copyto(slope, 1, where=np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_)))
+        return np.multiply(dy, slope, out=slope)
+
+
+@dataclass(frozen=True, repr=False)
+class GELU(Layer):
+    """Weigh each number with the chance that a normal variable is smaller: ``x * Phi(x)``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import GELU
+    >>> GELU().output_shape((100,))
+    (100,)
+    """
+
+    rectifier: ClassVar[bool] = True
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        chance = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
+        return np.multiply(x, chance, out=ctx.empty(x.shape, x.dtype)), (x, chance)
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        x, chance = cache  # (x Phi)' = Phi + x phi
+        slope = np.multiply(x, x, out=ctx.empty(dy.shape, dy.dtype))
+        slope *= dy.dtype.type(-0.5)
+        np.exp(slope, out=slope)
+        slope *= dy.dtype.type(1 / sqrt(2 * pi))
+        slope *= x
+        slope += chance
+        return np.multiply(dy, slope, out=slope)
+
+    @staticmethod
+    def _normal_cdf(x: Array, out: Array) -> Array:
+        np.multiply(x, x.dtype.type(sqrt(0.5)), out=out)
+        erf(out, out=out)
+        out += x.dtype.type(1)
+        out *= x.dtype.type(0.5)
+        return out
+
+
+@dataclass(frozen=True, repr=False)
+class SiLU(Layer):
+    """Weigh each number with its own sigmoid: ``x * sigmoid(x)``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import SiLU
+    >>> SiLU().output_shape((100,))
+    (100,)
+    """
+
+    rectifier: ClassVar[bool] = True
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        gate = expit(x, out=ctx.empty(x.shape, x.dtype))
+        return np.multiply(x, gate, out=ctx.empty(x.shape, x.dtype)), (x, gate)
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        x, gate = cache  # (x s)' = s + x s (1 - s)
+        slope = np.subtract(1, gate, out=ctx.empty(dy.shape, dy.dtype))
+        slope *= x
+        slope += dy.dtype.type(1)
+        slope *= gate
+        return np.multiply(dy, slope, out=slope)
+
+
+@dataclass(frozen=True, repr=False)
+class Tanh(Layer):
+    """Hyperbolic tangent.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Tanh
+    >>> Tanh().output_shape((100,))
+    (100,)
+    """
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = np.tanh(x, out=ctx.empty(x.shape, x.dtype))
+        return y, y
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        slope = np.multiply(cache, cache, out=ctx.empty(dy.shape, dy.dtype))
+        np.subtract(1, slope, out=slope)
+        return np.multiply(dy, slope, out=slope)
+
+
+@dataclass(frozen=True, repr=False)
+class Sigmoid(Layer):
+    """Logistic function, ``1 / (1 + exp(-x))``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Sigmoid
+    >>> Sigmoid().output_shape((100,))
+    (100,)
+    """
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = expit(x, out=ctx.empty(x.shape, x.dtype))
+        return y, y
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        slope = np.subtract(1, cache, out=ctx.empty(dy.shape, dy.dtype))
+        slope *= cache
+        return np.multiply(dy, slope, out=slope)

@@ -1,0 +1,125 @@
+"""The contract between a layer and the network: what a layer promises and what it is given."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from sknpcnn.parameters import Parameter
+from sknpcnn.spec import Spec
+
+Array = np.ndarray
+Shape = tuple[int, ...]
+Arrays = Mapping[str, Any]
+
+
+class Context(Protocol):
+    """What a running layer is given beside its input: memory, randomness, the rows' weights."""
+
+    training: bool
+    needs_dx: bool
+    """False where nobody will read the gradient of the layer's input; backward may return None."""
+
+    @property
+    def weights(self) -> Array | None:
+        """The sample weights of the rows in x, shape (n,); None where all are one."""
+
+    def empty(self, shape: Shape, dtype: Any = None) -> Array:
+        """An uninitialised array that stays valid until backward has run."""
+
+    def scratch(self, shape: Shape, dtype: Any = None) -> Array:
+        """An uninitialised array that stays valid until the layer returns."""
+
+    def random_bits(self, shape: Shape) -> Array:
+        """Random uint32 for an array of that shape: a function of seed, step, layer and sample.
+
+        Equal samples of one mini-batch draw equal numbers, wherever they stand, so a sample of
+        weight two and a sample given twice train the same network.
+        """
+
+    def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
+        """Run ``task(i, scratch)`` for ``i`` below ``count``, on all threads."""
+
+    def tiles(self, rows: int, numbers_per_row: int) -> list[tuple[int, int]]:
+        """Cut rows into ranges of a size that depends on the data alone."""
+
+
+@dataclass(frozen=True, repr=False)
+class Layer(Spec, ABC):
+    """A frozen set of hyperparameters and the pure functions that they define.
+
+    Inside the network a batch of images is ``(h, n, w, c)``: *height first*, so that the rows which
+    one row of a convolution kernel meets are one block of memory. Vectors are ``(n, features)``.
+    Shapes without the batch are ``(h, w, c)`` and ``(features,)``.
+
+    Nothing is ever written on ``self``: what forward has to remember for backward is the ``cache``
+    that it returns. So one layer may serve many threads at once.
+    """
+
+    whole_batch: ClassVar[bool] = False
+    """True for a layer that wants all rows of the mini-batch at once, such as BatchNorm. All others
+    see a few images at a time, and may not care which."""
+
+    rectifier: ClassVar[bool] = False
+    """True for an activation that cuts off about half of its input."""
+
+    random: ClassVar[bool] = False
+    """True for a layer that asks for ``ctx.random_bits``."""
+
+    transparent: ClassVar[bool] = False
+    """True for a layer that may stand between weights and the activation that they belong to."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of one sample after the layer; raises ValueError where the layer does not fit."""
+        return shape
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """What the layer learns on samples of that shape, by name."""
+        return {}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """How many multiplications one sample costs, for ``summary()``."""
+        return 0
+
+    @abstractmethod
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        """Compute ``y`` and the cache that backward will need. Must not modify ``x``."""
+
+    @abstractmethod
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        """Compute ``dx`` from ``dy``, and write every array of ``grads`` completely."""
+
+
+def batch_axis(x: Array) -> int:
+    """Tell which axis of a batch counts the samples: 1 of images (h, n, w, c), 0 of vectors."""
+    return 1 if x.ndim == 4 else 0
+
+
+def matrix(x: Array) -> Array:
+    """View images (h, n, w, c) as one row per pixel; vectors are that already."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
+    """Return the shape of one image, or raise an error that says what the layer was given."""
+    if len(shape) != 3:
+        raise ValueError(
+            f"{layer!r} needs images (height, width, channels), but is given vectors of shape "
+            f"{shape}. Put it before Flatten(), GlobalAvgPool2D() and Dense()."
+        )
+    return shape  # type: ignore[return-value]
+
+
+def vector_size(layer: Layer, shape: Shape) -> int:
+    """Return the length of one vector, or raise an error that says what the layer was given."""
+    if len(shape) != 1:
+        raise ValueError(
+            f"{layer!r} needs vectors, but is given images of shape {shape}. "
+            "Put Flatten() or GlobalAvgPool2D() before it."
+        )
+    return prod(shape)

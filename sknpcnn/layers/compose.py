@@ -1,0 +1,259 @@
+"""Layers made of layers: a sequence, and a sequence with a way around it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.parameters import Parameter
+from sknpcnn.spec import named
+
+Steps = Sequence[tuple[str, Layer]]
+
+
+@dataclass(frozen=True, repr=False)
+class Sequential(Layer):
+    """Pass through one layer after the other.
+
+    Parameters
+    ----------
+    layers : list of layers or of (name, layer) pairs
+        Plain layers are named by kind and number: ``conv2d_1``, ``relu_1``, ``conv2d_2``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Conv2D, ReLU, Sequential
+    >>> Sequential([Conv2D(8), ReLU(), Conv2D(16, stride=2)]).output_shape((28, 28, 1))
+    (14, 14, 16)
+    """
+
+    layers: Iterable[Any] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", named(self.layers, "Sequential"))
+
+    @property
+    def steps(self) -> Steps:
+        """The layers by name."""
+        return self.layers  # type: ignore[return-value]
+
+    @property
+    def whole_batch(self) -> bool:  # type: ignore[override]
+        """Whether one of the layers wants the whole batch."""
+        return any(layer.whole_batch for _, layer in self.steps)
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        """Whether one of the layers draws random numbers."""
+        return any(layer.random for _, layer in self.steps)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return output_shape(self.steps, shape)
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        return parameters(self.steps, shape)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return sum(layer.multiply_adds(s) for _, layer, s in with_shapes(self.steps, shape))
+
+    def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
+        return forward(self.steps, params, x, ctx)
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Any
+    ) -> Array | None:
+        return backward(self.steps, params, cache, dy, grads, ctx)
+
+
+@dataclass(frozen=True, repr=False)
+class Residual(Layer):
+    """Add the input to what the layers make of it: ``x + layers(x)`` (He et al. 2016).
+
+    Parameters
+    ----------
+    layers : list of layers or of (name, layer) pairs
+        The way through.
+    shortcut : layer or None
+        The way around; None for the input itself, which needs layers that keep the shape.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Conv2D, ReLU, Residual
+    >>> Residual([Conv2D(16), ReLU(), Conv2D(16)]).output_shape((7, 7, 16))
+    (7, 7, 16)
+    """
+
+    layers: Iterable[Any] = ()
+    shortcut: Layer | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", named(self.layers, "Residual"))
+        if "shortcut" in dict(self.steps):
+            raise ValueError("Residual: the name 'shortcut' is taken by the way around the layers.")
+        if not (self.shortcut is None or isinstance(self.shortcut, Layer)):
+            raise TypeError(
+                f"Residual: shortcut={self.shortcut!r}; needed: None or a layer, such as "
+                "Conv2D(32, kernel_size=1, stride=2)."
+            )
+
+    @property
+    def steps(self) -> Steps:
+        """The layers by name."""
+        return self.layers  # type: ignore[return-value]
+
+    @property
+    def around(self) -> Steps:
+        """The way around as steps: none or one."""
+        return [] if self.shortcut is None else [("shortcut", self.shortcut)]
+
+    @property
+    def whole_batch(self) -> bool:  # type: ignore[override]
+        """Whether one of the layers wants the whole batch."""
+        return any(layer.whole_batch for _, layer in (*self.steps, *self.around))
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        """Whether one of the layers draws random numbers."""
+        return any(layer.random for _, layer in (*self.steps, *self.around))
+
+    def output_shape(self, shape: Shape) -> Shape:
+        through = output_shape(self.steps, shape)
+        around = output_shape(self.around, shape)
+        if through != around:
+            raise ValueError(
+                f"Residual: the layers turn {shape} into {through}, the way around into {around}; "
+                "both must agree. Give a shortcut layer that has the same output, such as "
+                "Conv2D(filters, kernel_size=1, stride=2)."
+            )
+        return through
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        return parameters(self.steps, shape) | parameters(self.around, shape)
+
+    def multiply_adds(self, shape: Shape) -> int:
+        steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
+        return sum(layer.multiply_adds(s) for _, layer, s in steps)
+
+    def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
+        through, cache = forward(self.steps, params, x, ctx)
+        around, around_cache = forward(self.around, params, x, ctx)
+        y = np.add(through, around, out=ctx.empty(through.shape, through.dtype))
+        return y, (cache, around_cache)
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Any
+    ) -> Array | None:
+        through = backward(self.steps, params, cache[0], dy, grads, ctx)
+        around = backward(self.around, params, cache[1], dy, grads, ctx)
+        if through is None or around is None:
+            return None
+        return np.add(through, around, out=ctx.empty(through.shape, through.dtype))
+
+
+class Stretch(NamedTuple):
+    """Consecutive layers that need no other rows: they run together on a few rows at a time."""
+
+    steps: Steps
+
+
+def stretches(steps: Steps) -> Iterator[tuple[str, Layer] | Stretch]:
+    """Cut steps into stretches and, between them, the layers that want the whole batch."""
+    together: list[tuple[str, Layer]] = []
+    for name, layer in steps:
+        if not layer.whole_batch:
+            together.append((name, layer))
+            continue
+        if together:
+            yield Stretch(tuple(together))
+        together = []
+        yield name, layer
+    if together:
+        yield Stretch(tuple(together))
+
+
+def with_shapes(steps: Steps, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+    """Walk through the steps with the shape that each is given."""
+    for name, layer in steps:
+        yield name, layer, shape
+        try:
+            shape = layer.output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"layer {name!r}: {error}") from None
+
+
+def output_shape(steps: Steps, shape: Shape) -> Shape:
+    """Shape of one sample behind the last step."""
+    walk = list(with_shapes(steps, shape))
+    return walk[-1][1].output_shape(walk[-1][2]) if walk else shape
+
+
+def largest(steps: Steps, shape: Shape) -> int:
+    """Count the numbers of the largest sample on the way."""
+    behind = output_shape(steps, shape)
+    return max(prod(s) for s in (behind, *(s for _, _, s in with_shapes(steps, shape))))
+
+
+def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
+    """Name all parameters of the steps; weights before a rectifier start as He et al. advise."""
+    found: dict[str, Parameter] = {}
+    for i, (name, layer, s) in enumerate(with_shapes(steps, shape)):
+        rectified = _meets_rectifier(steps[i + 1 :])
+        for key, parameter in layer.parameters(s).items():
+            if "." not in key:  # what lies deeper has been told by its own sequence
+                parameter = replace(parameter, rectified=rectified)
+            found[f"{name}.{key}"] = parameter
+    return found
+
+
+def forward(steps: Steps, params: Arrays, x: Array, ctx: Any) -> tuple[Array, list[Any]]:
+    """Run the steps: all rows through one layer after the other, stretches in small parts."""
+    caches = []
+    for step in stretches(steps) if ctx.whole else steps:
+        if isinstance(step, Stretch):
+            x, cache = ctx.forward_in_chunks(step, params, x)
+        else:
+            name, layer = step
+            with ctx.inside(name):
+                x, cache = layer.forward(params.get(name, {}), x, ctx)
+        caches.append(cache)
+    return x, caches
+
+
+def backward(
+    steps: Steps, params: Arrays, caches: list[Any], dy: Array | None, grads: Arrays, ctx: Any
+) -> Array | None:
+    """Run the steps backwards, no further than somebody reads a gradient."""
+    parts = list(stretches(steps) if ctx.whole else steps)
+    needed = ctx.needs_dx
+    learning = [i for i, part in enumerate(parts) if _learns(part, grads)]
+    last = 0 if needed else min(learning, default=len(parts))
+    for i in range(len(parts) - 1, last - 1, -1):
+        part = parts[i]
+        ctx.needs_dx = needed or i > last
+        if isinstance(part, Stretch):
+            dy = ctx.backward_in_chunks(part, params, caches[i], dy, grads)
+        else:
+            name, layer = part
+            with ctx.inside(name):
+                dy = layer.backward(params.get(name, {}), caches[i], dy, grads.get(name, {}), ctx)
+    ctx.needs_dx = needed
+    return dy if needed else None
+
+
+def _learns(part: tuple[str, Layer] | Stretch, grads: Arrays) -> bool:
+    names = [name for name, _ in part.steps] if isinstance(part, Stretch) else [part[0]]
+    return any(name in grads for name in names)
+
+
+def _meets_rectifier(steps: Steps) -> bool:
+    """Tell whether the activation behind some weights is a rectifier."""
+    for _, layer in steps:
+        if layer.rectifier:
+            return True
+        if not layer.transparent:
+            break
+    return False
+

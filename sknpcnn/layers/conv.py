@@ -1,0 +1,152 @@
+"""Convolution: the same small filter at every place of the image."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sknpcnn.kernels import convolution, windows
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape, matrix
+from sknpcnn.parameters import Parameter
+from sknpcnn.spec import as_pair, check_integer, check_pair, check_real, is_integer, refuse
+
+Size = int | tuple[int, int]
+
+
+@dataclass(frozen=True, repr=False)
+class Conv2D(Layer):
+    """Slide ``filters`` kernels over the image; each makes one channel of the output.
+
+    Parameters
+    ----------
+    filters : int
+        Number of kernels.
+    kernel_size, stride, dilation : int or (rows, columns)
+        Size of a kernel, step from one position to the next, distance between a kernel's pixels.
+    padding : "same", "valid", int or (rows, columns)
+        Zeros around the image. "same" follows TensorFlow: with stride 1 the output is as large as
+        the input, and an odd pixel goes to the bottom and to the right.
+    bias : True, False or "position"
+        One bias per filter, none, or one per filter and pixel.
+    lr_scale : float
+        Factor on the learning rate of this layer; 0 freezes it.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Conv2D
+    >>> Conv2D(16, kernel_size=5, stride=2).output_shape((28, 28, 1))
+    (14, 14, 16)
+    """
+
+    filters: int
+    kernel_size: Size = 3
+    stride: Size = 1
+    padding: str | Size = "same"
+    dilation: Size = 1
+    bias: bool | str = True
+    lr_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_integer(self, "filters")
+        for name in ("kernel_size", "stride", "dilation"):
+            check_pair(self, name)
+        check_padding(self)
+        if not (isinstance(self.bias, bool) or self.bias == "position"):
+            refuse(self, "bias", "True, False or 'position'")
+        check_real(self, "lr_scale")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        (_, ho), (_, wo) = self._axes(shape)
+        return ho, wo, self.filters
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        kh, kw = as_pair(self.kernel_size)
+        channels = shape[2]
+        fan = (kh * kw * channels, kh * kw * self.filters)
+        W = Parameter((kh, kw, channels, self.filters), fan, decay=True, lr_scale=self.lr_scale)
+        if self.bias is False:
+            return {"W": W}
+        per_pixel = self.output_shape(shape) if self.bias == "position" else (self.filters,)
+        return {"W": W, "b": Parameter(per_pixel, lr_scale=self.lr_scale)}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        kh, kw = as_pair(self.kernel_size)
+        ho, wo, filters = self.output_shape(shape)
+        return ho * wo * filters * kh * kw * shape[2]
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        h, _, w, c = x.shape
+        (rows, ho), (columns, wo) = self._axes((h, w, c))
+        (_, kw), (sh, sw), (dh, dw) = self._geometry()
+        padded = windows.pad(x, (rows, columns), 0.0, ctx.scratch)
+        gathered = convolution.gather(padded, kw, sw, dw, wo, ctx.empty)
+        if gathered is padded:  # a 1x1 kernel reads the image itself; scratch does not last
+            gathered = x if padded is x else padded.copy()
+        y = convolution.correlate(gathered, params["W"], sh, dh, ho, ctx.empty, ctx.scratch)
+        if self.bias is not False:
+            b = params["b"]
+            y += b[:, None] if self.bias == "position" else b
+        return y, (gathered, (h, w), (rows[0], columns[0]))
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        gathered, size, before = cache
+        kernel, stride, dilation = self._geometry()
+        dy = np.ascontiguousarray(dy)
+        convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], grads["W"])
+        if self.bias == "position":
+            np.sum(dy, axis=1, out=grads["b"])
+        elif self.bias:
+            rows = matrix(dy)
+            np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
+        if not ctx.needs_dx:
+            return None
+        laid = convolution.spread(dy, size, kernel, stride, dilation, before, ctx.scratch)
+        across = convolution.gather(laid, kernel[1], 1, dilation[1], size[1], ctx.scratch)
+        W = convolution.turned(params["W"])
+        return convolution.correlate(across, W, 1, dilation[0], size[0], ctx.empty, ctx.scratch)
+
+    def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        return as_pair(self.kernel_size), as_pair(self.stride), as_pair(self.dilation)
+
+    def _axes(self, shape: Shape) -> list[tuple[tuple[int, int], int]]:
+        return axes(self, image_shape(self, shape), *self._geometry())
+
+
+def check_padding(layer: Any) -> None:
+    """Refuse a padding that is neither a known word nor a number of pixels."""
+    padding = layer.padding
+    if padding in ("same", "valid") or is_integer(padding):
+        numbers: tuple = (padding,) if is_integer(padding) else ()
+    else:
+        is_pair = isinstance(padding, (tuple, list)) and len(padding) == 2
+        numbers = tuple(padding) if is_pair else (-1,)
+    if not all(is_integer(number) and number >= 0 for number in numbers):
+        refuse(layer, "padding", "'same', 'valid', an integer of at least 0, or a pair of them")
+
+
+def axes(
+    layer: Any,
+    shape: Shape,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> list[tuple[tuple[int, int], int]]:
+    """Work out ((before, after), outputs) of both axes, or refuse a window that does not fit."""
+    paddings = [layer.padding] * 2 if isinstance(layer.padding, str) else as_pair(layer.padding)
+    found = []
+    for length, k, s, d, padding in zip(
+        shape[:2], window, stride, dilation, paddings, strict=True
+    ):
+        pads = windows.axis_pads(length, k, s, d, padding)
+        outputs = windows.output_length(length, pads, k, s, d)
+        if outputs < 1:
+            raise ValueError(
+                f"{layer!r} is given images of {shape[0]}x{shape[1]} pixels, which are smaller "
+                f"than its window of {window[0]}x{window[1]}"
+                + (f" with dilation {dilation[0]}x{dilation[1]}" if max(dilation) > 1 else "")
+                + ". Make the window smaller, use padding='same', or pool less before it."
+            )
+        found.append((pads, outputs))
+    return found

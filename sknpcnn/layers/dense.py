@@ -1,0 +1,90 @@
+"""The dense layer: every unit reads every input."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_size
+from sknpcnn.parameters import Parameter
+from sknpcnn.spec import check_flag, check_integer, check_real
+
+
+@dataclass(frozen=True, repr=False)
+class Dense(Layer):
+    """Compute ``x @ W + b``.
+
+    It sees the whole mini-batch: a few rows against a large matrix would read all of its weights
+    for next to no arithmetic. The threads share out the columns of the result instead.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    bias : bool
+        Whether each output has a bias.
+    lr_scale : float
+        Factor on the learning rate of this layer; 0 freezes it.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Dense
+    >>> Dense(100).output_shape((784,))
+    (100,)
+    """
+
+    whole_batch: ClassVar[bool] = True
+
+    units: int
+    bias: bool = True
+    lr_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_integer(self, "units")
+        check_flag(self, "bias")
+        check_real(self, "lr_scale")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        vector_size(self, shape)
+        return (self.units,)
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        fan = (vector_size(self, shape), self.units)
+        W = Parameter(fan, fan, decay=True, lr_scale=self.lr_scale)
+        b = Parameter((self.units,), lr_scale=self.lr_scale)
+        return {"W": W, "b": b} if self.bias else {"W": W}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return vector_size(self, shape) * self.units
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        W = params["W"]
+        y = ctx.empty((len(x), self.units), x.dtype)
+        tiles = ctx.tiles(self.units, len(x) + len(W))
+
+        def columns(i: int, scratch: object) -> None:
+            part = slice(*tiles[i])
+            np.matmul(x, W[:, part], out=y[:, part])
+            if self.bias:
+                y[:, part] += params["b"][part]
+
+        ctx.map(columns, len(tiles))
+        return y, x
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        x, W = cache, params["W"]
+        dx = ctx.empty(x.shape, dy.dtype) if ctx.needs_dx else None
+        tiles = ctx.tiles(len(W), len(x) + self.units)
+
+        def inputs(i: int, scratch: object) -> None:
+            part = slice(*tiles[i])
+            np.matmul(x[:, part].T, dy, out=grads["W"][part])
+            if dx is not None:
+                np.matmul(dy, W[part].T, out=dx[:, part])
+
+        ctx.map(inputs, len(tiles))
+        if self.bias:
+            np.sum(dy, axis=0, out=grads["b"])
+        return dx

@@ -1,0 +1,53 @@
+"""Dropout: train with a random part of the numbers missing, so that none can be relied upon."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer
+from sknpcnn.spec import check_real
+
+
+@dataclass(frozen=True, repr=False)
+class Dropout(Layer):
+    """Set a random part of the numbers to zero while training, and scale up the others.
+
+    Parameters
+    ----------
+    rate : float
+        The part that is dropped, from 0 up to, but not including, 1.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Dropout
+    >>> Dropout(0.5).output_shape((100,))
+    (100,)
+    """
+
+    random: ClassVar[bool] = True
+    transparent: ClassVar[bool] = True
+
+    rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_real(self, "rate", 0.0, 1.0, open_="high")
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        if not ctx.training or self.rate == 0:
+            return x, None
+        threshold = np.uint32(min(self.rate * 2**32, 2**32 - 1))
+        kept = np.greater_equal(
+            ctx.random_bits(x.shape), threshold, out=ctx.empty(x.shape, np.bool_)
+        )
+        return self._keep(x, kept, ctx), kept
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        return dy if cache is None else self._keep(dy, cache, ctx)
+
+    def _keep(self, x: Array, kept: Array, ctx: Context) -> Array:
+        y = np.multiply(x, kept, out=ctx.empty(x.shape, x.dtype))
+        y *= x.dtype.type(1 / (1 - self.rate))
+        return y

@@ -1,0 +1,34 @@
+"""Layers that only rearrange what they are given."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
+
+
+@dataclass(frozen=True, repr=False)
+class Flatten(Layer):
+    """Turn images into vectors, pixel by pixel: ``(h, w, c)`` order.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Flatten
+    >>> Flatten().output_shape((7, 7, 16))
+    (784,)
+    """
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (prod(image_shape(self, shape)),)
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        h, n, w, c = x.shape
+        y = ctx.empty((n, h, w, c), x.dtype)
+        y[...] = x.swapaxes(0, 1)
+        return y.reshape(n, h * w * c), x.shape
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        h, n, w, c = cache
+        return dy.reshape(n, h, w, c).swapaxes(0, 1)

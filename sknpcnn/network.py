@@ -1,0 +1,95 @@
+"""The network: named layers bound to the shape of an image and to a flat vector of parameters."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from sknpcnn.batches import Rows
+from sknpcnn.layers import Dense, Flatten, Identity
+from sknpcnn.layers.base import Array, Layer, Shape
+from sknpcnn.layers.compose import backward, forward, output_shape, parameters, with_shapes
+from sknpcnn.losses import softmax_cross_entropy
+from sknpcnn.parallel import Engine, MiniBatch, RunningContext, cut
+from sknpcnn.parameters import Layout
+
+# How many samples are predicted together: enough for the dense layers, little in memory.
+PREDICT = 512
+
+
+class LayerSummary(NamedTuple):
+    """One row of ``summary()``."""
+
+    name: str
+    kind: str
+    output_shape: Shape
+    parameters: int
+    multiply_adds: int
+
+
+class Network:
+    """Layers, and where in a flat vector their parameters lie. It holds no parameters itself."""
+
+    def __init__(
+        self, steps: Iterable[tuple[str, Layer]], image: tuple[int, int, int], n_classes: int
+    ) -> None:
+        # The input step makes the images; it begins the first stretch, which may be only it.
+        self.steps: list[tuple[str, Layer]] = [("input", Identity()), *steps]
+        if len(output_shape(self.steps, image)) == 3:
+            self.steps.append(("flatten", Flatten()))
+        self.steps.append(("output", Dense(n_classes)))
+        self.image = image
+        self.layout = Layout(parameters(self.steps, image))
+        self.random = any(layer.random for _, layer in self.steps)
+
+    def logits(self, theta: Array, rows: Rows, engine: Engine) -> Array:
+        """Compute the logits of all rows, (n, classes), some hundred of them at a time."""
+        params = self.layout.views(theta)
+        parts = []
+        for lo, hi in cut(len(rows), PREDICT):
+            part = Rows(rows.X, rows.image, rows.standard, _part(rows.index, lo, hi))
+            ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
+            with np.errstate(all="ignore"):
+                y, _ = forward(self.steps, params, part, ctx)  # type: ignore[arg-type]
+            parts.append(y.copy())
+        return np.concatenate(parts)
+
+    def learn(
+        self,
+        theta: Array,
+        grad: Array,
+        rows: Rows,
+        classes: Array,
+        weights: Array | None,
+        engine: Engine,
+        key: int = 0,
+        label_smoothing: float = 0.0,
+    ) -> tuple[float, float]:
+        """Write the gradient of the mean loss of a mini-batch; return summed loss and hits."""
+        params, grads = self.layout.views(theta), self.layout.views(grad)
+        batch = MiniBatch(len(rows), training=True, key=key, weights=weights)
+        ctx = RunningContext(engine, batch, needs_dx=False)
+        with np.errstate(all="ignore"):  # the loss shows what is not finite
+            y, caches = forward(self.steps, params, rows, ctx)  # type: ignore[arg-type]
+            loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
+            backward(self.steps, params, caches, loss.gradient, grads, ctx)
+        return loss.total, loss.hits
+
+    def summary(self) -> list[LayerSummary]:
+        """Describe every layer."""
+        return [
+            LayerSummary(
+                name,
+                type(layer).__name__,
+                layer.output_shape(shape),
+                sum(p.size for p in layer.parameters(shape).values()),
+                layer.multiply_adds(shape),
+            )
+            for name, layer, shape in with_shapes(self.steps[1:], self.image)
+        ]
+
+
+def _part(index: Array | slice, lo: int, hi: int) -> Array | slice:
+    if isinstance(index, slice):
+        return slice((index.start or 0) + lo, (index.start or 0) + hi)
+    return index[lo:hi]

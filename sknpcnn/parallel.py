@@ -1,0 +1,392 @@
+"""How a mini-batch is cut up and run on threads, and the memory that it runs in.
+
+The work is cut by the data alone, never by the number of threads, and partial sums are added in a
+fixed order: so the number of threads never changes a bit of the result. BLAS itself is held to one
+thread meanwhile; the threads share out whole stretches of layers, not single products.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from math import prod
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+from zlib import crc32
+
+import joblib
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from sknpcnn.kernels.randomness import sample_bits
+from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
+from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape
+
+# What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
+# stay in the cache of one core.
+CHUNK = 2**17
+# The least work worth a tile of its own in a layer that sees the whole batch, in numbers.
+TILE = 2**17
+
+
+class BlasGuard:
+    """Holds BLAS to one thread while anybody is inside; the limit is one for the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._controller: ThreadpoolController | None = None
+        self._limiter: Any = None
+        self._before = 1
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            if self._inside == 0:
+                self._before = self._threads_now()
+                self._limiter = self._blas().limit(limits=1, user_api="blas")
+            self._inside += 1
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limiter.restore_original_limits()
+                self._limiter = None
+
+    def threads_allowed(self) -> int:
+        """How many threads BLAS may use now, or could before somebody entered."""
+        with self._lock:
+            return self._before if self._inside else self._threads_now()
+
+    def _blas(self) -> ThreadpoolController:
+        if self._controller is None:
+            self._controller = ThreadpoolController()
+        return self._controller
+
+    def _threads_now(self) -> int:
+        threads = [lib["num_threads"] for lib in self._blas().info() if lib["user_api"] == "blas"]
+        return max(threads, default=joblib.cpu_count())
+
+
+one_thread_blas = BlasGuard()
+
+
+def threads_for(n_jobs: int | None) -> int:
+    """Count the threads to use: by default as many as BLAS is allowed to use now.
+
+    So a grid search whose workers share the cores, and therefore limit BLAS, is never
+    oversubscribed.
+    """
+    if n_jobs is None:
+        return one_thread_blas.threads_allowed()
+    return max(joblib.cpu_count() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
+
+
+class Arena:
+    """Buffers handed out in turn: after a rewind, the same requests get the same memory again.
+
+    Fresh memory is expensive: the system maps and clears it page by page. A training step asks for
+    the same arrays as the step before, so after the first one nothing is allocated any more.
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = np.dtype(dtype)
+        self._buffers: list[Array] = []
+        self._next = 0
+
+    def rewind(self) -> None:
+        """Take back everything that was handed out."""
+        self._next = 0
+
+    def empty(self, shape: Shape, dtype: Any = None) -> Array:
+        """Hand out the next buffer, cut to shape, and aligned with the lines of the cache."""
+        dtype = self._dtype if dtype is None else np.dtype(dtype)
+        wanted = prod(shape) * dtype.itemsize
+        if self._next == len(self._buffers):
+            self._buffers.append(_aligned(wanted))
+        elif self._buffers[self._next].size < wanted:
+            self._buffers[self._next] = _aligned(wanted)
+        buffer = self._buffers[self._next]
+        self._next += 1
+        return buffer[:wanted].view(dtype).reshape(shape)
+
+
+def _aligned(size: int) -> Array:
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+class Engine:
+    """The threads and the memory of one fit or one predict; a context manager."""
+
+    def __init__(self, n_threads: int, dtype: Any) -> None:
+        self.n_threads = n_threads
+        self.dtype = np.dtype(dtype)
+        self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
+        self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
+        self._arenas: dict[tuple[Any, ...], Arena] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        one_thread_blas.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if self._pool is not None:
+                self._pool.shutdown()
+        finally:
+            one_thread_blas.__exit__()
+
+    def arena(self, *owner: Any) -> Arena:
+        """Return the memory that belongs to an owner."""
+        arena = self._arenas.get(owner)
+        if arena is None:
+            arena = self._arenas[owner] = Arena(self.dtype)
+        return arena
+
+    def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
+        """Run ``task(i, thread)`` for all i; every thread, the caller too, takes the next one."""
+        helpers = min(self.n_threads, n_tasks) - 1
+        if helpers < 1:
+            for i in range(n_tasks):
+                task(i, 0)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads - 1, "sknpcnn")
+        tickets = count()
+
+        def work(thread: int) -> None:
+            with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
+                while (i := next(tickets)) < n_tasks:
+                    task(i, thread)
+
+        futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]
+        try:
+            work(0)
+        except BaseException:
+            tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
+            raise
+        finally:
+            for future in futures:
+                future.exception()  # wait; nobody may still use our memory
+        for future in futures:
+            future.result()
+
+
+class MiniBatch:
+    """What belongs to the rows of one mini-batch beside their values."""
+
+    def __init__(
+        self, n: int, training: bool, key: int = 0, weights: Array | None = None
+    ) -> None:
+        self.n = n
+        self.training = training
+        self.key = key
+        self.weights = weights
+        self.ids = np.arange(n, dtype=np.uint32)
+
+
+class RunningContext:
+    """What a layer is given while it runs; see ``layers.base.Context``.
+
+    One that is ``whole`` sees the whole mini-batch and shares work out to the threads; the others
+    see one chunk of it, on one thread.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        batch: MiniBatch,
+        rows: tuple[int, int] | None = None,
+        thread: int = 0,
+        memory: Arena | None = None,
+        path: tuple[str, ...] = (),
+        needs_dx: bool = True,
+    ) -> None:
+        self.whole = rows is None
+        self.training = batch.training
+        self.needs_dx = needs_dx
+        self.path = path
+        self._engine = engine
+        self._batch = batch
+        self._rows = rows or (0, batch.n)
+        self._thread = thread
+        self._memory = memory or engine.arena("whole")
+        self._scratch = engine.arena("scratch", thread)
+        if memory is None:
+            self._memory.rewind()
+
+    @property
+    def weights(self) -> Array | None:
+        """The sample weights of the rows in sight; None where all are one."""
+        return None if self._batch.weights is None else self._batch.weights[slice(*self._rows)]
+
+    def empty(self, shape: Shape, dtype: Any = None) -> Array:
+        """An array that stays valid until backward has run."""
+        return self._memory.empty(shape, dtype)
+
+    def scratch(self, shape: Shape, dtype: Any = None) -> Array:
+        """An array that stays valid until the layer returns."""
+        return self._scratch.empty(shape, dtype)
+
+    def random_bits(self, shape: Shape) -> Array:
+        """Random uint32 that depend on seed, step, layer and sample."""
+        key = crc32(".".join(self.path).encode(), self._batch.key)
+        return sample_bits(self._batch.ids[slice(*self._rows)], shape, key)
+
+    def note_ids(self, ids: Array) -> None:
+        """Write down the identity of the samples in sight, which their random numbers depend on."""
+        self._batch.ids[slice(*self._rows)] = ids
+
+    def tiles(self, rows: int, numbers_per_row: int) -> list[tuple[int, int]]:
+        """Cut rows into ranges of a size that depends on the data alone."""
+        return cut(rows, max(TILE // max(numbers_per_row, 1), 1))
+
+    def map(self, task: Callable[[int, Callable[..., Array]], None], n_tasks: int) -> None:
+        """Run ``task(i, scratch)`` for all i, on all threads if the whole batch is in sight."""
+
+        def run(i: int, thread: int) -> None:
+            scratch = self._engine.arena("tile", thread)
+            scratch.rewind()
+            task(i, scratch.empty)
+
+        if self.whole:
+            self._engine.run(run, n_tasks)
+        else:
+            for i in range(n_tasks):
+                run(i, self._thread)
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Enter a layer: it gets a name for its random numbers and fresh scratch memory."""
+        outside, self.path = self.path, (*self.path, name)
+        self._scratch.rewind()
+        yield
+        self.path = outside
+
+    def forward_in_chunks(self, stretch: Stretch, params: Arrays, x: Any) -> tuple[Array, Any]:
+        """Run a stretch of layers over a few samples at a time, chunks shared by the threads.
+
+        ``x`` may be a source that makes the rows of the mini-batch when they are asked for.
+        """
+        key = (*self.path, stretch.steps[0][0])
+        rows, shape = self._plan(key, stretch, x)
+        chunks = cut(self._batch.n, rows)
+        whole = None if len(chunks) == 1 else self.empty(_with_samples(shape, self._batch.n))
+        caches: list[Any] = [None] * len(chunks)
+        ys: list[Array] = [np.empty(0)] * len(chunks)
+
+        def run(i: int, thread: int) -> None:
+            ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)
+            xi = x[_samples(x, *chunks[i])] if isinstance(x, np.ndarray) else x.load(ctx, *chunks[i])
+            ys[i], caches[i] = forward(stretch.steps, params, xi, ctx)
+            if whole is not None:
+                whole[_samples(whole, *chunks[i])] = ys[i]
+
+        self._engine.run(run, len(chunks))
+        return ys[0] if whole is None else whole, (chunks, caches, x.shape)
+
+    def backward_in_chunks(
+        self, stretch: Stretch, params: Arrays, cache: Any, dy: Array, grads: Arrays
+    ) -> Array | None:
+        """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
+        key = (*self.path, stretch.steps[0][0])
+        chunks, caches, x_shape = cache
+        own = {name: grads[name] for name, _ in stretch.steps if name in grads}
+        rows, views = self._gradient_rows(key, own, len(chunks))
+        needs_dx = self.needs_dx
+        whole = self.empty(x_shape) if needs_dx and len(chunks) > 1 else None
+        dxs: list[Array | None] = [None] * len(chunks)
+
+        def run(i: int, thread: int) -> None:
+            ctx = self._chunk(key, i, chunks[i], thread, keep=False, needs_dx=needs_dx)
+            dyi = dy[_samples(dy, *chunks[i])]
+            dxs[i] = backward(stretch.steps, params, caches[i], dyi, views[i], ctx)
+            if whole is not None:
+                whole[_samples(whole, *chunks[i])] = dxs[i]
+
+        self._engine.run(run, len(chunks))
+        if len(chunks) > 1:
+            start = 0
+            for array in _leaves(own):
+                stop = start + array.size
+                np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
+                start = stop
+        return dxs[0] if whole is None else whole
+
+    def _chunk(
+        self,
+        key: tuple[str, ...],
+        i: int,
+        rows: tuple[int, int],
+        thread: int,
+        keep: bool,
+        needs_dx: bool = True,
+    ) -> "RunningContext":
+        """Make the context of a chunk. What backward needs is kept by chunk, the rest by thread."""
+        arena = self._engine.arena(key, "chunk", i) if keep else self._engine.arena(key, thread)
+        arena.rewind()
+        return RunningContext(self._engine, self._batch, rows, thread, arena, self.path, needs_dx)
+
+    def _plan(self, key: tuple[str, ...], stretch: Stretch, x: Any) -> tuple[int, Shape]:
+        """Decide how many samples make a chunk, by the largest array on the way."""
+        plan = self._engine.plans.get(key)
+        if plan is None:
+            shape = x.shape[:1] + x.shape[2:] if len(x.shape) == 4 else x.shape[1:]
+            rows = max(CHUNK // largest(stretch.steps, shape), 1)
+            plan = self._engine.plans[key] = rows, output_shape(stretch.steps, shape)
+        return plan
+
+    def _gradient_rows(
+        self, key: tuple[str, ...], own: Arrays, n_chunks: int
+    ) -> tuple[Array, list[Arrays]]:
+        """Return one row of gradients per chunk, and each row's views; one chunk writes at once."""
+        if n_chunks == 1:
+            return np.empty((0, 0)), [own]
+        found = self._engine.gradient_rows.get((*key, n_chunks))
+        if found is None:
+            size = sum(array.size for array in _leaves(own))
+            rows = np.empty((n_chunks, size), self._engine.dtype)
+            found = rows, [_views(own, row)[0] for row in rows]
+            self._engine.gradient_rows[(*key, n_chunks)] = found
+        return found
+
+
+def cut(n: int, size: int) -> list[tuple[int, int]]:
+    """Cut n things into ranges of at most that size, as equal as can be."""
+    parts = max(-(-n // size), 1)
+    return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+
+
+def _with_samples(shape: Shape, n: int) -> Shape:
+    return (shape[0], n, *shape[1:]) if len(shape) == 3 else (n, *shape)
+
+
+def _samples(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
+    return (slice(None),) * batch_axis(x) + (slice(lo, hi),)
+
+
+def _leaves(tree: Arrays) -> Iterator[Array]:
+    for branch in tree.values():
+        if isinstance(branch, np.ndarray):
+            yield branch
+        else:
+            yield from _leaves(branch)
+
+
+def _views(tree: Arrays, row: Array) -> tuple[dict[str, Any], Array]:
+    """Lay the tree's arrays out in a row of numbers; also return what is left of the row."""
+    views: dict[str, Any] = {}
+    for name, branch in tree.items():
+        if isinstance(branch, np.ndarray):
+            views[name] = row[: branch.size].reshape(branch.shape)
+            row = row[branch.size :]
+        else:
+            views[name], row = _views(branch, row)
+    return views, row

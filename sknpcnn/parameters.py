@@ -1,0 +1,120 @@
+"""Named arrays inside one flat vector.
+
+Everything that a network learns lies in one vector, and its gradient in another. Optimizers,
+clipping, checkpoints and the restoring of the best weights are one operation on one array; layers
+see named views.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sknpcnn.initializers import glorot_uniform, he_uniform
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array that a layer learns: its shape, how it starts and how it is trained.
+
+    ``fan`` (inputs, outputs of one unit) asks for a random start, He's where ``rectified``,
+    Glorot's otherwise; without it the array starts at ``start``. ``decay`` puts it under the L2
+    penalty. ``running`` marks a running average with that momentum: no optimizer touches it, and
+    what backward writes into its gradient is the new observation.
+    """
+
+    shape: tuple[int, ...]
+    fan: tuple[int, int] | None = None
+    rectified: bool = False
+    start: float = 0.0
+    decay: bool = False
+    lr_scale: float = 1.0
+    running: float | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of the flat vector whose parameters are all trained alike."""
+
+    start: int
+    stop: int
+    lr_scale: float
+    decay: bool
+
+
+class Layout:
+    """Where each parameter lies in the flat vector.
+
+    Parameters that are trained alike lie side by side (weights, then biases, then running
+    averages), so that the optimizer works on few long segments.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.parameters = dict(parameters)
+        self.places: dict[str, slice] = {}
+        self.segments: list[Segment] = []
+        self.averages: list[tuple[slice, float]] = []
+        position = 0
+        for name, p in sorted(self.parameters.items(), key=lambda item: _training_order(item[1])):
+            place = slice(position, position + p.size)
+            self.places[name] = place
+            position = place.stop
+            if p.running is not None:
+                if p.lr_scale > 0:
+                    self.averages.append((place, p.running))
+            elif self.segments and _continues(self.segments[-1], p):
+                last = self.segments.pop()
+                self.segments.append(Segment(last.start, place.stop, p.lr_scale, p.decay))
+            else:
+                self.segments.append(Segment(place.start, place.stop, p.lr_scale, p.decay))
+        self.size = position
+        self.n_trained = self.segments[-1].stop if self.segments else 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self.parameters == other.parameters
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def start(self, seed: int, dtype: Any) -> np.ndarray:
+        """Make the vector that training starts from; the same numbers whatever the dtype."""
+        rng = np.random.default_rng(seed)
+        theta = np.empty(self.size, dtype)
+        for name, p in self.parameters.items():
+            if p.fan is None:
+                theta[self.places[name]] = p.start
+            elif p.rectified:
+                theta[self.places[name]] = he_uniform(rng, (p.size,), p.fan[0])
+            else:
+                theta[self.places[name]] = glorot_uniform(rng, (p.size,), *p.fan)
+        return theta
+
+    def arrays(self, vector: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Name every parameter (``conv2d_1.W``) with its view of the vector."""
+        for name, p in self.parameters.items():
+            yield name, vector[self.places[name]].reshape(p.shape)
+
+    def views(self, vector: np.ndarray) -> dict[str, Any]:
+        """Lay out the views of the vector as the layers are nested: ``["conv2d_1"]["W"]``."""
+        tree: dict[str, Any] = {}
+        for name, array in self.arrays(vector):
+            *parents, leaf = name.split(".")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[leaf] = array
+        return tree
+
+
+def _training_order(p: Parameter) -> tuple[bool, float, bool]:
+    return p.running is not None, p.lr_scale, not p.decay
+
+
+def _continues(segment: Segment, p: Parameter) -> bool:
+    return (segment.lr_scale, segment.decay) == (p.lr_scale, p.decay)

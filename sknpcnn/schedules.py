@@ -1,0 +1,275 @@
+"""Schedules: the learning rate as a function of how far training has come.
+
+A schedule returns a factor, which multiplies ``learning_rate_init``. It has no memory: what it
+needs to know, the curve of the losses included, is in the ``Progress`` that it is given.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import cos, inf, pi
+
+from sknpcnn.spec import Spec, check_integer, check_real, is_integer, refuse
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come."""
+
+    epoch: float
+    """Epochs behind us, counting half of the step that is about to be taken."""
+    n_epochs: float
+    """Epochs in all, if nothing stops training before."""
+    curve: Sequence[float] = ()
+    """What training tries to lower, per epoch: the validation loss, or else the training loss."""
+
+
+@dataclass(frozen=True, repr=False)
+class Schedule(Spec, ABC):
+    """The contract. For ``warmup`` epochs the rate rises linearly, then the schedule begins."""
+
+    warmup: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_real(self, "warmup")
+
+    def multiplier(self, progress: Progress) -> float:
+        """Return what the initial learning rate is multiplied by."""
+        if progress.epoch < self.warmup:
+            return progress.epoch / self.warmup
+        after = replace(
+            progress,
+            epoch=progress.epoch - self.warmup,
+            n_epochs=max(progress.n_epochs - self.warmup, 1.0),
+        )
+        return self.after_warmup(after)
+
+    @abstractmethod
+    def after_warmup(self, progress: Progress) -> float:
+        """Return the same for the schedule proper; the epochs of the warm-up do not count."""
+
+    def exhausted(self, progress: Progress) -> bool:
+        """Tell whether training may stop where it no longer improves; no: lower rates may help."""
+        return True
+
+
+@dataclass(frozen=True, repr=False)
+class Constant(Schedule):
+    """Keep the learning rate.
+
+    Parameters
+    ----------
+    warmup : float
+        Epochs of linear rise at the start.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import Constant, Progress
+    >>> Constant(warmup=4).multiplier(Progress(epoch=2, n_epochs=10))
+    0.5
+    """
+
+    def after_warmup(self, progress: Progress) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class StepDecay(Schedule):
+    """Multiply the learning rate by a factor after certain epochs.
+
+    Parameters
+    ----------
+    epochs : int or tuple of int
+        After these epochs; a single number means every so many epochs.
+    factor : float
+        What the learning rate is multiplied by each time.
+    warmup : float
+        Epochs of linear rise at the start; ``epochs`` count from its end.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import Progress, StepDecay
+    >>> StepDecay(epochs=(10, 20), factor=0.1).multiplier(Progress(epoch=12, n_epochs=25))
+    0.1
+    """
+
+    epochs: int | tuple[int, ...] = 10
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real(self, "factor", 0.0, 1.0, open_="low")
+        if is_integer(self.epochs):
+            check_integer(self, "epochs")
+            return
+        object.__setattr__(self, "epochs", tuple(self.epochs))  # type: ignore[arg-type]
+        epochs: tuple = self.epochs  # type: ignore[assignment]
+        rising = all(a < b for a, b in pairwise(epochs)) if all(map(is_integer, epochs)) else False
+        if not epochs or not rising or epochs[0] < 1:
+            refuse(self, "epochs", "an integer of at least 1, or a rising tuple of them")
+
+    def after_warmup(self, progress: Progress) -> float:
+        if is_integer(self.epochs):
+            return self.factor ** (progress.epoch // self.epochs)  # type: ignore[operator]
+        passed = sum(progress.epoch >= epoch for epoch in self.epochs)  # type: ignore[union-attr]
+        return self.factor**passed
+
+
+@dataclass(frozen=True, repr=False)
+class ExponentialDecay(Schedule):
+    """Multiply the learning rate by a factor after every epoch.
+
+    Parameters
+    ----------
+    factor : float
+        What the learning rate is multiplied by.
+    warmup : float
+        Epochs of linear rise at the start.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import ExponentialDecay, Progress
+    >>> ExponentialDecay(0.5).multiplier(Progress(epoch=2, n_epochs=10))
+    0.25
+    """
+
+    factor: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real(self, "factor", 0.0, 1.0, open_="low")
+
+    def after_warmup(self, progress: Progress) -> float:
+        return self.factor ** int(progress.epoch)
+
+
+@dataclass(frozen=True, repr=False)
+class CosineDecay(Schedule):
+    """Lower the learning rate along half a cosine, step by step, over all of ``max_iter``.
+
+    Parameters
+    ----------
+    final : float
+        Factor at the end.
+    warmup : float
+        Epochs of linear rise at the start.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import CosineDecay, Progress
+    >>> CosineDecay().multiplier(Progress(epoch=5, n_epochs=10))
+    0.5
+    """
+
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real(self, "final", 0.0, 1.0)
+
+    def after_warmup(self, progress: Progress) -> float:
+        return _glide(1.0, self.final, progress.epoch / progress.n_epochs)
+
+
+@dataclass(frozen=True, repr=False)
+class OneCycle(Schedule):
+    """Rise to the full learning rate and fall far below the start (Smith and Topin 2018).
+
+    Both along half a cosine, step by step, as PyTorch's ``OneCycleLR``; the peak is
+    ``learning_rate_init``.
+
+    Parameters
+    ----------
+    rise : float
+        The part of the epochs that the rise takes.
+    start : float
+        Factor at the start.
+    final : float
+        Factor at the end.
+    warmup : float
+        Epochs of linear rise before the cycle.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import OneCycle, Progress
+    >>> OneCycle(rise=0.25).multiplier(Progress(epoch=5, n_epochs=20))
+    1.0
+    """
+
+    rise: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real(self, "rise", 0.0, 1.0, open_="low high")
+        check_real(self, "start", 0.0, 1.0)
+        check_real(self, "final", 0.0, 1.0)
+
+    def after_warmup(self, progress: Progress) -> float:
+        done = progress.epoch / progress.n_epochs
+        if done < self.rise:
+            return _glide(self.start, 1.0, done / self.rise)
+        return _glide(1.0, self.final, (done - self.rise) / (1 - self.rise))
+
+
+@dataclass(frozen=True, repr=False)
+class ReduceOnPlateau(Schedule):
+    """Multiply the learning rate by a factor whenever the loss has stopped falling.
+
+    Training does not stop early before the factor has reached ``min_factor``.
+
+    Parameters
+    ----------
+    factor : float
+        What the learning rate is multiplied by.
+    patience : int
+        After so many epochs without improvement.
+    tol : float
+        What counts as an improvement.
+    min_factor : float
+        The product of all factors does not go below this.
+    warmup : float
+        Epochs of linear rise at the start.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import Progress, ReduceOnPlateau
+    >>> plateau = [0.9, 0.5, 0.5, 0.5]
+    >>> ReduceOnPlateau(factor=0.1, patience=2).multiplier(Progress(4, 10, plateau))
+    0.1
+    """
+
+    factor: float = 0.2
+    patience: int = 5
+    tol: float = 1e-4
+    min_factor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real(self, "factor", 0.0, 1.0, open_="low high")
+        check_integer(self, "patience")
+        check_real(self, "tol")
+        check_real(self, "min_factor", 0.0, 1.0)
+
+    def after_warmup(self, progress: Progress) -> float:
+        reached, best, waited = 1.0, inf, 0
+        for loss in progress.curve:
+            waited = 0 if loss < best - self.tol else waited + 1
+            best = min(best, loss)
+            if waited == self.patience:
+                reached, waited = max(reached * self.factor, self.min_factor), 0
+        return reached
+
+    def exhausted(self, progress: Progress) -> bool:
+        return self.after_warmup(progress) <= self.min_factor
+
+
+def _glide(start: float, end: float, done: float) -> float:
+    """Go from start to end along half a cosine."""
+    return end + (start - end) * (1 + cos(pi * min(done, 1.0))) / 2
+
+
+NAMED = {"constant": Constant(), "adaptive": ReduceOnPlateau()}
+"""What the strings that ``learning_rate`` takes stand for."""

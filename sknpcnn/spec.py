@@ -1,0 +1,179 @@
+"""Frozen hyperparameters that answer ``get_params``, so that a grid search can reach into them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from math import inf
+from numbers import Integral, Real
+from typing import Any, Self
+
+
+@dataclass(frozen=True, repr=False)
+class Spec:
+    """A value made of named hyperparameters: compared by value, hashable, never modified."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the hyperparameters, and with ``deep`` those of the specs inside, by nested names."""
+        params = {field.name: getattr(self, field.name) for field in fields(self)}
+        return params | nested_params(params) if deep else params
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some hyperparameters changed; nested names reach inside."""
+        return replace(self, **resolve(self.get_params(deep=False), changes, type(self).__name__))
+
+    def __sklearn_clone__(self) -> Self:
+        return self  # it is immutable, so it is its own clone
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{field.name}={value!r}"
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+Steps = tuple[tuple[str, Any], ...]
+
+
+def named(items: Iterable[Any], owner: str = "layers") -> Steps:
+    """Give every plain spec of a list a name (``conv2d_1``, ``conv2d_2``, ...), as Pipelines do.
+
+    Items may also be ``(name, spec)`` pairs; they keep their names.
+    """
+    steps: list[tuple[str, Any]] = []
+    count: dict[str, int] = {}
+    for item in items:
+        is_pair = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
+        spec = item[1] if is_pair else item
+        if isinstance(spec, type):
+            raise TypeError(
+                f"{owner} holds the class {spec.__name__}; give an instance, {spec.__name__}(...)."
+            )
+        if not isinstance(spec, Spec):
+            raise TypeError(
+                f"{owner} holds {item!r} of type {type(item).__name__}; each item must be a layer, "
+                "such as Conv2D(16), or a (name, layer) pair."
+            )
+        kind = type(spec).__name__.lower()
+        count[kind] = count.get(kind, 0) + 1
+        name = item[0] if is_pair else f"{kind}_{count[kind]}"
+        if not name.isidentifier() or "__" in name:
+            raise ValueError(
+                f"{owner} names a layer {name!r}; a name must be a Python identifier without '__'."
+            )
+        if name in dict(steps):
+            raise ValueError(f"{owner} names two layers {name!r}; every name must be unique.")
+        steps.append((name, spec))
+    return tuple(steps)
+
+
+def holds_specs(value: Any) -> bool:
+    """Tell whether a parameter's value is a list of specs or of ``(name, spec)`` pairs."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return all(
+        isinstance(item, Spec)
+        or (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[1], Spec))
+        for item in value
+    )
+
+
+def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what lies inside the parameters: ``solver__momentum``, ``conv2d_1__filters``, ..."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        inside: Steps = ((key, value),) if isinstance(value, Spec) else ()
+        if holds_specs(value):
+            inside = named(value, key)
+            found.update(inside)
+        for name, spec in inside:
+            found.update((f"{name}__{sub}", v) for sub, v in spec.get_params().items())
+    return found
+
+
+def resolve(
+    params: Mapping[str, Any], changes: Mapping[str, Any], owner: str
+) -> dict[str, Any]:
+    """Turn changes by nested names into changes of whole parameters.
+
+    A list of layers one of whose layers is changed is spelled out as ``(name, layer)`` pairs, so
+    that the names stay what they were.
+    """
+    whole = {key: value for key, value in changes.items() if key in params}
+    current = {**params, **whole}
+    for key, value in changes.items():
+        if key in params:
+            continue
+        head, _, rest = key.partition("__")
+        target = current.get(head)
+        if rest and isinstance(target, Spec):
+            whole[head] = current[head] = target.replace(**{rest: value})
+            continue
+        for field, items in list(current.items()):
+            steps = dict(named(items, field)) if holds_specs(items) else {}
+            if head in steps:
+                steps[head] = steps[head].replace(**{rest: value}) if rest else value
+                whole[field] = current[field] = type(items)(steps.items())
+                break
+        else:
+            raise ValueError(
+                f"Invalid parameter {key!r} for {owner}. Valid parameters are: "
+                f"{sorted({**current, **nested_params(current)})}."
+            )
+    return whole
+
+
+def refuse(owner: Any, name: str, needed: str) -> None:
+    """Raise the error for one hyperparameter: what was given and what is needed."""
+    raise ValueError(f"{type(owner).__name__}: {name}={getattr(owner, name)!r}; needed: {needed}.")
+
+
+def check_integer(owner: Any, name: str, minimum: int = 1) -> None:
+    """Refuse a hyperparameter that is not an integer of at least ``minimum``."""
+    value = getattr(owner, name)
+    if not is_integer(value) or value < minimum:
+        refuse(owner, name, f"an integer of at least {minimum}")
+
+
+def check_pair(owner: Any, name: str, minimum: int = 1) -> None:
+    """Refuse a hyperparameter that is neither an integer nor a pair of integers."""
+    value = getattr(owner, name)
+    numbers = value if isinstance(value, Sequence) and len(value) == 2 else (value,)
+    if not all(is_integer(number) and number >= minimum for number in numbers):
+        refuse(owner, name, f"an integer of at least {minimum}, or a pair (rows, columns) of them")
+
+
+def check_real(owner: Any, name: str, low: float = 0.0, high: float = inf, open_: str = "") -> None:
+    """Refuse a number outside ``[low, high]``; ``open_`` may name ends that are not included."""
+    value = getattr(owner, name)
+    inside = (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and low <= value <= high
+        and not ("low" in open_ and value == low)
+        and not ("high" in open_ and value == high)
+        and value != inf
+    )
+    if not inside:
+        left = "above" if "low" in open_ else "of at least"
+        right = "" if high == inf else f" and {'below' if 'high' in open_ else 'at most'} {high}"
+        refuse(owner, name, f"a number {left} {low}{right}")
+
+
+def check_flag(owner: Any, name: str) -> None:
+    """Refuse a hyperparameter that is not a bool."""
+    if not isinstance(getattr(owner, name), bool):
+        refuse(owner, name, "True or False")
+
+
+def is_integer(value: Any) -> bool:
+    """Tell whether a value is an integer, and not a bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def as_pair(value: Any) -> tuple[int, int]:
+    """Turn an integer or a pair into a pair (rows, columns)."""
+    if is_integer(value):
+        return int(value), int(value)
+    rows, columns = value
+    return int(rows), int(columns)

@@ -1,0 +1,229 @@
+"""The training loop: a generator that yields one epoch at a time. To stop is to stop asking."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from struct import pack
+from time import perf_counter
+from zlib import crc32
+
+import numpy as np
+
+from sknpcnn.batches import Array, Rows, Samples, Standard
+from sknpcnn.losses import softmax_cross_entropy
+from sknpcnn.network import Network
+from sknpcnn.optimizers import Memory, Optimizer
+from sknpcnn.parallel import Engine, cut
+from sknpcnn.parameters import Layout
+from sknpcnn.schedules import Progress, Schedule
+
+# The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
+BLOCK = 2**14
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    learning_rate: float
+    n_epochs: int
+    """What schedules count on; the loop itself goes on as long as it is asked."""
+    batch_size: int
+    shuffle: bool
+    alpha: float
+    clip_norm: float | None
+    label_smoothing: float
+
+
+@dataclass
+class TrainingState:
+    """Everything that training has to know to go on as if it had never been interrupted.
+
+    There is no random generator in it: what is random is a function of seed, epoch and step.
+    """
+
+    theta: Array
+    memory: Memory
+    seed: int
+    epoch: int = 0
+    step: int = 0
+    curve: list[float] = field(default_factory=list)
+    """What training tries to lower, per epoch; whoever asks for epochs writes it down."""
+
+    def copy(self) -> "TrainingState":
+        """Make an independent copy, writeable even where this one is mapped from a file."""
+        memory = {name: array.copy() for name, array in self.memory.items()}
+        return TrainingState(
+            self.theta.copy(), memory, self.seed, self.epoch, self.step, list(self.curve)
+        )
+
+    def go_back_to(self, earlier: "TrainingState") -> None:
+        """Take over the values of an earlier copy."""
+        self.theta[...] = earlier.theta
+        for name, array in earlier.memory.items():
+            self.memory[name][...] = array
+        self.step = earlier.step
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training data has brought."""
+
+    number: int
+    loss: float
+    """Mean over the epoch, as the mini-batches came by, penalty included."""
+    score: float
+    """Accuracy, likewise."""
+    learning_rate: float
+    seconds: float
+
+
+def train(
+    network: Network,
+    samples: Samples,
+    standard: Standard | None,
+    plan: Plan,
+    state: TrainingState,
+    engine: Engine,
+    watch: Callable[[Epoch], None] | None = None,
+) -> Iterator[Epoch]:
+    """Train for as many epochs as are asked for; ``watch`` looks at each before it counts.
+
+    An epoch is taken whole or not at all: if it fails or is interrupted, ``state`` is what it was
+    before it.
+    """
+    grad = np.zeros_like(state.theta)
+    while True:
+        before = state.copy()
+        try:
+            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad)
+            if watch is not None:
+                watch(epoch)
+        except BaseException:
+            state.go_back_to(before)
+            raise
+        state.epoch += 1
+        yield epoch
+
+
+def _one_epoch(
+    network: Network,
+    samples: Samples,
+    standard: Standard | None,
+    plan: Plan,
+    state: TrainingState,
+    engine: Engine,
+    grad: Array,
+) -> Epoch:
+    start = perf_counter()
+    n, size = len(samples), min(plan.batch_size, len(samples))
+    n_steps = -(-n // size)
+    order = np.arange(n)
+    if plan.shuffle:
+        order = np.random.default_rng([state.seed, state.epoch]).permutation(n)
+    loss = hits = weight = lr = 0.0
+    for i in range(n_steps):
+        index = samples.index[order[i * size : (i + 1) * size]]
+        weights = samples.weights_at(index)
+        rows = Rows(samples.X, network.image, standard, index, identify=network.random)
+        key = crc32(pack("<QQ", state.seed, state.step))
+        batch_loss, batch_hits = network.learn(
+            state.theta,
+            grad,
+            rows,
+            samples.classes[index],
+            weights,
+            engine,
+            key,
+            plan.label_smoothing,
+        )
+        batch_weight = float(len(index) if weights is None else weights.sum())
+        penalty = plan.alpha / batch_weight
+        batch_loss += batch_weight * _penalise(state.theta, grad, network.layout, penalty)
+        if not np.isfinite(batch_loss):
+            raise ValueError(
+                f"Training diverged: the loss is {batch_loss} in epoch {state.epoch + 1}, step "
+                f"{i + 1} of {n_steps}, at a learning rate of {lr or plan.learning_rate:g}. Lower "
+                f"learning_rate_init, set clip_norm=1.0, or check that X holds no extreme values."
+            )
+        epoch_now = state.epoch + (i + 0.5) / n_steps
+        progress = Progress(epoch_now, plan.n_epochs, state.curve)
+        lr = plan.learning_rate * plan.schedule.multiplier(progress)
+        if plan.clip_norm is not None:
+            clip(grad[: network.layout.n_trained], plan.clip_norm)
+        state.step += 1
+        _update(state, grad, network.layout, plan.optimizer, lr, engine)
+        loss, hits, weight = loss + batch_loss, hits + batch_hits, weight + batch_weight
+    if not np.isfinite(state.theta).all():
+        raise ValueError(
+            f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, at a "
+            f"learning rate of {lr:g}. Lower learning_rate_init or set clip_norm=1.0."
+        )
+    seconds = perf_counter() - start
+    return Epoch(state.epoch + 1, loss / weight, hits / weight, lr, seconds)
+
+
+def evaluate(
+    network: Network,
+    theta: Array,
+    samples: Samples,
+    standard: Standard | None,
+    engine: Engine,
+) -> tuple[float, float]:
+    """Compute mean loss and accuracy on some samples, as prediction sees them."""
+    rows = Rows(samples.X, network.image, standard, samples.index)
+    logits = network.logits(theta, rows, engine)
+    weights = samples.weights_at(samples.index)
+    loss = softmax_cross_entropy(logits, samples.classes[samples.index], weights)
+    total = len(samples) if weights is None else weights.sum()
+    return float(loss.total / total), float(loss.hits / total)
+
+
+def clip(grad: Array, norm: float) -> None:
+    """Shorten a gradient, in place, to at most that norm."""
+    length = float(np.linalg.norm(grad))
+    if length > norm:
+        grad *= norm / length
+
+
+def _penalise(theta: Array, grad: Array, layout: Layout, penalty: float) -> float:
+    """Add the L2 penalty on the weights to the gradient; return its value."""
+    value = 0.0
+    if penalty:
+        for segment in layout.segments:
+            if segment.decay:
+                weights = theta[segment.start : segment.stop]
+                grad[segment.start : segment.stop] += penalty * weights
+                value += 0.5 * penalty * float(weights @ weights)
+    return value
+
+
+def _update(
+    state: TrainingState,
+    grad: Array,
+    layout: Layout,
+    optimizer: Optimizer,
+    lr: float,
+    engine: Engine,
+) -> None:
+    """Take one step: the optimizer on what is trained, block by block, and running averages."""
+    blocks = [
+        (slice(segment.start + lo, segment.start + hi), segment.lr_scale)
+        for segment in layout.segments
+        if segment.lr_scale > 0
+        for lo, hi in cut(segment.stop - segment.start, BLOCK)
+    ]
+
+    def step(i: int, thread: int) -> None:
+        block, scale = blocks[i]
+        memory = {name: array[block] for name, array in state.memory.items()}
+        optimizer.step(state.theta[block], grad[block], memory, lr * scale, state.step)
+
+    if state.theta.size > 4 * BLOCK:
+        engine.run(step, len(blocks))
+    else:  # less work than waking a thread
+        for i in range(len(blocks)):
+            step(i, 0)
+    for place, momentum in layout.averages:
+        state.theta[place] += (1 - momentum) * (grad[place] - state.theta[place])

@@ -1,0 +1,52 @@
+"""scikit-learn's own checks: every one, in every configuration, and none expected to fail."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU
+from sknpcnn.optimizers import SGD
+
+CONFIGURATIONS = [
+    NumpyCNNClassifier(),
+    NumpyCNNClassifier(early_stopping=True),
+    NumpyCNNClassifier(class_weight={0: 1.5, 1: 1.0}),
+    NumpyCNNClassifier(batch_norm=True, dropout=0.2),
+    NumpyCNNClassifier(conv_filters=(4, 8, 8), kernel_size=[(1, 3), 3, [1, 1]]),
+    NumpyCNNClassifier(conv_filters=(), hidden_layer_sizes=(64,)),
+    NumpyCNNClassifier(
+        layers=[Conv2D(8), ReLU(), MaxPool2D(2, padding="same"), Flatten(), Dense(32), ReLU()]
+    ),
+    NumpyCNNClassifier(solver="sgd", learning_rate_init=0.02),
+    NumpyCNNClassifier(solver=SGD(momentum=0.9), learning_rate_init=0.01),
+]
+
+
+@parametrize_with_checks(CONFIGURATIONS, xfail_strict=True)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.skipif("SCIPY_ARRAY_API" in os.environ, reason="this is the inner run")
+def test_all_checks_pass_with_scipy_array_api():
+    """The variable must be set before SciPy is imported, hence a process of its own."""
+    program = (
+        "from sklearn.utils.estimator_checks import check_estimator;"
+        "from sknpcnn import NumpyCNNClassifier;"
+        "results = check_estimator(NumpyCNNClassifier(), on_skip=None);"
+        "print(sorted({r['status'] for r in results}), len(results))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stdout
+    assert "passed" in done.stdout
