@@ -15,7 +15,7 @@ from sknpcnn.parallel import RunningContext, cut
 Array = np.ndarray
 
 # Rows of data that are looked at together, in numbers, where all of the data have to be read.
-BLOCK = 2**20
+BLOCK = 2**18
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,12 @@ def begin(
         if network.layout != fitted.network_of(estimator).layout:
             raise ValueError(
                 f"The network has changed since the fit that is to be continued: {architecture} is "
-                f"given, {estimator._architecture} was fitted. Set warm_start=False, or fit a clone."
+                f"given, {estimator._architecture} was fitted. Set warm_start=False or fit a clone."
             )
         state = fitted.state_of(estimator, seed)
     else:
-        state = TrainingState(network.layout.start(seed, _dtype(params["dtype"], samples.X)), {}, seed)
+        theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
+        state = TrainingState(theta, {}, seed)
 
     if early_stopping and held_out is None:
         samples, held_out = inputs.split_off(samples, params["validation_fraction"], state.seed)
@@ -96,9 +97,7 @@ def own_validation(
     return inputs.samples_of(X, y, classes, sample_weight, None, "y_val")
 
 
-def run_with_callbacks(
-    estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any
-) -> None:
+def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
     """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}

@@ -120,9 +120,8 @@ def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
 
 def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
     """Make the pooling of a block: an axis of one pixel has nothing left to pool."""
-    window = tuple(
-        1 if pixels == 1 else k for k, pixels in zip(as_pair(size), shape[:2], strict=True)
-    )
+    rows, columns = as_pair(size)
+    window = (1 if shape[0] == 1 else rows, 1 if shape[1] == 1 else columns)
     if window == (1, 1):
         return []
     if window[0] > shape[0] or window[1] > shape[1]:

@@ -145,6 +145,8 @@ default="relu"
     True
     """
 
+    _theta: Array  # all parameters of the fitted network, in one vector
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     def __init__(
@@ -353,7 +355,8 @@ default="relu"
         y : ndarray of shape (n,)
             Labels.
         """
-        return self.classes_[self._logits(X).argmax(axis=1)]
+        winners = self._logits(X).argmax(axis=1)
+        return self.classes_[winners]
 
     def get_weights(self) -> dict[str, Array]:
         """Copy all parameters of the network.
@@ -364,8 +367,9 @@ default="relu"
             By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
             (inputs, units), where inputs after Flatten are in (height, width, channel) order.
         """
-        network, theta = fitted.network_of(self), self._theta
-        return {name: array.copy() for name, array in network.layout.arrays(theta)}
+        check_is_fitted(self, "_theta")
+        arrays = fitted.network_of(self).layout.arrays(self._theta)
+        return {name: array.copy() for name, array in arrays}
 
     def set_weights(self, weights) -> Self:
         """Replace parameters of the network, for example by those of a network trained elsewhere.
@@ -380,6 +384,7 @@ default="relu"
         self : NumpyCNNClassifier
             The classifier.
         """
+        check_is_fitted(self, "_theta")
         self._theta = fitted.with_weights(fitted.network_of(self), self._theta, weights)
         return self
 
@@ -391,6 +396,7 @@ default="relu"
         table : DataFrame
             One row per layer: name, kind, output shape, parameters and multiply-adds per image.
         """
+        check_is_fitted(self, "_theta")
         rows = fitted.network_of(self).summary()
         return pd.DataFrame(rows, columns=LayerSummary._fields)
 

@@ -1,7 +1,7 @@
 """What the classifier's parameters may be: types and ranges, and what does not go together."""
 
-from os import PathLike
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "conv_filters": ["array-like", _COUNT],
     "kernel_size": ["array-like", _COUNT],
     "pool_size": ["array-like", _COUNT],
-    "padding": [StrOptions({"same", "valid"}), "array-like", Interval(Integral, 0, None, closed="left")],
+    "padding": [
+        StrOptions({"same", "valid"}),
+        "array-like",
+        Interval(Integral, 0, None, closed="left"),
+    ],
     "hidden_layer_sizes": ["array-like", _COUNT],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
     "batch_norm": ["boolean"],

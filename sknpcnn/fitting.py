@@ -115,7 +115,7 @@ class Fit:
             print(_line(len(self.history), row, len(self.samples)), flush=True)
 
     def _converged(self) -> bool:
-        """Tell whether what is watched has not improved for more than ``n_iter_no_change`` epochs."""
+        """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs."""
         best, waited = inf, 0
         for value in self.state.curve[self.epochs_before :]:
             waited = 0 if value < best - self.tol else waited + 1
@@ -159,11 +159,12 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 def _line(number: int, row: dict[str, float], n_samples: int) -> str:
     """Report an epoch in one line."""
-    parts = [f"Epoch {number:3d}", f"loss {row['train_loss']:.4f}", f"acc {row['train_score']:.4f}"]
+    parts = [f"Epoch {number:3d}"]
+    parts += [f"loss {row['train_loss']:.4f}", f"accuracy {row['train_score']:.4f}"]
     if not isnan(row["validation_loss"]):
         parts += [
-            f"val loss {row['validation_loss']:.4f}",
-            f"val score {row['validation_score']:.4f}",
+            f"validation loss {row['validation_loss']:.4f}",
+            f"score {row['validation_score']:.4f}",
         ]
     parts += [f"lr {row['learning_rate']:.2g}"]
     parts += [f"{n_samples / max(row['seconds'], 1e-9):,.0f} images/s"]

@@ -99,7 +99,10 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
 def samples_of(
     X: Array, y: Array, classes: Array, sample_weight: Any, class_weight: Any, name: str = "y"
 ) -> Samples:
-    """Number the classes and weigh the samples; one of weight zero is as good as absent."""
+    """Number the classes and weigh the samples; one of weight zero is as good as absent.
+
+    ``name`` is what the labels are called in an error.
+    """
     place = np.searchsorted(classes, y)
     place[place == len(classes)] = 0
     unknown = classes[place] != y
@@ -126,10 +129,13 @@ def samples_of(
 
 
 def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Array) -> Array:
-    """Weigh the classes; one without any weight in the data keeps one."""
+    """Weigh the classes; one that is not named, or has no weight in the data, keeps one."""
+    found = np.ones(len(classes))
+    if isinstance(class_weight, dict):  # a class may be named that these samples do not hold
+        found[:] = [class_weight.get(label, 1.0) for label in classes.tolist()]
+        return found
     index = np.flatnonzero(weights)
     present = np.unique(place[index])
-    found = np.ones(len(classes))
     found[present] = compute_class_weight(
         class_weight,
         classes=classes[present],
@@ -141,7 +147,7 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(y, warn=True, input_name=name)
     check_classification_targets(y)
     return y
 

@@ -182,9 +182,7 @@ class Engine:
 class MiniBatch:
     """What belongs to the rows of one mini-batch beside their values."""
 
-    def __init__(
-        self, n: int, training: bool, key: int = 0, weights: Array | None = None
-    ) -> None:
+    def __init__(self, n: int, training: bool, key: int = 0, weights: Array | None = None) -> None:
         self.n = n
         self.training = training
         self.key = key
@@ -284,7 +282,8 @@ class RunningContext:
 
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)
-            xi = x[_samples(x, *chunks[i])] if isinstance(x, np.ndarray) else x.load(ctx, *chunks[i])
+            lo, hi = chunks[i]
+            xi = x[_samples(x, lo, hi)] if isinstance(x, np.ndarray) else x.load(ctx, lo, hi)
             ys[i], caches[i] = forward(stretch.steps, params, xi, ctx)
             if whole is not None:
                 whole[_samples(whole, *chunks[i])] = ys[i]

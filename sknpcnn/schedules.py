@@ -263,7 +263,7 @@ class ReduceOnPlateau(Schedule):
         return reached
 
     def exhausted(self, progress: Progress) -> bool:
-        return self.after_warmup(progress) <= self.min_factor
+        return self.after_warmup(progress) <= self.min_factor * (1 + 1e-9)  # 0.1**2 > 0.01
 
 
 def _glide(start: float, end: float, done: float) -> float:

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
+
+import numpy as np
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,7 +27,7 @@ class Spec:
 
     def __repr__(self) -> str:
         changed = [
-            f"{field.name}={value!r}"
+            f"{field.name}={_shown(value)!r}"
             for field in fields(self)
             if (value := getattr(self, field.name)) != field.default
         ]
@@ -78,6 +80,16 @@ def holds_specs(value: Any) -> bool:
     )
 
 
+def _shown(value: Any) -> Any:
+    """Leave out the names of layers where they are the automatic ones."""
+    plain = [spec for _, spec in value] if holds_specs(value) and _all_pairs(value) else []
+    return plain if plain and named(plain) == tuple(value) else value
+
+
+def _all_pairs(items: Iterable[Any]) -> bool:
+    return not any(isinstance(item, Spec) for item in items)
+
+
 def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
     """Collect what lies inside the parameters: ``solver__momentum``, ``conv2d_1__filters``, ..."""
     found: dict[str, Any] = {}
@@ -91,9 +103,7 @@ def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def resolve(
-    params: Mapping[str, Any], changes: Mapping[str, Any], owner: str
-) -> dict[str, Any]:
+def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """Turn changes by nested names into changes of whole parameters.
 
     A list of layers one of whose layers is changed is spelled out as ``(name, layer)`` pairs, so
@@ -147,7 +157,7 @@ def check_real(owner: Any, name: str, low: float = 0.0, high: float = inf, open_
     """Refuse a number outside ``[low, high]``; ``open_`` may name ends that are not included."""
     value = getattr(owner, name)
     inside = (
-        isinstance(value, Real)
+        isinstance(value, (int, float, np.floating, np.integer))
         and not isinstance(value, bool)
         and low <= value <= high
         and not ("low" in open_ and value == low)

@@ -63,7 +63,8 @@ class TrainingState:
         self.theta[...] = earlier.theta
         for name, array in earlier.memory.items():
             self.memory[name][...] = array
-        self.step = earlier.step
+        self.epoch, self.step = earlier.epoch, earlier.step
+        self.curve[:] = earlier.curve
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,8 @@ def evaluate(
 
 def clip(grad: Array, norm: float) -> None:
     """Shorten a gradient, in place, to at most that norm."""
-    length = float(np.linalg.norm(grad))
+    # in double precision: the squares of large float32 would overflow
+    length = float(np.sqrt(np.einsum("i,i->", grad, grad, dtype=np.float64)))
     if length > norm:
         grad *= norm / length
 

@@ -40,9 +40,7 @@ def steps(offset: int, stride: int, outputs: int) -> slice:
     return slice(offset, offset + stride * (outputs - 1) + 1, stride)
 
 
-def pad(
-    x: np.ndarray, pads: Pads, fill: float, empty: Empty = np.empty
-) -> np.ndarray:
+def pad(x: np.ndarray, pads: Pads, fill: float, empty: Empty = np.empty) -> np.ndarray:
     """Put a border around images (h, n, w, c); without any border they are returned as they are."""
     (top, bottom), (left, right) = pads
     if not (top or bottom or left or right):

@@ -112,7 +112,8 @@ def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
             f"{layer!r} needs images (height, width, channels), but is given vectors of shape "
             f"{shape}. Put it before Flatten(), GlobalAvgPool2D() and Dense()."
         )
-    return shape  # type: ignore[return-value]
+    h, w, c = shape
+    return h, w, c
 
 
 def vector_size(layer: Layer, shape: Shape) -> int:

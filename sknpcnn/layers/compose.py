@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import named
 
@@ -223,22 +223,24 @@ def forward(steps: Steps, params: Arrays, x: Array, ctx: Any) -> tuple[Array, li
 
 
 def backward(
-    steps: Steps, params: Arrays, caches: list[Any], dy: Array | None, grads: Arrays, ctx: Any
+    steps: Steps, params: Arrays, caches: list[Any], dy: Array, grads: Arrays, ctx: Any
 ) -> Array | None:
     """Run the steps backwards, no further than somebody reads a gradient."""
     parts = list(stretches(steps) if ctx.whole else steps)
     needed = ctx.needs_dx
+    dx: Any = None
     learning = [i for i, part in enumerate(parts) if _learns(part, grads)]
     last = 0 if needed else min(learning, default=len(parts))
     for i in range(len(parts) - 1, last - 1, -1):
         part = parts[i]
         ctx.needs_dx = needed or i > last
         if isinstance(part, Stretch):
-            dy = ctx.backward_in_chunks(part, params, caches[i], dy, grads)
+            dx = ctx.backward_in_chunks(part, params, caches[i], dy, grads)
         else:
             name, layer = part
             with ctx.inside(name):
-                dy = layer.backward(params.get(name, {}), caches[i], dy, grads.get(name, {}), ctx)
+                dx = layer.backward(params.get(name, {}), caches[i], dy, grads.get(name, {}), ctx)
+        dy = dx
     ctx.needs_dx = needed
     return dy if needed else None
 
@@ -256,4 +258,3 @@ def _meets_rectifier(steps: Steps) -> bool:
         if not layer.transparent:
             break
     return False
-

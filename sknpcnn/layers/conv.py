@@ -134,12 +134,11 @@ def axes(
     dilation: tuple[int, int] = (1, 1),
 ) -> list[tuple[tuple[int, int], int]]:
     """Work out ((before, after), outputs) of both axes, or refuse a window that does not fit."""
-    paddings = [layer.padding] * 2 if isinstance(layer.padding, str) else as_pair(layer.padding)
+    padding = layer.padding
+    paddings: tuple[Any, Any] = (padding, padding) if isinstance(padding, str) else as_pair(padding)
     found = []
-    for length, k, s, d, padding in zip(
-        shape[:2], window, stride, dilation, paddings, strict=True
-    ):
-        pads = windows.axis_pads(length, k, s, d, padding)
+    for length, k, s, d, border in zip(shape[:2], window, stride, dilation, paddings, strict=True):
+        pads = windows.axis_pads(length, k, s, d, border)
         outputs = windows.output_length(length, pads, k, s, d)
         if outputs < 1:
             raise ValueError(

@@ -135,8 +135,10 @@ def _moments(x: Array, ctx: Context) -> tuple[Array, Array, Any]:
             centred *= centred
         else:
             wi = weights[part]
-            totals[i] = wi.sum() * (xi.size // (xi.shape[-1] * wi.size))
-            means[i] = _sum(np.multiply(xi, wi, out=scratch(xi.shape, x.dtype))) / totals[i]
+            total = wi.sum() * (xi.size // (xi.shape[-1] * wi.size))
+            weighted = np.multiply(xi, wi, out=scratch(xi.shape, x.dtype))
+            totals[i] = total
+            means[i] = _sum(weighted) / (total or 1)  # all of weight zero: no mean, no share
             centred = np.subtract(xi, means[i], out=scratch(xi.shape, x.dtype))
             centred *= centred
             centred *= wi

@@ -1,0 +1,518 @@
+"""What a user of the classifier counts on."""
+
+import signal
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.neural_network import MLPClassifier
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from sknpcnn.optimizers import SGD
+from sknpcnn.schedules import CosineDecay
+
+
+def small(**params):
+    return NumpyCNNClassifier(
+        **{"conv_filters": (4,), "hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
+        | params
+    )
+
+
+def test_defaults_work_on_the_first_try(digits):
+    X, X_test, y, y_test = digits
+    assert NumpyCNNClassifier(random_state=0).fit(X, y).score(X_test, y_test) > 0.97
+
+
+def test_mnist_is_learned_from_uint8_images(mnist):
+    X, X_test, y, y_test = mnist
+    clf = NumpyCNNClassifier(max_iter=1, random_state=0).fit(X[:12000], y[:12000])
+    assert clf._theta.dtype == np.float32
+    assert clf.score(X_test, y_test) > 0.93
+
+
+@pytest.mark.parametrize("labels", [[3, 1, 2], ["a", "c", "b"], [True, False, True]])
+def test_labels_of_any_kind_come_back(labels, digits):
+    X, _, y, _ = digits
+    y = np.asarray(labels)[y % 3]
+    clf = small().fit(X, y)
+    assert clf.classes_.tolist() == sorted(set(labels))
+    assert clf.predict(X[:20]).dtype == y.dtype
+
+
+def test_images_in_all_their_shapes_train_the_same_network(digits):
+    X, _, y, _ = digits
+    rows = small().fit(X, y).predict_proba(X)
+    images = X.reshape(-1, 8, 8)
+    np.testing.assert_array_equal(small().fit(images, y).predict_proba(images), rows)
+    channels = X.reshape(-1, 8, 8, 1)
+    np.testing.assert_array_equal(small().fit(channels, y).predict_proba(channels), rows)
+    clf = small(image_shape=(8, 8)).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(images), rows)
+    np.testing.assert_array_equal(small().fit(images.tolist(), y).predict_proba(X), rows)
+
+
+def test_colour_images_and_oblong_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8), np.arange(40) % 2
+    clf = small().fit(X, y)
+    assert clf.image_shape_ == (6, 5, 3)
+    assert clf.n_features_in_ == 90
+    flat = X.reshape(40, -1)
+    np.testing.assert_array_equal(clf.predict_proba(flat), clf.predict_proba(X))
+    assert small().fit(flat[:, :7], y).image_shape_ == (1, 7, 1)
+
+
+def test_standardize_makes_scale_and_offset_of_the_pixels_irrelevant(digits):
+    X, _, y, _ = digits
+    p = small().fit(X, y).predict_proba(X)
+    other = X / 255 + 3
+    np.testing.assert_allclose(small().fit(other, y).predict_proba(other), p, rtol=1e-6)
+    plain = small(standardize=False)
+    assert not np.allclose(plain.fit(X, y).predict_proba(X), p)
+
+
+def test_compute_type_follows_the_data_unless_dtype_says_otherwise(digits):
+    X, _, y, _ = digits
+    for data, dtype, wanted in [
+        (X, None, "float64"),
+        (X.astype("float32"), None, "float32"),
+        (X.astype("uint8"), None, "float32"),
+        (X.astype("float16"), None, "float32"),
+        (X, "float32", "float32"),
+        (X.astype("uint8"), np.float64, "float64"),
+    ]:
+        clf = small(dtype=dtype, max_iter=1).fit(data, y)
+        assert clf._theta.dtype == wanted
+        assert clf.predict_proba(data[:3]).dtype == wanted
+
+
+def test_predictions_agree_with_each_other(digits):
+    X, X_test, y, _ = digits
+    clf = small().fit(X, y)
+    p = clf.predict_proba(X_test)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(clf.predict_log_proba(X_test)), p)
+    logits = clf.decision_function(X_test)
+    np.testing.assert_array_equal(logits.argmax(axis=1), p.argmax(axis=1))
+    np.testing.assert_array_equal(clf.classes_[p.argmax(axis=1)], clf.predict(X_test))
+
+
+def test_decision_of_two_classes_is_one_number_positive_for_the_second(digits):
+    X, _, y, _ = digits
+    two = y < 2
+    clf = small(max_iter=10).fit(X[two], y[two])
+    decision = clf.decision_function(X[two])
+    assert decision.shape == (two.sum(),)
+    np.testing.assert_array_equal(decision > 0, clf.predict(X[two]) == 1)
+
+
+def test_log_probabilities_do_not_underflow(digits):
+    X, _, y, _ = digits
+    clf = small().fit(X, y)
+    clf.set_weights({"output.b": np.arange(10) * 1e4})
+    assert np.isfinite(clf.predict_log_proba(X[:5])).all()
+    assert clf.predict_log_proba(X[:5]).min() < -8e4
+
+
+def test_fitted_attributes_tell_what_happened(digits):
+    X, _, y, _ = digits
+    clf = small(max_iter=4).fit(X, y)
+    assert clf.n_iter_ == 4 == len(clf.loss_curve_)
+    assert clf.t_ == 4 * len(X)
+    assert clf.n_layers_ == len(clf.summary())
+    assert clf.out_activation_ == "softmax"
+    assert clf.loss_ == clf.loss_curve_[-1]
+    assert clf.best_loss_ == min(clf.loss_curve_)
+    assert clf.validation_scores_ is None
+    assert clf.loss_curve_[0] > clf.loss_curve_[-1]
+
+
+def test_history_is_a_data_frame_of_epochs(digits):
+    X, X_test, y, y_test = digits
+    clf = small().fit(X, y, X_val=X_test, y_val=y_test)
+    history = clf.history_
+    assert isinstance(history, pd.DataFrame)
+    assert history.index.tolist() == [1, 2, 3]
+    assert list(history) == [
+        "train_loss",
+        "train_score",
+        "validation_loss",
+        "validation_score",
+        "learning_rate",
+        "seconds",
+    ]
+    assert history["validation_score"].iloc[-1] == clf.score(X_test, y_test)
+    loss = log_loss(y_test, clf.predict_proba(X_test))
+    np.testing.assert_allclose(history["validation_loss"].iloc[-1], loss)
+    assert (history["seconds"] > 0).all()
+
+
+def test_summary_counts_parameters_and_arithmetic(digits):
+    X, _, y, _ = digits
+    table = NumpyCNNClassifier(max_iter=1).fit(X, y).summary()
+    assert table["parameters"].sum() == 160 + 4640 + 12900 + 1010
+    assert table.set_index("name").loc["conv2d_2", "multiply_adds"] == 4 * 4 * 32 * 9 * 16
+    assert table["output_shape"].iloc[-1] == (10,)
+
+
+def test_dense_network_learns_as_well_as_mlp_classifier(digits):
+    X, X_test, y, y_test = digits
+    mlp = MLPClassifier(random_state=0, max_iter=300).fit(X / 16, y)
+    ours = NumpyCNNClassifier(conv_filters=(), max_iter=50, random_state=0).fit(X, y)
+    assert ours.score(X_test, y_test) > mlp.score(X_test / 16, y_test) - 0.01
+
+
+def test_l2_penalty_is_that_of_mlp_classifier(digits):
+    X, _, y, _ = digits
+    X = np.ascontiguousarray(X) / 16
+    mlp = MLPClassifier((8,), solver="sgd", momentum=0.0, alpha=3.0, batch_size=len(X), max_iter=1)
+    mlp.n_iter_no_change = 100
+    ours = NumpyCNNClassifier(
+        (), hidden_layer_sizes=(8,), solver="sgd", alpha=3.0, batch_size=len(X), max_iter=1,
+        standardize=False, learning_rate_init=1e-9,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        mlp.fit(X, y)
+    W1, W2 = mlp.coefs_
+    ours.fit(X, y).set_params(warm_start=True, learning_rate_init=0.001)
+    weights = {"dense_1.W": W1, "output.W": W2}
+    weights |= {"dense_1.b": mlp.intercepts_[0], "output.b": mlp.intercepts_[1]}
+    ours.set_weights(weights).fit(X, y)
+    mlp.set_params(warm_start=True)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        mlp.fit(X, y)
+    np.testing.assert_allclose(ours.loss_, mlp.loss_, rtol=1e-10)
+    np.testing.assert_allclose(ours.get_weights()["dense_1.W"], mlp.coefs_[0], rtol=1e-9)
+
+
+def test_early_stopping_keeps_the_best_epoch(digits):
+    X, X_test, y, y_test = digits
+    clf = small(early_stopping=True, max_iter=60, n_iter_no_change=3, learning_rate_init=0.02)
+    clf.fit(X, y, X_val=X_test, y_val=y_test)
+    losses = clf.history_["validation_loss"]
+    assert clf.n_iter_ < 60
+    assert len(losses) - losses.to_numpy().argmin() > 3
+    np.testing.assert_allclose(log_loss(y_test, clf.predict_proba(X_test)), losses.min())
+
+
+def test_early_stopping_goes_by_any_scorer(digits):
+    X, X_test, y, y_test = digits
+    clf = small(early_stopping=True, scoring="f1_macro", max_iter=8, n_iter_no_change=2)
+    clf.fit(X, y, X_val=X_test, y_val=y_test)
+    from sklearn.metrics import f1_score
+
+    best = f1_score(y_test, clf.predict(X_test), average="macro")
+    np.testing.assert_allclose(best, max(clf.validation_scores_))
+
+
+def test_validation_data_are_only_watched_without_early_stopping(digits):
+    X, X_test, y, y_test = digits
+    watched = small().fit(X, y, X_val=X_test, y_val=y_test)
+    np.testing.assert_array_equal(watched._theta, small().fit(X, y)._theta)
+    assert len(watched.validation_scores_) == 3
+
+
+def test_copies_of_a_sample_are_held_out_together():
+    from sknpcnn.inputs import samples_of, split_off
+
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(50, 4)), 3, axis=0)
+    y = np.repeat(np.arange(50) % 2, 3)
+    train, held_out = split_off(samples_of(X, y, np.unique(y), None, None), 0.2, seed=1)
+    apart = {X[i].tobytes() for i in train.index} & {X[i].tobytes() for i in held_out.index}
+    assert not apart
+    assert len(held_out) == 30  # a fifth of each class
+    other, _ = split_off(samples_of(X, y, np.unique(y), None, None), 0.2, seed=2)
+    assert set(other.index) != set(train.index)
+
+
+def test_training_stops_where_the_loss_no_longer_falls(digits):
+    X, _, y, _ = digits
+    clf = small(max_iter=500, n_iter_no_change=2, tol=0.05).fit(X, y)
+    assert clf.n_iter_ < 500
+    losses = clf.loss_curve_
+    for k in range(clf.n_iter_ - 3, clf.n_iter_):
+        assert losses[k] >= min(losses[:k]) - 0.05
+    endless = small(max_iter=30, n_iter_no_change=np.inf, tol=10.0).fit(X, y)
+    assert endless.n_iter_ == 30
+
+
+def test_adaptive_learning_rate_falls_before_training_stops(digits):
+    X, _, y, _ = digits
+    clf = small(learning_rate="adaptive", max_iter=300, tol=10.0, n_iter_no_change=1).fit(X, y)
+    rates = clf.history_["learning_rate"]
+    assert rates.iloc[0] == 0.001
+    assert rates.iloc[-1] < 1e-5
+    assert clf.n_iter_ < 300
+
+
+def test_class_weight_moves_the_decision(digits):
+    X, _, y, _ = digits
+    y = (y == 8).astype(int)
+    rare = small(class_weight={0: 1.0, 1: 50.0}).fit(X, y).predict(X).mean()
+    common = small(class_weight={0: 50.0, 1: 1.0}).fit(X, y).predict(X).mean()
+    assert rare > common
+    balanced = small(class_weight="balanced").fit(X, y)
+    by_hand = small(class_weight={0: len(y) / 2 / (y == 0).sum(), 1: len(y) / 2 / (y == 1).sum()})
+    np.testing.assert_allclose(balanced._theta, by_hand.fit(X, y)._theta, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"batch_norm": True}, {"dropout": 0.3}, {"early_stopping": True}, {"shuffle": False}],
+    ids=str,
+)
+def test_a_weight_of_two_is_a_sample_given_twice_and_zero_an_absent_one(params, digits):
+    X, X_test, y, _ = digits
+    X, y = X[:60], y[:60]
+    weights = np.random.default_rng(0).integers(0, 3, 60)
+    weighted = small(batch_size=200, **params).fit(X, y, sample_weight=weights)
+    repeated = small(batch_size=200, **params).fit(X.repeat(weights, 0), y.repeat(weights))
+    np.testing.assert_allclose(
+        weighted.predict_proba(X_test), repeated.predict_proba(X_test), rtol=1e-7
+    )
+
+
+def test_partial_fit_learns_from_a_stream(digits):
+    X, X_test, y, y_test = digits
+    clf = small(learning_rate_init=0.01)
+    for _ in range(8):
+        for lo in range(0, len(X), 300):
+            clf.partial_fit(X[lo : lo + 300], y[lo : lo + 300], classes=np.arange(10))
+    assert clf.score(X_test, y_test) > 0.9
+    assert clf.n_iter_ == 8 * 5
+
+
+def test_partial_fit_goes_on_from_fit(digits):
+    X, _, y, _ = digits
+    clf = small().fit(X, y)
+    before = clf.loss_
+    clf.partial_fit(X, y)
+    assert clf.n_iter_ == 4
+    assert clf.loss_ < before
+
+
+def test_warm_start_goes_on_and_a_plain_fit_starts_anew(digits):
+    X, _, y, _ = digits
+    warm = small(warm_start=True).fit(X, y).fit(X, y)
+    assert warm.n_iter_ == 6
+    np.testing.assert_array_equal(warm._theta, small(max_iter=6).fit(X, y)._theta)
+    cold = small().fit(X, y).fit(X, y)
+    np.testing.assert_array_equal(cold._theta, small().fit(X, y)._theta)
+
+
+def test_weights_carry_over_to_another_network(digits):
+    X, X_test, y, _ = digits
+    one = small().fit(X, y)
+    other = small(random_state=7, max_iter=1).fit(X, y)
+    other.set_weights(one.get_weights())
+    np.testing.assert_array_equal(other.predict_proba(X_test), one.predict_proba(X_test))
+    one.get_weights()["conv2d_1.W"][...] = 0  # a copy
+    np.testing.assert_array_equal(other.predict_proba(X_test), one.predict_proba(X_test))
+
+
+def test_weights_of_a_pytorch_network_carry_over(digits):
+    torch = pytest.importorskip("torch")
+    X, X_test, y, _ = digits
+    layers = [Conv2D(4), BatchNorm(), ReLU(), MaxPool2D(), Flatten(), Dense(6), ReLU()]
+    clf = NumpyCNNClassifier(layers=layers, max_iter=1, standardize=False).fit(X, y)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(64, 6), torch.nn.ReLU(),
+        torch.nn.Linear(6, 10),
+    ).double()  # fmt: skip
+    net(torch.randn(50, 1, 8, 8, dtype=torch.float64))  # moves the running averages
+    net.eval()
+    state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
+    dense = state["5.weight"].reshape(6, 4, 4, 4).transpose(2, 3, 1, 0)  # (c, h, w) -> (h, w, c)
+    clf.set_weights(
+        {
+            "conv2d_1.W": state["0.weight"].transpose(2, 3, 1, 0),
+            "conv2d_1.b": state["0.bias"],
+            "batchnorm_1.gamma": state["1.weight"],
+            "batchnorm_1.beta": state["1.bias"],
+            "batchnorm_1.mean": state["1.running_mean"],
+            "batchnorm_1.var": state["1.running_var"],
+            "dense_1.W": dense.reshape(64, 6),
+            "dense_1.b": state["5.bias"],
+            "output.W": state["7.weight"].T,
+            "output.b": state["7.bias"],
+        }
+    )
+    theirs = net(torch.tensor(X_test.reshape(-1, 1, 8, 8))).detach().numpy()
+    np.testing.assert_allclose(clf.decision_function(X_test), theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_layers_can_be_spelled_out_and_reached_by_name(digits):
+    X, X_test, y, y_test = digits
+    clf = NumpyCNNClassifier(
+        layers=[Conv2D(8), ReLU(), MaxPool2D(), ("last", Flatten()), Dropout(0.2)],
+        max_iter=10,
+        learning_rate_init=0.01,
+        random_state=0,
+    )
+    params = clf.get_params()
+    assert params["conv2d_1__filters"] == 8
+    assert params["last"] == Flatten()
+    given = clf.layers
+    clf.set_params(conv2d_1__filters=16, dropout_1__rate=0.1)
+    assert given[0] == Conv2D(8)  # the caller's list is the caller's
+    assert clf.get_params()["conv2d_1"] == Conv2D(16)
+    assert clone(clf).get_params() == clf.get_params()
+    assert clf.fit(X, y).score(X_test, y_test) > 0.9
+    assert clf.get_weights()["conv2d_1.W"].shape == (3, 3, 1, 16)
+
+
+def test_solver_and_schedule_are_reached_by_name():
+    clf = NumpyCNNClassifier(solver=SGD(momentum=0.5), learning_rate=CosineDecay())
+    clf.set_params(solver__momentum=0.8, learning_rate__warmup=2)
+    assert clf.solver == SGD(momentum=0.8)
+    assert clf.learning_rate == CosineDecay(warmup=2)
+    clf.set_params(solver="adam")
+    with pytest.raises(ValueError, match="Invalid parameter 'solver__momentum'"):
+        clf.set_params(solver__momentum=0.5)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop", "adadelta", "adagrad"])
+def test_every_solver_learns_with_its_usual_learning_rate(solver, digits):
+    X, _, y, _ = digits
+    clf = small(solver=solver, max_iter=5).fit(X, y)
+    assert clf.loss_curve_[-1] < clf.loss_curve_[0]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"],
+)
+def test_every_activation_learns(activation, digits):
+    X, X_test, y, y_test = digits
+    clf = small(activation=activation, max_iter=12, learning_rate_init=0.01).fit(X, y)
+    assert clf.score(X_test, y_test) > 0.85
+
+
+def test_label_smoothing_and_clipping_change_training(digits):
+    X, _, y, _ = digits
+    plain = small().fit(X, y)
+    assert small(label_smoothing=0.1).fit(X, y).loss_ > plain.loss_
+    clipped = small(clip_norm=1e-3, solver="sgd", learning_rate_init=1.0, max_iter=1)
+    before = small(learning_rate_init=1e-12, max_iter=1).fit(X, y)
+    steps = -(-len(X) // 128)
+    assert np.linalg.norm(clipped.fit(X, y)._theta - before._theta) <= steps * 1e-3 * 1.001
+
+
+def test_one_sample_and_one_class_are_enough():
+    clf = small().fit([[1.0, 2.0]], ["only"])
+    assert clf.predict([[5.0, 6.0]]).tolist() == ["only"]
+    np.testing.assert_array_equal(clf.predict_proba([[5.0, 6.0]]), [[1.0]])
+
+
+def test_methods_before_fit_say_so():
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(small(), name)([[1.0, 2.0]])
+    for name in ("get_weights", "summary"):
+        with pytest.raises(NotFittedError):
+            getattr(small(), name)()
+    assert not hasattr(small(), "history_")
+
+
+def test_verbose_prints_a_line_per_epoch_and_predict_nothing(digits, capsys):
+    X, _, y, _ = digits
+    clf = small(verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert "loss" in lines[0]
+    assert "images/s" in lines[0]
+    clf.predict(X)
+    assert capsys.readouterr().out == ""
+
+
+class InterruptAt:
+    """A callback that presses Ctrl-C when an epoch begins."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == "epoch" and context.task_id == self.epoch:
+            raise KeyboardInterrupt
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+def test_ctrl_c_keeps_the_last_finished_epoch_and_warns(digits):
+    X, _, y, _ = digits
+    clf = small(max_iter=10).set_callbacks(InterruptAt(2))
+    with pytest.warns(UserWarning, match="interrupted: the model of epoch 2"):
+        clf.fit(X, y)
+    np.testing.assert_array_equal(clf._theta, small(max_iter=2).fit(X, y)._theta)
+
+
+def test_ctrl_c_within_an_epoch_leaves_nothing_half_done(digits):
+    X, _, y, _ = digits
+    clf = small(max_iter=10_000, n_iter_no_change=np.inf)
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(X, y)
+    timer.join()
+    assert 0 < clf.n_iter_ < 10_000
+    again = small(max_iter=clf.n_iter_, n_iter_no_change=np.inf).fit(X, y)
+    np.testing.assert_array_equal(clf._theta, again._theta)
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_the_estimator_as_it_was(digits):
+    X, _, y, _ = digits
+    clf = small().set_callbacks(InterruptAt(0))
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    assert not [name for name in vars(clf) if name.endswith("_") or name == "_theta"]
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(digits):
+    X, X_test, y, _ = digits
+    clf = small().fit(X, y)
+    before = clf.predict_proba(X_test)
+    clf.set_params(learning_rate_init=1e30, solver="sgd")
+    with pytest.raises(ValueError, match="diverged"):
+        clf.fit(X[:, :49], y)
+    np.testing.assert_array_equal(clf.predict_proba(X_test), before)
+
+
+def test_random_state_none_gives_another_network_each_time(digits):
+    X, _, y, _ = digits
+    one, two = (small(random_state=None, max_iter=1).fit(X, y)._theta for _ in range(2))
+    assert not np.array_equal(one, two)
+    state = np.random.RandomState(3)
+    one, two = (small(random_state=state, max_iter=1).fit(X, y)._theta for _ in range(2))
+    assert not np.array_equal(one, two)
+
+
+def test_score_is_accuracy_with_sample_weights(digits):
+    X, X_test, y, y_test = digits
+    clf = small().fit(X, y)
+    weights = np.arange(len(y_test))
+    wanted = accuracy_score(y_test, clf.predict(X_test), sample_weight=weights)
+    assert clf.score(X_test, y_test, sample_weight=weights) == wanted
+
+
+def test_docstring_documents_every_parameter_and_the_signature_is_as_designed():
+    from inspect import signature
+
+    names = list(signature(NumpyCNNClassifier).parameters)
+    documented = NumpyCNNClassifier.__doc__.split("Attributes\n")[0]
+    assert [name for name in names if f"\n    {name} : " not in documented] == []
+    assert len(names) == 33

@@ -1,0 +1,177 @@
+"""Bad input ends in an exception that says what was given and what is needed, before training."""
+
+import numpy as np
+import pytest
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import (
+    ELU,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Residual,
+    Sequential,
+)
+from sknpcnn.optimizers import SGD, Adam
+from sknpcnn.schedules import OneCycle, StepDecay
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(20, 8, 8))
+y = np.arange(20) % 2
+
+
+def fit(X=X, y=y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, **params):
+    clf = NumpyCNNClassifier(**{"max_iter": 1} | params)
+    return clf.fit(
+        X,
+        y,
+        sample_weight,
+        X_val=X_val,
+        y_val=y_val,
+        sample_weight_val=sample_weight_val,
+    )
+
+
+def with_nan(where=np.nan):
+    bad = X.copy()
+    bad[3, 2, 1] = where
+    return bad
+
+
+# name: (what is done, the exception, what its message has to hold: what was given, what is needed)
+BAD = {
+    # parameters
+    "conv_filters": (lambda: fit(conv_filters=(8, 0)), ValueError, r"conv_filters=\(8, 0\); needed: an integer of at least 1, or a tuple"),
+    "conv_filters text": (lambda: fit(conv_filters="8"), ValueError, r"'conv_filters' parameter .* must be .* Got '8'"),
+    "conv_filters float": (lambda: fit(conv_filters=(8.5,)), ValueError, r"conv_filters=\(8.5,\); needed: an integer"),
+    "kernel_size": (lambda: fit(kernel_size=0), ValueError, r"'kernel_size' parameter .* Got 0"),
+    "kernel_size length": (lambda: fit(kernel_size=[3, 3, 3]), ValueError, r"kernel_size=\[3, 3, 3\] has 3 entries for 2 convolution blocks; give one entry per block"),
+    "kernel_size triple": (lambda: fit(kernel_size=(3, 3, 3)), ValueError, r"kernel_size=\(3, 3, 3\); needed: an integer of at least 1, a pair"),
+    "pool_size": (lambda: fit(pool_size=[2, -1]), ValueError, r"pool_size=\[2, -1\]; needed: an integer of at least 1"),
+    "pool too large": (lambda: fit(pool_size=20), ValueError, r"convolution block 1: pool_size=20 is larger than the 8x8 pixels that are left"),
+    "pool too large later": (lambda: fit(conv_filters=(2, 2, 2), pool_size=[2, 2, 5]), ValueError, r"convolution block 3: pool_size=5 is larger than the 2x2 pixels"),
+    "kernel too large": (lambda: fit(kernel_size=9, padding="valid"), ValueError, r"convolution block 1: Conv2D.* images of 8x8 pixels, which are smaller than its window of 9x9"),
+    "padding": (lambda: fit(padding="full"), ValueError, r"'padding' parameter .* Got 'full'"),
+    "padding list": (lambda: fit(padding=["same", "all"]), ValueError, r"padding=\['same', 'all'\]; needed: 'same', 'valid'"),
+    "hidden_layer_sizes": (lambda: fit(hidden_layer_sizes=(10, -3)), ValueError, r"hidden_layer_sizes=\(10, -3\); needed"),
+    "activation": (lambda: fit(activation="rleu"), ValueError, r"'activation' parameter .* must be a str among .*'relu'.* Got 'rleu'"),
+    "dropout": (lambda: fit(dropout=1.0), ValueError, r"'dropout' parameter .* \[0.0?, 1.0?\).* Got 1.0"),
+    "batch_norm": (lambda: fit(batch_norm="yes"), ValueError, r"'batch_norm' parameter .* Got 'yes'"),
+    "solver": (lambda: fit(solver="lbfgs"), ValueError, r"'solver' parameter .* Got 'lbfgs'"),
+    "solver class": (lambda: fit(solver=SGD), ValueError, r"'solver' parameter .* instance of 'sknpcnn.optimizers.Optimizer'"),
+    "learning_rate": (lambda: fit(learning_rate=0.1), ValueError, r"'learning_rate' parameter .* Got 0.1"),
+    "learning_rate_init": (lambda: fit(learning_rate_init=0), ValueError, r"'learning_rate_init' parameter .* Got 0"),
+    "alpha": (lambda: fit(alpha=-1), ValueError, r"'alpha' parameter .* Got -1"),
+    "batch_size": (lambda: fit(batch_size=0), ValueError, r"'batch_size' parameter .* Got 0"),
+    "max_iter": (lambda: fit(max_iter=0), ValueError, r"'max_iter' parameter .* Got 0"),
+    "label_smoothing": (lambda: fit(label_smoothing=1.5), ValueError, r"'label_smoothing' parameter .* Got 1.5"),
+    "clip_norm": (lambda: fit(clip_norm=0), ValueError, r"'clip_norm' parameter .* Got 0"),
+    "validation_fraction": (lambda: fit(validation_fraction=1.0), ValueError, r"'validation_fraction' parameter .* Got 1.0"),
+    "scoring": (lambda: fit(scoring="acuracy", early_stopping=True), ValueError, r"acuracy"),
+    "n_jobs": (lambda: fit(n_jobs=0), ValueError, r"n_jobs=0; needed: a number of threads"),
+    "dtype": (lambda: fit(dtype="float16"), ValueError, r"'dtype' parameter .* Got 'float16'"),
+    "class_weight": (lambda: fit(class_weight="balance"), ValueError, r"'class_weight' parameter .* Got 'balance'"),
+    "class_weight negative": (lambda: fit(class_weight={0: -1}), ValueError, r"class_weight=\{0: -1\}; needed: weights of at least 0"),
+    "image_shape": (lambda: fit(X=X.reshape(20, 64), image_shape=(8, 9)), ValueError, r"X has 64 features, but image_shape=\(8, 9\) needs 72"),
+    "image_shape kind": (lambda: fit(image_shape=(8,)), ValueError, r"image_shape=\(8,\); needed: \(height, width\)"),
+    "image_shape against X": (lambda: fit(image_shape=(4, 16)), ValueError, r"X holds images of shape \(8, 8, 1\), but image_shape=\(4, 16\)"),
+    "augment": (lambda: fit(augment=[1]), NotImplementedError, r"augment=\[1\] is not available yet"),
+    "checkpoint_dir": (lambda: fit(checkpoint_dir="here"), NotImplementedError, r"checkpoint_dir='here' is not available yet"),
+    # layers
+    "layers and architecture": (lambda: fit(layers=[Flatten()], conv_filters=(4,), dropout=0.1), ValueError, r"layers spells the whole network out, so conv_filters, dropout cannot be set"),
+    "layers class": (lambda: fit(layers=[ReLU]), TypeError, r"layers holds the class ReLU; give an instance, ReLU\(...\)"),
+    "layers other": (lambda: fit(layers=["relu"]), TypeError, r"layers holds 'relu' of type str; each item must be a layer"),
+    "layers optimizer": (lambda: fit(layers=[Adam()]), TypeError, r"'adam_1' is Adam\(\), which is not a layer"),
+    "layers names": (lambda: fit(layers=[("a", ReLU()), ("a", ReLU())]), ValueError, r"names two layers 'a'; every name must be unique"),
+    "layers name": (lambda: fit(layers=[("a__b", ReLU())]), ValueError, r"names a layer 'a__b'; a name must be a Python identifier without '__'"),
+    "layers taken name": (lambda: fit(layers=[("output", ReLU())]), ValueError, r"the name 'output' is taken"),
+    "layers single": (lambda: fit(layers=Conv2D(3)), ValueError, r"'layers' parameter .* Got Conv2D"),
+    "dense on images": (lambda: fit(layers=[Conv2D(2), Dense(3)]), ValueError, r"layer 'dense_1': Dense\(units=3\) needs vectors, but is given images of shape \(8, 8, 2\). Put Flatten"),
+    "conv on vectors": (lambda: fit(layers=[Flatten(), Conv2D(2)]), ValueError, r"layer 'conv2d_1': Conv2D\(filters=2\) needs images .* vectors of shape \(64,\)"),
+    "pool larger than image": (lambda: fit(layers=[MaxPool2D(9)]), ValueError, r"layer 'maxpool2d_1': MaxPool2D\(size=9\) is given images of 8x8 pixels, .* window of 9x9"),
+    "residual": (lambda: fit(layers=[Residual([Conv2D(4)])]), ValueError, r"layer 'residual_1': Residual: .* \(8, 8, 1\) into \(8, 8, 4\), the way around into \(8, 8, 1\)"),
+    "nested": (lambda: fit(layers=[Sequential([MaxPool2D(4), Conv2D(2, 5, padding="valid")])]), ValueError, r"layer 'sequential_1': layer 'conv2d_1': .* 2x2 pixels"),
+    "Conv2D filters": (lambda: Conv2D(0), ValueError, r"Conv2D: filters=0; needed: an integer of at least 1"),
+    "Conv2D kernel": (lambda: Conv2D(2, (3, 3, 3)), ValueError, r"Conv2D: kernel_size=\(3, 3, 3\); needed: an integer of at least 1, or a pair"),
+    "Conv2D padding": (lambda: Conv2D(2, padding=-1), ValueError, r"Conv2D: padding=-1; needed: 'same', 'valid'"),
+    "Conv2D bias": (lambda: Conv2D(2, bias="pixel"), ValueError, r"Conv2D: bias='pixel'; needed: True, False or 'position'"),
+    "Dense units": (lambda: Dense(2.5), ValueError, r"Dense: units=2.5; needed: an integer"),
+    "pool padding": (lambda: AvgPool2D(2, padding=2), ValueError, r"AvgPool2D: padding=2; needed: a border smaller than the window"),
+    "Dropout": (lambda: Dropout(1.0), ValueError, r"Dropout: rate=1.0; needed: a number of at least 0.0 and below 1.0"),
+    "BatchNorm": (lambda: BatchNorm(momentum=2), ValueError, r"BatchNorm: momentum=2; needed"),
+    "LeakyReLU": (lambda: LeakyReLU("steep"), ValueError, r"LeakyReLU: slope='steep'; needed: a number"),
+    "ELU": (lambda: ELU(0.0), ValueError, r"ELU: scale=0.0; needed: a number above 0.0"),
+    "SGD": (lambda: SGD(nesterov=True), ValueError, r"SGD: nesterov=True; needed: a momentum above 0"),
+    "Adam": (lambda: Adam(beta_1=1.0), ValueError, r"Adam: beta_1=1.0; needed"),
+    "StepDecay": (lambda: StepDecay(epochs=(20, 10)), ValueError, r"StepDecay: epochs=\(20, 10\); needed: .* rising"),
+    "OneCycle": (lambda: OneCycle(rise=0.0), ValueError, r"OneCycle: rise=0.0; needed: a number above 0.0 and below 1.0"),
+    "unknown parameter": (lambda: NumpyCNNClassifier().set_params(conv_filtres=3), ValueError, r"Invalid parameter 'conv_filtres'"),
+    "unknown nested": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__fliters=3), ValueError, r"Invalid parameter 'fliters' for Conv2D.*filters"),
+    # data
+    "X with NaN": (lambda: fit(X=with_nan()), ValueError, r"Input X contains NaN"),
+    "X with infinity": (lambda: fit(X=with_nan(np.inf)), ValueError, r"Input X contains infinity"),
+    "X empty": (lambda: fit(X=X[:0], y=y[:0]), ValueError, r"0 sample\(s\)"),
+    "X without pixels": (lambda: fit(X=X[:, :0]), ValueError, r"X has the shape \(20, 0, 8\); needed: images"),
+    "X of five dimensions": (lambda: fit(X=X.reshape(20, 2, 2, 4, 4)), ValueError, r"X has the shape \(20, 2, 2, 4, 4\); needed: images"),
+    "X of one dimension": (lambda: fit(X=X[:, 0, 0]), ValueError, r"Expected 2D array, got 1D array instead"),
+    "X complex": (lambda: fit(X=X + 1j), ValueError, r"Complex data not supported"),
+    "X text": (lambda: fit(X=np.full((20, 4), "a")), ValueError, r"could not convert string to float|dtype='numeric' is not compatible"),
+    "X of dates": (lambda: fit(X=np.full((20, 4), np.datetime64("2020-01-01"))), (ValueError, TypeError), r"datetime64|dtype"),
+    "lengths": (lambda: fit(y=y[:-1]), ValueError, r"inconsistent numbers of samples: \[20, 19\]"),
+    "no y": (lambda: fit(y=None), ValueError, r"requires y to be passed"),
+    "y of numbers": (lambda: fit(y=np.linspace(0, 1, 20)), ValueError, r"Unknown label type: continuous"),
+    "y with NaN": (lambda: fit(y=np.where(y == 0, np.nan, 1.0)), ValueError, r"Input y contains NaN"),
+    "y of two columns": (lambda: fit(y=np.stack([y, y], axis=1)), ValueError, r"y should be a 1d array, got an array of shape \(20, 2\)"),
+    "weights length": (lambda: fit(sample_weight=np.ones(3)), ValueError, r"sample_weight.shape == \(3,\), expected \(20,\)"),
+    "weights negative": (lambda: fit(sample_weight=-np.ones(20)), ValueError, r"Negative values in data passed to `sample_weight`"),
+    "weights all zero": (lambda: fit(sample_weight=np.zeros(20)), ValueError, r"[Ss]ample weights must contain at least one non-zero"),
+    "X_val without y_val": (lambda: fit(X_val=X), ValueError, r"X_val is provided, but y_val was not provided"),
+    "y_val without X_val": (lambda: fit(y_val=y), ValueError, r"y_val is provided, but X_val was not provided"),
+    "X_val of another shape": (lambda: fit(X_val=X[:, :4], y_val=y), ValueError, r"images of shape \(4, 8, 1\), but NumpyCNNClassifier was fitted on images of shape \(8, 8, 1\)"),
+    "X_val and y_val": (lambda: fit(X_val=X, y_val=y[:5]), ValueError, r"X_val holds 20 samples, but y_val 5 labels"),
+    "y_val unknown": (lambda: fit(X_val=X, y_val=y + 5), ValueError, r"y_val holds \[5, 6\], which is not among the classes \[0, 1\]"),
+    "early stopping on one sample": (lambda: fit(X=X[:1], y=y[:1], early_stopping=True), ValueError, r"early_stopping=True needs .* n_samples = 1 given"),
+    "predict other features": (lambda: fit().predict(X.reshape(20, 64)[:, :60]), ValueError, r"X has 60 features, but NumpyCNNClassifier is expecting 64"),
+    "predict other images": (lambda: fit().predict(X.reshape(20, 4, 16)), ValueError, r"images of shape \(4, 16, 1\), but NumpyCNNClassifier was fitted on images of shape \(8, 8, 1\)"),
+    "predict NaN": (lambda: fit().predict(with_nan()), ValueError, r"Input X contains NaN"),
+    "partial_fit without classes": (lambda: NumpyCNNClassifier().partial_fit(X, y), ValueError, r"classes must be passed on the first call to partial_fit"),
+    "partial_fit unknown label": (lambda: NumpyCNNClassifier().partial_fit(X, y, classes=[1, 2]), ValueError, r"y holds \[0\], which is not among the classes \[1, 2\]"),
+    "partial_fit balanced": (lambda: NumpyCNNClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1]), ValueError, r"class_weight='balanced' needs all of the data"),
+    "partial_fit other features": (lambda: fit().partial_fit(X.reshape(20, 64)[:, :9], y), ValueError, r"X has 9 features, but NumpyCNNClassifier is expecting 64"),
+    "warm start other labels": (lambda: fit(warm_start=True).fit(X, y + 1), ValueError, r"y holds \[2\], which is not among the classes \[0, 1\]"),
+    "warm start other network": (lambda: fit(warm_start=True).set_params(conv_filters=(3,)).fit(X, y), ValueError, r"The network has changed since the fit that is to be continued"),
+    "weights unknown": (lambda: fit().set_weights({"conv_1.W": 0}), ValueError, r"weights names 'conv_1.W', which this network has not. Its arrays are: conv2d_1.W"),
+    "weights shape": (lambda: fit().set_weights({"conv2d_1.W": np.ones((16, 1, 3, 3))}), ValueError, r"weights\['conv2d_1.W'\] has the shape \(16, 1, 3, 3\); needed: \(3, 3, 1, 16\)"),
+    "weights not finite": (lambda: fit().set_weights({"conv2d_1.b": np.full(16, np.nan)}), ValueError, r"holds something that is not a finite number"),
+    "weights kind": (lambda: fit().set_weights([1, 2]), TypeError, r"weights is a list; needed: a dict"),
+    "diverging": (lambda: fit(solver="sgd", learning_rate_init=1e300, max_iter=9), ValueError, r"Training diverged: .* learning rate of 1e\+300. Lower learning_rate_init"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_message_says_what_was_given_and_what_is_needed(name):
+    action, exception, message = BAD[name]
+    with pytest.raises(exception, match=f"(?s){message}"):
+        action()
+
+
+def test_nothing_is_trained_before_bad_input_is_refused(monkeypatch):
+    from sknpcnn.network import Network
+
+    def learn(*args, **kwargs):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(Network, "learn", learn)
+    for name, (action, exception, _) in BAD.items():
+        before_training = not any(
+            word in name for word in ("predict", "warm start", "weights ", "diverging")
+        )
+        if before_training and "partial_fit other" not in name:
+            with pytest.raises(exception):
+                action()

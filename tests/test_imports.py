@@ -1,0 +1,146 @@
+"""The order of the rooms: imports point one way, and every file fits on a few pages."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import sknpcnn
+
+HOME = Path(sknpcnn.__file__).parent
+FILES = sorted(HOME.rglob("*.py"))
+LINES = 330
+
+# Each room may import from the rooms above it in this list, and from itself.
+ROOMS = [
+    {"kernels"},
+    {"initializers", "parameters", "spec", "losses"},
+    {"optimizers", "schedules", "augmentation"},
+    {"layers"},
+    {"parallel"},
+    {"batches"},
+    {"network"},
+    {"training"},
+    {"fitting"},
+    {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints"},
+    {"classifier", "sknpcnn"},
+    {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
+]
+
+KNOW_SCIKIT_LEARN = {
+    "classifier",
+    "inputs",
+    "constraints",
+    "beginning",
+    "testing",
+    "callbacks",
+    "display",
+    "datasets",
+}
+
+
+def name_of(path):
+    return ".".join(path.relative_to(HOME.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
+
+
+def imported(tree):
+    """Every module that is imported anywhere in a file, inside functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import does not say where it points"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                found.add(inside if inside in MODULES else node.module)
+    return found
+
+
+def room(module):
+    """The number of the room that a module is in."""
+    name = module.removeprefix("sknpcnn.").split(".")[0]
+    found = [i for i, names in enumerate(ROOMS) if name in names]
+    assert len(found) == 1, f"{module} has no room yet: give it a place in ROOMS"
+    return found[0]
+
+
+def arrows_back(module, tree):
+    return [name for name in imported(tree) & set(MODULES) if room(name) > room(module)]
+
+
+def lines_of_code(source):
+    """Count the lines that are neither blank nor part of a docstring."""
+    lines = {i for i, line in enumerate(source.splitlines(), start=1) if line.strip()}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module):
+    back = arrows_back(module, MODULES[module])
+    assert not back, f"{module} imports {back}, which lie nearer to the user"
+
+
+def test_no_modules_import_each_other():
+    graph = {module: imported(tree) & set(MODULES) for module, tree in MODULES.items()}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from sknpcnn import network",
+        "import sknpcnn.network",
+        "from sknpcnn.network import Network",
+        "def late():\n    from sknpcnn import NumpyCNNClassifier",
+        "import sknpcnn",
+    ],
+)
+def test_arrow_that_points_back_is_seen(line):
+    assert arrows_back("sknpcnn.layers.conv", ast.parse(line))
+    assert not arrows_back("sknpcnn.testing", ast.parse(line))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_rooms_near_the_user_know_scikit_learn(module):
+    libraries = {name.split(".")[0] for name in imported(MODULES[module])}
+    name = module.removeprefix("sknpcnn.")
+    assert "sklearn" not in libraries or name in KNOW_SCIKIT_LEARN
+
+
+def test_importing_the_package_imports_nothing_that_is_optional():
+    program = "import sys, sknpcnn; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "sknpcnn.classifier" in loaded
+    assert not loaded & {"matplotlib", "onnx", "onnxruntime", "torch"}
+
+
+def test_there_is_no_drawer_for_everything():
+    names = {path.stem for path in FILES}
+    assert not names & {"utils", "_utils", "util", "helpers", "misc", "common"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
+def test_every_file_can_be_read_in_one_sitting(path):
+    assert lines_of_code(path.read_text("utf-8")) <= LINES
+
+
+def test_lines_of_docstrings_and_blank_lines_are_not_counted():
+    assert lines_of_code('"""One\n\ntwo."""\n\nx = 1\n\n\ndef f():\n    """Three."""\n') == 2
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_why_it_exists(module):
+    assert ast.get_docstring(MODULES[module])

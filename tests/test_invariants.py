@@ -1,0 +1,178 @@
+"""The eleven invariants of the design, each by its name."""
+
+import pickle
+from dataclasses import FrozenInstanceError
+
+import joblib
+import numpy as np
+import pytest
+
+from sknpcnn import NumpyCNNClassifier, layers
+from sknpcnn.batches import Rows
+from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
+from sknpcnn.network import Network
+from sknpcnn.parallel import Engine
+from tests.layer_cases import CASES
+
+STACK = [
+    ("conv", Conv2D(6)),
+    ("norm", BatchNorm()),
+    ("relu", ReLU()),
+    ("res", Residual([Conv2D(6), BatchNorm(), ReLU(), Conv2D(6)])),
+    ("pool", MaxPool2D()),
+    ("flat", Flatten()),
+    ("drop", Dropout(0.3)),
+    ("dense", Dense(20)),
+]
+
+
+def deep(**params):
+    return NumpyCNNClassifier(
+        **{"layers": STACK, "max_iter": 2, "random_state": 0, "batch_size": 100} | params
+    )
+
+
+@pytest.fixture
+def images(digits):
+    X, _, y, _ = digits
+    return X[:400].astype("float32").reshape(-1, 8, 8), y[:400]
+
+
+def test_1_a_layer_is_immutable():
+    for _, layer, _ in CASES:
+        for name in layer.get_params(deep=False):
+            with pytest.raises(FrozenInstanceError):
+                setattr(layer, name, 1)
+
+
+def test_2_nothing_transient_is_attached(images):
+    clf = deep().fit(*images)
+    plain = (np.ndarray, str, int, float, bool, tuple, list, dict, type(None))
+    assert [k for k, v in vars(clf).items() if not isinstance(v, plain)] == []
+    size = len(pickle.dumps(clf))
+    clf.predict(images[0])
+    assert len(pickle.dumps(clf)) == size
+    assert size < clf._theta.nbytes + 8000
+    network = Network(STACK, (8, 8, 1), 10)
+    before = pickle.dumps(network)
+    rows = Rows(images[0].reshape(400, 64), (8, 8, 1))
+    with Engine(2, np.float32) as engine:
+        network.logits(clf._theta, rows, engine)
+        network.learn(clf._theta, np.empty_like(clf._theta), rows, images[1], None, engine)
+    assert pickle.dumps(network) == before
+    assert [
+        layer for _, layer in network.steps if vars(layer) != layer.get_params(deep=False)
+    ] == []
+
+
+def test_3_one_flat_vector_knows_everything(images):
+    clf = deep().fit(*images)
+    p = clf.predict_proba(images[0])
+    weights = clf.get_weights()
+    assert sum(array.size for array in weights.values()) == clf._theta.size
+    flat = np.sort(np.concatenate([array.ravel() for array in weights.values()]))
+    np.testing.assert_array_equal(flat, np.sort(clf._theta))
+    other = deep(random_state=5).fit(*images)
+    other._theta = clf._theta.copy()
+    np.testing.assert_array_equal(other.predict_proba(images[0]), p)
+
+
+def test_4_backward_only_writes_gradients_and_all_of_them(images):
+    network = Network(STACK, (8, 8, 1), 10)
+    theta = network.layout.start(0, np.float32)
+    rows = Rows(images[0].reshape(400, 64), (8, 8, 1))
+    before, found = theta.copy(), []
+    for fill in (np.nan, 7.0):
+        grad = np.full_like(theta, fill)
+        with Engine(2, np.float32) as engine:
+            network.learn(theta, grad, rows, images[1], None, engine)
+        found.append(grad)
+    np.testing.assert_array_equal(theta, before)
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3, 8, -1])
+def test_5_n_jobs_never_changes_a_bit(n_jobs, images):
+    one, many = deep(n_jobs=1).fit(*images), deep(n_jobs=n_jobs).fit(*images)
+    np.testing.assert_array_equal(one._theta, many._theta)
+    np.testing.assert_array_equal(one.predict_proba(images[0]), many.predict_proba(images[0]))
+    assert one.loss_curve_ == many.loss_curve_
+
+
+def test_6_float32_in_float32_through(images, monkeypatch):
+    seen = set()
+    for name in layers.__all__:
+        layer = getattr(layers, name)
+        for method in ("forward", "backward"):
+            original = vars(layer).get(method)
+            if original is None or name == "Layer":
+                continue
+
+            def noting(self, *args, original=original):
+                arrays = [a for a in args if isinstance(a, np.ndarray)]
+                result = original(self, *args)
+                y = result[0] if isinstance(result, tuple) else result
+                floats = [a for a in (*arrays, y) if a is not None and a.dtype.kind == "f"]
+                seen.update(a.dtype.name for a in floats)
+                return result
+
+            monkeypatch.setattr(layer, method, noting)
+    clf = deep().fit(*images)
+    assert clf.predict_proba(images[0]).dtype == np.float32
+    assert seen == {"float32"}
+    assert {array.dtype.name for array in clf.get_weights().values()} == {"float32"}
+
+
+def test_7_batch_statistics_are_those_of_the_whole_mini_batch(digits):
+    X, _, y, _ = digits
+    X, y = X[:300], y[:300]
+    weights = np.random.default_rng(0).random(300)
+    clf = NumpyCNNClassifier(
+        layers=[BatchNorm(momentum=0.0), Flatten()], batch_size=300, max_iter=1, standardize=False
+    ).fit(X, y, sample_weight=weights)
+    mean = np.average(X.mean(axis=1), weights=weights)
+    var = np.average(((X - mean) ** 2).mean(axis=1), weights=weights)
+    found = clf.get_weights()
+    np.testing.assert_allclose(found["batchnorm_1.mean"], [mean], rtol=1e-10)
+    np.testing.assert_allclose(found["batchnorm_1.var"], [var], rtol=1e-10)
+
+
+def test_8_the_callers_arrays_are_never_modified(images, tmp_path):
+    X, y = images
+    kept = X.copy(), y.copy()
+    weights = np.ones(len(y))
+    X.flags.writeable = y.flags.writeable = weights.flags.writeable = False
+    wanted = deep().fit(X, y, weights).predict_proba(X)
+    np.testing.assert_array_equal(X, kept[0])
+    np.testing.assert_array_equal(y, kept[1])
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    np.testing.assert_array_equal(deep().fit(mapped, y, weights).predict_proba(mapped), wanted)
+
+
+@pytest.mark.parametrize("solver", ["adam", "adadelta", "rmsprop"])
+def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(solver, images, tmp_path):
+    whole = deep(max_iter=4, solver=solver).fit(*images)
+    parts = deep(max_iter=4, solver=solver)
+    for k in range(4):
+        parts.partial_fit(*images, classes=np.arange(10))
+        if k == 1:
+            parts = pickle.loads(pickle.dumps(parts))
+        if k == 2:
+            joblib.dump(parts, tmp_path / "parts.joblib")
+            parts = joblib.load(tmp_path / "parts.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(whole._theta, parts._theta)
+    assert whole.loss_curve_ == parts.loss_curve_
+
+
+def test_10_imports_point_one_way():
+    from tests import test_imports
+
+    walks = [name for name in vars(test_imports) if name.startswith("test_")]
+    assert walks, "the walk through the imports lives in tests/test_imports.py"
+
+
+def test_11_every_layer_is_in_the_table_of_cases():
+    shown = {type(layer).__name__ for _, layer, _ in CASES}
+    assert shown == set(layers.__all__) - {"Layer"}
