@@ -1,9 +1,8 @@
 """NumpyCNNClassifier: what scikit-learn asks of a classifier, around a network that is trained."""
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.multiclass import _check_partial_fit_first_call
@@ -11,11 +10,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, fitted, inputs, losses
 from sknpcnn.batches import Array, Rows
+from sknpcnn.blas import threads_for
 from sknpcnn.constraints import CONSTRAINTS
+from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit, unchanged_on_error
 from sknpcnn.network import LayerSummary
-from sknpcnn.parallel import Engine, threads_for
 from sknpcnn.spec import nested_params, resolve
+
+if TYPE_CHECKING:  # pandas takes as long to import as all of this package
+    import pandas as pd
 
 
 class NumpyCNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -388,7 +391,7 @@ default="relu"
         self._theta = fitted.with_weights(fitted.network_of(self), self._theta, weights)
         return self
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self) -> "pd.DataFrame":
         """Describe the layers of the fitted network.
 
         Returns
@@ -396,15 +399,19 @@ default="relu"
         table : DataFrame
             One row per layer: name, kind, output shape, parameters and multiply-adds per image.
         """
+        import pandas as pd
+
         check_is_fitted(self, "_theta")
         rows = fitted.network_of(self).summary()
         return pd.DataFrame(rows, columns=LayerSummary._fields)
 
     @property
-    def history_(self) -> pd.DataFrame:
+    def history_(self) -> "pd.DataFrame":
         """One row per epoch: losses, scores, learning rate and seconds."""
         if not hasattr(self, "_history"):
             raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
+        import pandas as pd
+
         epochs = pd.RangeIndex(1, len(self._history) + 1, name="epoch")
         return pd.DataFrame(self._history, index=epochs)
 

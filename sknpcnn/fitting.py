@@ -9,8 +9,9 @@ from typing import Any
 
 from sknpcnn import optimizers, schedules
 from sknpcnn.batches import Array, Samples, Standard
+from sknpcnn.blas import threads_for
+from sknpcnn.engine import Engine
 from sknpcnn.network import Network
-from sknpcnn.parallel import Engine, threads_for
 from sknpcnn.schedules import Progress
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from sknpcnn.batches import Rows
+from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
 from sknpcnn.layers.compose import backward, forward, output_shape, parameters, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
-from sknpcnn.parallel import Engine, MiniBatch, RunningContext, cut
+from sknpcnn.parallel import MiniBatch, RunningContext, cut
 from sknpcnn.parameters import Layout
 
 # How many samples are predicted together: enough for the dense layers, little in memory.

@@ -19,7 +19,22 @@ Memory = dict[str, Array]
 
 @dataclass(frozen=True, repr=False)
 class Optimizer(Spec, ABC):
-    """The contract: names of what it remembers, its usual learning rate, and the rule itself."""
+    """The contract: names of what it remembers, its usual learning rate, and the rule itself.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.optimizers import Optimizer
+    >>> @dataclass(frozen=True, repr=False)
+    ... class SignDescent(Optimizer):
+    ...     def remembers(self):
+    ...         return ()
+    ...     def step(self, theta, grad, memory, lr, t):
+    ...         theta -= lr * np.sign(grad)
+    >>> clf = NumpyCNNClassifier(solver=SignDescent(), max_iter=1).fit(np.eye(4), [0, 0, 1, 1])
+    """
 
     learning_rate: ClassVar[float] = 0.001
     """What ``learning_rate_init="auto"`` stands for."""
@@ -299,6 +314,8 @@ def check_betas(rule: Adam | AdamW) -> None:
     check_real(rule, "beta_2", 0.0, 1.0, open_="high")
     check_real(rule, "epsilon", 0.0, open_="low")
 
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 NAMED = {
     "sgd": SGD(),

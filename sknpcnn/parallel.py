@@ -1,4 +1,4 @@
-"""How a mini-batch is cut up and run on threads, and the memory that it runs in.
+"""How a mini-batch is cut up into chunks, which run on threads, and what a running layer is given.
 
 The work is cut by the data alone, never by the number of threads, and partial sums are added in a
 fixed order: so the number of threads never changes a bit of the result. BLAS itself is held to one
@@ -6,19 +6,13 @@ thread meanwhile; the threads share out whole stretches of layers, not single pr
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
-from math import prod
-from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from zlib import crc32
 
-import joblib
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
 from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape
@@ -28,155 +22,6 @@ from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_s
 CHUNK = 2**17
 # The least work worth a tile of its own in a layer that sees the whole batch, in numbers.
 TILE = 2**17
-
-
-class BlasGuard:
-    """Holds BLAS to one thread while anybody is inside; the limit is one for the whole process."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._controller: ThreadpoolController | None = None
-        self._limiter: Any = None
-        self._before = 1
-
-    def __enter__(self) -> Self:
-        with self._lock:
-            if self._inside == 0:
-                self._before = self._threads_now()
-                self._limiter = self._blas().limit(limits=1, user_api="blas")
-            self._inside += 1
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limiter.restore_original_limits()
-                self._limiter = None
-
-    def threads_allowed(self) -> int:
-        """How many threads BLAS may use now, or could before somebody entered."""
-        with self._lock:
-            return self._before if self._inside else self._threads_now()
-
-    def _blas(self) -> ThreadpoolController:
-        if self._controller is None:
-            self._controller = ThreadpoolController()
-        return self._controller
-
-    def _threads_now(self) -> int:
-        threads = [lib["num_threads"] for lib in self._blas().info() if lib["user_api"] == "blas"]
-        return max(threads, default=joblib.cpu_count())
-
-
-one_thread_blas = BlasGuard()
-
-
-def threads_for(n_jobs: int | None) -> int:
-    """Count the threads to use: by default as many as BLAS is allowed to use now.
-
-    So a grid search whose workers share the cores, and therefore limit BLAS, is never
-    oversubscribed.
-    """
-    if n_jobs is None:
-        return one_thread_blas.threads_allowed()
-    return max(joblib.cpu_count() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
-
-
-class Arena:
-    """Buffers handed out in turn: after a rewind, the same requests get the same memory again.
-
-    Fresh memory is expensive: the system maps and clears it page by page. A training step asks for
-    the same arrays as the step before, so after the first one nothing is allocated any more.
-    """
-
-    def __init__(self, dtype: Any) -> None:
-        self._dtype = np.dtype(dtype)
-        self._buffers: list[Array] = []
-        self._next = 0
-
-    def rewind(self) -> None:
-        """Take back everything that was handed out."""
-        self._next = 0
-
-    def empty(self, shape: Shape, dtype: Any = None) -> Array:
-        """Hand out the next buffer, cut to shape, and aligned with the lines of the cache."""
-        dtype = self._dtype if dtype is None else np.dtype(dtype)
-        wanted = prod(shape) * dtype.itemsize
-        if self._next == len(self._buffers):
-            self._buffers.append(_aligned(wanted))
-        elif self._buffers[self._next].size < wanted:
-            self._buffers[self._next] = _aligned(wanted)
-        buffer = self._buffers[self._next]
-        self._next += 1
-        return buffer[:wanted].view(dtype).reshape(shape)
-
-
-def _aligned(size: int) -> Array:
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
-
-
-class Engine:
-    """The threads and the memory of one fit or one predict; a context manager."""
-
-    def __init__(self, n_threads: int, dtype: Any) -> None:
-        self.n_threads = n_threads
-        self.dtype = np.dtype(dtype)
-        self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
-        self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
-        self._arenas: dict[tuple[Any, ...], Arena] = {}
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        one_thread_blas.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        try:
-            if self._pool is not None:
-                self._pool.shutdown()
-        finally:
-            one_thread_blas.__exit__()
-
-    def arena(self, *owner: Any) -> Arena:
-        """Return the memory that belongs to an owner."""
-        arena = self._arenas.get(owner)
-        if arena is None:
-            arena = self._arenas[owner] = Arena(self.dtype)
-        return arena
-
-    def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
-        """Run ``task(i, thread)`` for all i; every thread, the caller too, takes the next one."""
-        helpers = min(self.n_threads, n_tasks) - 1
-        if helpers < 1:
-            for i in range(n_tasks):
-                task(i, 0)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads - 1, "sknpcnn")
-        tickets = count()
-
-        def work(thread: int) -> None:
-            with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
-                while (i := next(tickets)) < n_tasks:
-                    task(i, thread)
-
-        futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]
-        try:
-            work(0)
-        except BaseException:
-            tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
-            raise
-        finally:
-            for future in futures:
-                future.exception()  # wait; nobody may still use our memory
-        for future in futures:
-            future.result()
 
 
 class MiniBatch:

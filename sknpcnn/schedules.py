@@ -15,7 +15,14 @@ from sknpcnn.spec import Spec, check_integer, check_real, is_integer, refuse
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training has come."""
+    """How far training has come: what a schedule is given.
+
+    Examples
+    --------
+    >>> from sknpcnn.schedules import Progress
+    >>> Progress(epoch=2.5, n_epochs=10).curve
+    ()
+    """
 
     epoch: float
     """Epochs behind us, counting half of the step that is about to be taken."""
@@ -27,7 +34,24 @@ class Progress:
 
 @dataclass(frozen=True, repr=False)
 class Schedule(Spec, ABC):
-    """The contract. For ``warmup`` epochs the rate rises linearly, then the schedule begins."""
+    """The contract. For ``warmup`` epochs the rate rises linearly, then the schedule begins.
+
+    Parameters
+    ----------
+    warmup : float
+        Epochs of linear rise at the start.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from sknpcnn.schedules import Progress, Schedule
+    >>> @dataclass(frozen=True, repr=False)
+    ... class InverseRoot(Schedule):
+    ...     def after_warmup(self, progress):
+    ...         return (1 + progress.epoch) ** -0.5
+    >>> InverseRoot(warmup=2).multiplier(Progress(epoch=5, n_epochs=10))
+    0.5
+    """
 
     warmup: float = field(default=0.0, kw_only=True)
 
@@ -270,6 +294,17 @@ def _glide(start: float, end: float, done: float) -> float:
     """Go from start to end along half a cosine."""
     return end + (start - end) * (1 + cos(pi * min(done, 1.0))) / 2
 
+
+__all__ = [
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "OneCycle",
+    "Progress",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+]
 
 NAMED = {"constant": Constant(), "adaptive": ReduceOnPlateau()}
 """What the strings that ``learning_rate`` takes stand for."""

@@ -15,10 +15,8 @@ from sknpcnn.layers.compose import parameters
 from sknpcnn.parallel import Arena, Engine, MiniBatch, RunningContext
 from sknpcnn.parameters import Layout, Parameter
 
-# Numbers on either side of the gradients that no layer may write to.
-GUARD = 16
-# The step of the central differences, and how far they may be from the gradient.
-STEP, TOLERANCE = 1e-6, 1e-6
+GUARD = 16  # numbers on either side of the gradients, which no layer may write to
+STEP, TOLERANCE = 1e-6, 1e-6  # of central differences, and how far they may be from the gradient
 
 
 def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> None:
@@ -69,7 +67,7 @@ def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> Non
 
 @dataclass(frozen=True)
 class _Example:
-    """A layer and all that it takes to run it; ``x`` and ``dy`` are height first."""
+    """A layer and all that it takes to run it, in read-only arrays."""
 
     layer: Layer
     layout: Layout
@@ -80,16 +78,13 @@ class _Example:
     weights: Array | None = None
 
     def views(self, vector: Array) -> Any:
-        """View a vector of parameters or gradients as the layer does."""
         return self.layout.views(vector).get("layer", {})
 
     def named(self, vector: Array) -> Iterator[tuple[str, Array]]:
-        """Name the arrays in such a vector as the layer does."""
         for name, array in self.layout.arrays(vector):
             yield name.removeprefix("layer."), array
 
     def astype(self, dtype: Any) -> "_Example":
-        """Copy the example, in that precision."""
         copies: Any = {name: getattr(self, name).astype(dtype) for name in ("theta", "x", "dy")}
         return replace(self, **copies)
 

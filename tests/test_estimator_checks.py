@@ -37,8 +37,8 @@ def test_all_checks_pass_with_scipy_array_api():
     program = (
         "from sklearn.utils.estimator_checks import check_estimator;"
         "from sknpcnn import NumpyCNNClassifier;"
-        "results = check_estimator(NumpyCNNClassifier(), on_skip=None);"
-        "print(sorted({r['status'] for r in results}), len(results))"
+        "results = check_estimator(NumpyCNNClassifier());"
+        "print(sorted({r['status'] for r in results}), len(results) > 50)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -48,5 +48,4 @@ def test_all_checks_pass_with_scipy_array_api():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "failed" not in done.stdout
-    assert "passed" in done.stdout
+    assert done.stdout.strip() == "['passed'] True"

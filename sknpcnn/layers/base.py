@@ -57,6 +57,19 @@ class Layer(Spec, ABC):
 
     Nothing is ever written on ``self``: what forward has to remember for backward is the ``cache``
     that it returns. So one layer may serve many threads at once.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from sknpcnn.layers import Layer
+    >>> @dataclass(frozen=True, repr=False)
+    ... class Square(Layer):
+    ...     def forward(self, params, x, ctx):
+    ...         return x * x, x
+    ...     def backward(self, params, x, dy, grads, ctx):
+    ...         return 2 * x * dy
+    >>> from sknpcnn.testing import check_layer
+    >>> check_layer(Square(), (8, 8, 3))
     """
 
     whole_batch: ClassVar[bool] = False

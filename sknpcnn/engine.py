@@ -1,0 +1,108 @@
+"""The threads and the memory of one fit or one predict."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from math import prod
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sknpcnn.blas import one_thread_blas
+from sknpcnn.layers.base import Array, Arrays, Shape
+
+
+class Arena:
+    """Buffers handed out in turn: after a rewind, the same requests get the same memory again.
+
+    Fresh memory is expensive: the system maps and clears it page by page. A training step asks for
+    the same arrays as the step before, so after the first one nothing is allocated any more.
+    """
+
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = np.dtype(dtype)
+        self._buffers: list[Array] = []
+        self._next = 0
+
+    def rewind(self) -> None:
+        """Take back everything that was handed out."""
+        self._next = 0
+
+    def empty(self, shape: Shape, dtype: Any = None) -> Array:
+        """Hand out the next buffer, cut to shape, and aligned with the lines of the cache."""
+        dtype = self._dtype if dtype is None else np.dtype(dtype)
+        wanted = prod(shape) * dtype.itemsize
+        if self._next == len(self._buffers):
+            self._buffers.append(_aligned(wanted))
+        elif self._buffers[self._next].size < wanted:
+            self._buffers[self._next] = _aligned(wanted)
+        buffer = self._buffers[self._next]
+        self._next += 1
+        return buffer[:wanted].view(dtype).reshape(shape)
+
+
+def _aligned(size: int) -> Array:
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+class Engine:
+    """The threads and the memory of one fit or one predict; a context manager."""
+
+    def __init__(self, n_threads: int, dtype: Any) -> None:
+        self.n_threads = n_threads
+        self.dtype = np.dtype(dtype)
+        self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
+        self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
+        self._arenas: dict[tuple[Any, ...], Arena] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        one_thread_blas.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if self._pool is not None:
+                self._pool.shutdown()
+        finally:
+            one_thread_blas.__exit__()
+
+    def arena(self, *owner: Any) -> Arena:
+        """Return the memory that belongs to an owner."""
+        arena = self._arenas.get(owner)
+        if arena is None:
+            arena = self._arenas[owner] = Arena(self.dtype)
+        return arena
+
+    def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
+        """Run ``task(i, thread)`` for all i; every thread, the caller too, takes the next one."""
+        helpers = min(self.n_threads, n_tasks) - 1
+        if helpers < 1:
+            for i in range(n_tasks):
+                task(i, 0)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads - 1, "sknpcnn")
+        tickets = count()
+
+        def work(thread: int) -> None:
+            with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
+                while (i := next(tickets)) < n_tasks:
+                    task(i, thread)
+
+        futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]
+        try:
+            work(0)
+        except BaseException:
+            tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
+            raise
+        finally:
+            for future in futures:
+                future.exception()  # wait; nobody may still use our memory
+        for future in futures:
+            future.result()

@@ -1,0 +1,44 @@
+"""Every public name is documented, with an example; pytest runs the examples as doctests."""
+
+import inspect
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+import sknpcnn
+from sknpcnn import layers, optimizers, schedules, testing
+
+PUBLIC = [
+    getattr(module, name)
+    for module in (sknpcnn, layers, optimizers, schedules)
+    for name in module.__all__
+] + [testing.check_layer]
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_public_name_has_a_docstring_with_an_example(thing):
+    assert "Examples\n    --------\n    >>> " in thing.__doc__
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+def test_docstring_names_every_parameter(thing):
+    if is_dataclass(thing):
+        if not issubclass(thing, sknpcnn.spec.Spec):
+            pytest.skip("its fields are documented one by one")
+        names = [field.name for field in fields(thing)]
+    else:
+        names = [name for name in inspect.signature(thing).parameters if name != "self"]
+    text = thing.__doc__
+    listed = [line for line in text.splitlines() if " : " in line]
+    documented = {n.strip() for line in listed for n in line.split(" : ")[0].split(",")}
+    assert set(names) <= documented
+
+
+def test_methods_of_the_classifier_document_parameters_and_results():
+    own = vars(sknpcnn.NumpyCNNClassifier)
+    for name, method in own.items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        assert "Returns\n        -------" in method.__doc__, name
+        for parameter in inspect.signature(method).parameters:
+            assert parameter == "self" or parameter in method.__doc__, (name, parameter)
