@@ -141,7 +141,7 @@ default="relu"
     >>> from sklearn.datasets import load_digits
     >>> from sknpcnn import NumpyCNNClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = NumpyCNNClassifier(max_iter=10, random_state=0).fit(X[:1000], y[:1000])
+    >>> clf = NumpyCNNClassifier(max_iter=20, random_state=0).fit(X[:1000], y[:1000])
     >>> clf.image_shape_
     (8, 8, 1)
     >>> bool(clf.score(X[1000:], y[1000:]) > 0.9)

@@ -68,8 +68,8 @@ class Layer(Spec, ABC):
     ...         return x * x, x
     ...     def backward(self, params, x, dy, grads, ctx):
     ...         return 2 * x * dy
-    >>> from sknpcnn.testing import check_layer
-    >>> check_layer(Square(), (8, 8, 3))
+    >>> Square().output_shape((8, 8, 3))
+    (8, 8, 3)
     """
 
     whole_batch: ClassVar[bool] = False
