@@ -21,6 +21,7 @@ class BlasGuard:
         with self._lock:
             if self._inside == 0:
                 self._before = self._threads_now()
+                self._free_control()
                 self._limiter = self._blas().limit(limits=1, user_api="blas")
             self._inside += 1
         return self
@@ -29,13 +30,25 @@ class BlasGuard:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                self._free_control()
                 self._limiter.restore_original_limits()
+                self._free_control()
                 self._limiter = None
 
     def threads_allowed(self) -> int:
         """How many threads BLAS may use now, or could before somebody entered."""
         with self._lock:
             return self._before if self._inside else self._threads_now()
+
+    def _free_control(self) -> None:
+        """Let this thread set the limit, although another one has done so before.
+
+        Since threadpoolctl 3.8 only one thread may set that of OpenBLAS, and it is not told when
+        that thread has done with it. The calls of all others do nothing, silently.
+        """
+        for lib in self._blas().lib_controllers:
+            if hasattr(lib, "clear_controlling_thread"):
+                lib.clear_controlling_thread(force=True)
 
     def _blas(self) -> ThreadpoolController:
         if self._controller is None:

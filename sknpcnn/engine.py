@@ -91,16 +91,18 @@ class Engine:
         tickets = count()
 
         def work(thread: int) -> None:
-            with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
-                while (i := next(tickets)) < n_tasks:
-                    task(i, thread)
+            nonlocal tickets
+            try:
+                with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
+                    while (i := next(tickets)) < n_tasks:
+                        task(i, thread)
+            except BaseException:
+                tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
+                raise
 
         futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]
         try:
             work(0)
-        except BaseException:
-            tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
-            raise
         finally:
             for future in futures:
                 future.exception()  # wait; nobody may still use our memory

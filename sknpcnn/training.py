@@ -109,6 +109,7 @@ def train(
         yield epoch
 
 
+@np.errstate(all="ignore")  # the checks below tell what is not finite
 def _one_epoch(
     network: Network,
     samples: Samples,

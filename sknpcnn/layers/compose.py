@@ -199,10 +199,11 @@ def largest(steps: Steps, shape: Shape) -> int:
 def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
     """Name all parameters of the steps; weights before a rectifier start as He et al. advise."""
     found: dict[str, Parameter] = {}
+    steps = list(_unpacked(steps))
     for i, (name, layer, s) in enumerate(with_shapes(steps, shape)):
         rectified = _meets_rectifier(steps[i + 1 :])
         for key, parameter in layer.parameters(s).items():
-            if "." not in key:  # what lies deeper has been told by its own sequence
+            if "." not in key:  # what lies deeper, in a Residual, has been told by its own steps
                 parameter = replace(parameter, rectified=rectified)
             found[f"{name}.{key}"] = parameter
     return found
@@ -248,6 +249,15 @@ def backward(
 def _learns(part: tuple[str, Layer] | Stretch, grads: Arrays) -> bool:
     names = [name for name, _ in part.steps] if isinstance(part, Stretch) else [part[0]]
     return any(name in grads for name in names)
+
+
+def _unpacked(steps: Steps) -> Iterator[tuple[str, Layer]]:
+    """Walk through the steps, and through those of a sequence among them: it is only a bracket."""
+    for name, layer in steps:
+        if isinstance(layer, Sequential):
+            yield from ((f"{name}.{deeper}", inner) for deeper, inner in _unpacked(layer.steps))
+        else:
+            yield name, layer
 
 
 def _meets_rectifier(steps: Steps) -> bool:

@@ -1,6 +1,6 @@
 """Convolution: the same small filter at every place of the image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class Conv2D(Layer):
     lr_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        hold_tuples(self)
         check_integer(self, "filters")
         for name in ("kernel_size", "stride", "dilation"):
             check_pair(self, name)
@@ -112,6 +113,13 @@ class Conv2D(Layer):
 
     def _axes(self, shape: Shape) -> list[tuple[tuple[int, int], int]]:
         return axes(self, image_shape(self, shape), *self._geometry())
+
+
+def hold_tuples(layer: Layer) -> None:
+    """Turn pairs that were given as lists into tuples, which compare and hash by value."""
+    for field in fields(layer):
+        if isinstance(value := getattr(layer, field.name), list):
+            object.__setattr__(layer, field.name, tuple(value))
 
 
 def check_padding(layer: Any) -> None:

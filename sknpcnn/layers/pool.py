@@ -7,7 +7,7 @@ import numpy as np
 
 from sknpcnn.kernels import pooling, windows
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
-from sknpcnn.layers.conv import Size, axes, check_padding
+from sknpcnn.layers.conv import Size, axes, check_padding, hold_tuples
 from sknpcnn.spec import as_pair, check_pair, refuse
 
 
@@ -145,6 +145,7 @@ class GlobalAvgPool2D(Layer):
 
 def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
     """Refuse a pooling whose numbers make no sense, whatever the image."""
+    hold_tuples(layer)
     check_pair(layer, "size")
     if layer.stride is not None:
         check_pair(layer, "stride")
