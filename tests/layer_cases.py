@@ -1,6 +1,6 @@
 """One table of layers: every layer and every option, on the shapes that are easy to get wrong.
 
-Adding a layer is one line here; ``test_layers.py`` puts every line through every test.
+Adding a layer is one line here; ``test_layers*.py`` put every line through every test.
 """
 
 from typing import NamedTuple

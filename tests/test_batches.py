@@ -5,8 +5,9 @@ import pytest
 
 from sknpcnn import batches
 from sknpcnn.batches import Rows, Samples, Standard, content_ids, standard_of
+from sknpcnn.engine import Engine
 from sknpcnn.kernels.randomness import row_ids
-from sknpcnn.parallel import Engine, MiniBatch, RunningContext
+from sknpcnn.parallel import MiniBatch, RunningContext
 
 IMAGE = (2, 3, 2)
 N = 10

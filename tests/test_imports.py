@@ -20,6 +20,7 @@ ROOMS = [
     {"initializers", "parameters", "spec", "losses"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
+    {"blas", "engine"},
     {"parallel"},
     {"batches"},
     {"network"},

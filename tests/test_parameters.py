@@ -1,5 +1,7 @@
 """The flat vector: every parameter has a place of its own, and layers see views of it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,7 @@ def test_segments_cover_what_is_trained_without_gap_or_overlap(layout):
     ends = [(segment.start, segment.stop) for segment in layout.segments]
     assert ends[0][0] == 0
     assert ends[-1][1] == layout.n_trained
-    assert all(before[1] == after[0] for before, after in zip(ends, ends[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(ends))
 
 
 def test_segments_hold_only_parameters_that_are_trained_alike(layout):

@@ -79,7 +79,11 @@ def test_order_of_the_numbers_in_a_row_counts():
 def test_ids_of_many_rows_rarely_collide(dtype, width):
     """By chance about n**2 / 2**33 = 1.2 of 100,000 rows share the id of another."""
     rng = np.random.default_rng(0)
-    random = rng.integers(0, 256, (100_000, width)) if dtype == np.uint8 else rng.random((100_000, width))
+    random = (
+        rng.integers(0, 256, (100_000, width))
+        if dtype == np.uint8
+        else rng.random((100_000, width))
+    )
     assert 100_000 - len(np.unique(row_ids(random.astype(dtype)))) <= 8
 
 
@@ -99,7 +103,9 @@ def test_ids_are_spread_evenly():
     assert np.abs(ones_among(ids) - 0.5).max() < 0.02
 
 
-@pytest.mark.parametrize("ids", [np.arange(512, dtype=np.uint32), row_ids(some_rows(np.float64, 512))])
+@pytest.mark.parametrize(
+    "ids", [np.arange(512, dtype=np.uint32), row_ids(some_rows(np.float64, 512))]
+)
 def test_every_bit_is_set_half_of_the_time(ids):
     bits = sample_bits(ids, (512, 400), key=3)
     assert bits.dtype == np.uint32

@@ -203,7 +203,12 @@ def test_clone_of_scikit_learn_is_equal():
 
 
 def test_repr_can_be_read_back():
-    for spec in (Conv2D(4), Conv2D(4, (3, 5), padding="valid"), Dropout(0.25), Dense(3, bias=False)):
+    for spec in (
+        Conv2D(4),
+        Conv2D(4, (3, 5), padding="valid"),
+        Dropout(0.25),
+        Dense(3, bias=False),
+    ):
         assert eval(repr(spec)) == spec
     assert repr(Conv2D(4, stride=2)) == "Conv2D(filters=4, stride=2)"
     assert repr(ReLU()) == "ReLU()"

@@ -1,0 +1,128 @@
+"""Every layer against PyTorch, where it is installed."""
+
+import numpy as np
+import pytest
+
+from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, Dense, MaxPool2D, Residual, Sequential
+from tests import reference
+from tests.layer_runs import deterministic_case, example, run
+
+
+def torch_pads(layer, x):
+    """Borders for torch.nn.functional.pad: its own ``same`` knows no stride."""
+    kernel, stride = getattr(layer, "kernel_size", None), layer.stride
+    kernel = layer.size if kernel is None else kernel
+    stride = kernel if stride is None else stride
+    kernel, stride = reference.pair(kernel), reference.pair(stride)
+    dilation = reference.pair(getattr(layer, "dilation", 1))
+    pads = []
+    for axis in (1, 0):  # PyTorch names the last axis first
+        length = x.shape[2 + axis]
+        if layer.padding == "same":
+            reach = dilation[axis] * (kernel[axis] - 1) + 1
+            outputs = -(-length // stride[axis])
+            missing = max((outputs - 1) * stride[axis] + reach - length, 0)
+            pads += [missing // 2, missing - missing // 2]
+        else:
+            pixels = 0 if layer.padding == "valid" else reference.pair(layer.padding)[axis]
+            pads += [pixels, pixels]
+    return pads
+
+
+def torch_forward(torch, layer, params, x):
+    """Run a layer in PyTorch, on images (n, c, h, w) or vectors."""
+    F = torch.nn.functional
+    if isinstance(layer, Sequential):
+        for name, step in layer.steps:
+            x = torch_forward(torch, step, params.get(name, {}), x)
+        return x
+    if isinstance(layer, Residual):
+        through = torch_forward(torch, Sequential(layer.steps), params, x)
+        return through + torch_forward(torch, Sequential(layer.around), params, x)
+    if isinstance(layer, Conv2D):
+        padded = F.pad(x, torch_pads(layer, x))
+        W = params["W"].permute(3, 2, 0, 1).contiguous()
+        y = F.conv2d(padded, W, stride=layer.stride, dilation=layer.dilation)
+        b = params.get("b")
+        if b is None:
+            return y
+        return y + (b.permute(2, 0, 1) if layer.bias == "position" else b[:, None, None])
+    if isinstance(layer, MaxPool2D):
+        padded = F.pad(x, torch_pads(layer, x), value=-torch.inf)
+        return F.max_pool2d(padded, layer.size, layer.stride)
+    if isinstance(layer, AvgPool2D):
+        pads = torch_pads(layer, x)
+        sums, inside = (
+            F.avg_pool2d(F.pad(images, pads), layer.size, layer.stride)
+            for images in (x, torch.ones_like(x))
+        )
+        return sums / inside
+    if isinstance(layer, Dense):
+        return F.linear(x, params["W"].T, params.get("b"))
+    if isinstance(layer, BatchNorm):
+        frozen = layer.lr_scale == 0
+        moments = [params[name].detach() if frozen else None for name in ("mean", "var")]
+        gamma, beta = params["gamma"], params["beta"]
+        return F.batch_norm(x, *moments, gamma, beta, not frozen, eps=layer.epsilon)
+    functions = {
+        "Dropout": lambda x: x,  # of rate 0
+        "ELU": lambda x: F.elu(x, layer.scale),
+        "Flatten": lambda x: x.permute(0, 2, 3, 1).flatten(1),
+        "GELU": F.gelu,
+        "GlobalAvgPool2D": lambda x: x.mean((2, 3)),
+        "Identity": lambda x: x,
+        "LeakyReLU": lambda x: F.leaky_relu(x, layer.slope),
+        "ReLU": torch.relu,
+        "SiLU": F.silu,
+        "Sigmoid": torch.sigmoid,
+        "Tanh": torch.tanh,
+    }
+    return functions[type(layer).__name__](x)
+
+
+def to_torch(torch, tree):
+    if isinstance(tree, dict):
+        return {name: to_torch(torch, branch) for name, branch in tree.items()}
+    return torch.tensor(tree, requires_grad=True)
+
+
+def assert_torch_gradients(found, tensors):
+    for name, branch in tensors.items():
+        if isinstance(branch, dict):
+            assert_torch_gradients(found[name], branch)
+        elif name not in ("mean", "var"):  # running averages, which PyTorch does not learn
+            np.testing.assert_allclose(found[name], branch.grad.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@deterministic_case
+def test_layer_computes_what_pytorch_does(layer, shape):
+    torch = pytest.importorskip("torch")
+    params, x, dy = example(layer, shape)
+    y, dx, grads = run(layer, params, x, dy)
+    tensors, tensor = to_torch(torch, params), to_torch(torch, x)
+    images = tensor.permute(0, 3, 1, 2) if x.ndim == 4 else tensor
+    out = torch_forward(torch, layer, tensors, images)
+    out = out.permute(0, 2, 3, 1) if out.ndim == 4 else out
+    out.backward(torch.tensor(dy))
+    np.testing.assert_allclose(y, out.detach().numpy(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-9, atol=1e-9)
+    assert_torch_gradients(grads, tensors)
+
+
+def test_batch_norm_averages_as_pytorch_does_but_with_the_biased_variance():
+    torch = pytest.importorskip("torch")
+    n, features = 6, 3
+    layer = BatchNorm(momentum=0.9)
+    params, x, dy = example(layer, (features,), n)
+    _, _, observed = run(layer, params, x, dy)
+    momentum = layer.parameters((features,))["var"].running
+    theirs = torch.nn.BatchNorm1d(features, momentum=0.1, dtype=torch.float64)
+    with torch.no_grad():
+        theirs.running_mean.copy_(torch.tensor(params["mean"]))
+        theirs.running_var.copy_(torch.tensor(params["var"]))
+    theirs(torch.tensor(x))
+    mean = momentum * params["mean"] + (1 - momentum) * observed["mean"]
+    unbiased = observed["var"] * n / (n - 1)
+    var = momentum * params["var"] + (1 - momentum) * unbiased
+    np.testing.assert_allclose(mean, theirs.running_mean.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(var, theirs.running_var.numpy(), rtol=1e-12)
