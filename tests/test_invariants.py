@@ -12,6 +12,7 @@ from sknpcnn.batches import Rows
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
 from sknpcnn.network import Network
 from sknpcnn.parallel import Engine
+from tests import test_imports
 from tests.layer_cases import CASES
 
 STACK = [
@@ -167,10 +168,9 @@ def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(solver, 
 
 
 def test_10_imports_point_one_way():
-    from tests import test_imports
-
-    walks = [name for name in vars(test_imports) if name.startswith("test_")]
-    assert walks, "the walk through the imports lives in tests/test_imports.py"
+    for module in test_imports.MODULES:
+        test_imports.test_imports_point_one_way(module)
+    test_imports.test_no_modules_import_each_other()
 
 
 def test_11_every_layer_is_in_the_table_of_cases():
