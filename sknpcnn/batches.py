@@ -114,7 +114,8 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
     deviation = np.sqrt(squares / total)
     flat = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # constant, but for rounding
     scale = 1 / np.where(flat, 1.0, deviation)
-    return Standard(mean.astype(dtype), scale.astype(dtype))
+    # the mean is subtracted in the precision of the data: it may be large, and the rest small
+    return Standard(mean.astype(np.result_type(samples.X.dtype, dtype)), scale.astype(dtype))
 
 
 def content_ids(samples: Samples) -> Array:

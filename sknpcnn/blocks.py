@@ -133,6 +133,7 @@ def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
 
 
 def _explicit(layers: Any) -> Steps:
+    """Check layers that the user has spelled out."""
     if not isinstance(layers, (list, tuple)):
         raise TypeError(
             f"layers={layers!r}; needed: a list of layers, such as [Conv2D(16), ReLU(), Flatten()],"

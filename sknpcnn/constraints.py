@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sknpcnn import blocks, optimizers, schedules
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
+from sknpcnn.spec import check_free, named
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
@@ -60,6 +61,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
 def check_together(params: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Refuse parameters that do not go together, and those whose time has not come."""
     if params["layers"] is not None:
+        names = [name for name, _ in named(params["layers"])]
+        check_free(names, params, "layers")
         changed = [k for k in blocks.ARCHITECTURE if not _same(params[k], defaults[k])]
         if changed:
             raise ValueError(

@@ -108,12 +108,12 @@ class Fit:
                 score = self.validation.score(self.state.theta)
                 watched = -score
             row |= {"validation_loss": loss, "validation_score": score}
+        if self.verbose:
+            print(_line(len(self.history) + 1, row, len(self.samples)), flush=True)
         if self.early_stopping and (self.best is None or watched < self.best[0]):
             self.best = watched, self.state.theta.copy()
         self.state.curve.append(watched if self.early_stopping else epoch.loss)
         self.history.append(row)
-        if self.verbose:
-            print(_line(len(self.history), row, len(self.samples)), flush=True)
 
     def _converged(self) -> bool:
         """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs."""

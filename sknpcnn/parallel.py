@@ -110,8 +110,10 @@ class RunningContext:
         """Enter a layer: it gets a name for its random numbers and fresh scratch memory."""
         outside, self.path = self.path, (*self.path, name)
         self._scratch.rewind()
-        yield
-        self.path = outside
+        try:
+            yield
+        finally:
+            self.path = outside
 
     def forward_in_chunks(self, stretch: Stretch, params: Arrays, x: Any) -> tuple[Array, Any]:
         """Run a stretch of layers over a few samples at a time, chunks shared by the threads.

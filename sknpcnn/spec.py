@@ -69,6 +69,16 @@ def named(items: Iterable[Any], owner: str = "layers") -> Steps:
     return tuple(steps)
 
 
+def check_free(names: Iterable[str], params: Iterable[str], owner: str) -> None:
+    """Refuse a layer's name that would hide a parameter."""
+    hidden = sorted(set(names) & set(params))
+    if hidden:
+        raise ValueError(
+            f"{owner} names a layer {hidden[0]!r}, which is the name of a parameter. "
+            "Choose another one."
+        )
+
+
 def holds_specs(value: Any) -> bool:
     """Tell whether a parameter's value is a list of specs or of ``(name, spec)`` pairs."""
     if not isinstance(value, (list, tuple)) or not value:
@@ -97,7 +107,7 @@ def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
         inside: Steps = ((key, value),) if isinstance(value, Spec) else ()
         if holds_specs(value):
             inside = named(value, key)
-            found.update(inside)
+            found.update((name, spec) for name, spec in inside if name not in params)
         for name, spec in inside:
             found.update((f"{name}__{sub}", v) for sub, v in spec.get_params().items())
     return found
@@ -114,14 +124,14 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -
     for key, value in changes.items():
         if key in params:
             continue
-        head, _, rest = key.partition("__")
+        head, delimiter, rest = key.partition("__")
         target = current.get(head)
         if rest and isinstance(target, Spec):
             whole[head] = current[head] = target.replace(**{rest: value})
             continue
         for field, items in list(current.items()):
             steps = dict(named(items, field)) if holds_specs(items) else {}
-            if head in steps:
+            if head in steps and bool(delimiter) == bool(rest):
                 steps[head] = steps[head].replace(**{rest: value}) if rest else value
                 whole[field] = current[field] = type(items)(steps.items())
                 break

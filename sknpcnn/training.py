@@ -154,6 +154,9 @@ def _one_epoch(
         progress = Progress(epoch_now, plan.n_epochs, state.curve)
         lr = plan.learning_rate * plan.schedule.multiplier(progress)
         if plan.clip_norm is not None:
+            for segment in network.layout.segments:
+                if segment.lr_scale == 0:  # frozen: its gradient goes nowhere
+                    grad[segment.start : segment.stop] = 0
             clip(grad[: network.layout.n_trained], plan.clip_norm)
         state.step += 1
         _update(state, grad, network.layout, plan.optimizer, lr, engine)

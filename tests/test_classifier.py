@@ -406,6 +406,23 @@ def test_label_smoothing_and_clipping_change_training(digits):
     assert np.linalg.norm(clipped.fit(X, y)._theta - before._theta) <= steps * 1e-3 * 1.001
 
 
+def test_clipping_does_not_count_frozen_layers(digits):
+    X, _, y, _ = digits
+    layers = [Conv2D(4, lr_scale=0.0), ReLU(), Flatten()]
+    params = {"layers": layers, "solver": "sgd", "learning_rate_init": 1.0, "max_iter": 1}
+    params |= {"batch_size": len(X), "random_state": 0}
+    clipped = NumpyCNNClassifier(clip_norm=1e-3, **params).fit(X, y)
+    still = NumpyCNNClassifier(clip_norm=1e-30, **params).fit(X, y)
+    np.testing.assert_allclose(np.linalg.norm(clipped._theta - still._theta), 1e-3, rtol=1e-6)
+
+
+def test_a_large_mean_survives_computing_in_single_precision(digits):
+    X, _, y, _ = digits
+    near = small(dtype="float32").fit(X, y).predict_proba(X)
+    far = small(dtype="float32").fit(X + 1e8, y).predict_proba(X + 1e8)
+    np.testing.assert_allclose(far, near, rtol=1e-3, atol=1e-5)
+
+
 def test_one_sample_and_one_class_are_enough():
     clf = small().fit([[1.0, 2.0]], ["only"])
     assert clf.predict([[5.0, 6.0]]).tolist() == ["only"]

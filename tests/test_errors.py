@@ -91,6 +91,8 @@ BAD = {
     "layers names": (lambda: fit(layers=[("a", ReLU()), ("a", ReLU())]), ValueError, r"names two layers 'a'; every name must be unique"),
     "layers name": (lambda: fit(layers=[("a__b", ReLU())]), ValueError, r"names a layer 'a__b'; a name must be a Python identifier without '__'"),
     "layers taken name": (lambda: fit(layers=[("output", ReLU())]), ValueError, r"the name 'output' is taken"),
+    "layers hide a parameter": (lambda: fit(layers=[("dropout", ReLU())]), ValueError, r"layers names a layer 'dropout', which is the name of a parameter"),
+    "nested layers hide a parameter": (lambda: Sequential([("layers", ReLU())]), ValueError, r"Sequential names a layer 'layers'"),
     "layers single": (lambda: fit(layers=Conv2D(3)), ValueError, r"'layers' parameter .* Got Conv2D"),
     "dense on images": (lambda: fit(layers=[Conv2D(2), Dense(3)]), ValueError, r"layer 'dense_1': Dense\(units=3\) needs vectors, but is given images of shape \(8, 8, 2\). Put Flatten"),
     "conv on vectors": (lambda: fit(layers=[Flatten(), Conv2D(2)]), ValueError, r"layer 'conv2d_1': Conv2D\(filters=2\) needs images .* vectors of shape \(64,\)"),
@@ -112,6 +114,7 @@ BAD = {
     "StepDecay": (lambda: StepDecay(epochs=(20, 10)), ValueError, r"StepDecay: epochs=\(20, 10\); needed: .* rising"),
     "OneCycle": (lambda: OneCycle(rise=0.0), ValueError, r"OneCycle: rise=0.0; needed: a number above 0.0 and below 1.0"),
     "unknown parameter": (lambda: NumpyCNNClassifier().set_params(conv_filtres=3), ValueError, r"Invalid parameter 'conv_filtres'"),
+    "unknown, nothing behind the name": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__=3), ValueError, r"Invalid parameter 'conv2d_1__'"),
     "unknown nested": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__fliters=3), ValueError, r"Invalid parameter 'fliters' for Conv2D.*filters"),
     # data
     "X with NaN": (lambda: fit(X=with_nan()), ValueError, r"Input X contains NaN"),

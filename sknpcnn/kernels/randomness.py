@@ -22,7 +22,7 @@ def mix(h: np.ndarray) -> np.ndarray:
 
 
 def row_ids(rows: np.ndarray) -> np.ndarray:
-    """Hash the content of every row of a 2-D array: equal rows, and only they, get equal uint32."""
+    """Hash the content of every row of a 2-D array to uint32; others are equal by chance only."""
     rows = np.ascontiguousarray(rows)
     if rows.dtype.kind == "f":
         rows = rows + 0  # -0.0 and 0.0 are equal, so they hash alike

@@ -9,7 +9,7 @@ import numpy as np
 
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.parameters import Parameter
-from sknpcnn.spec import named
+from sknpcnn.spec import check_free, named
 
 Steps = Sequence[tuple[str, Layer]]
 
@@ -34,6 +34,7 @@ class Sequential(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Sequential"))
+        check_free(dict(self.steps), ("layers",), "Sequential")
 
     @property
     def steps(self) -> Steps:
@@ -91,8 +92,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Residual"))
-        if "shortcut" in dict(self.steps):
-            raise ValueError("Residual: the name 'shortcut' is taken by the way around the layers.")
+        check_free(dict(self.steps), ("layers", "shortcut"), "Residual")
         if not (self.shortcut is None or isinstance(self.shortcut, Layer)):
             raise TypeError(
                 f"Residual: shortcut={self.shortcut!r}; needed: None or a layer, such as "
