@@ -42,7 +42,7 @@ class Rows:
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the whole batch, height first."""
         h, w, c = self.image
-        return h, len(self), w, c
+        return h, w, len(self), c
 
     def __len__(self) -> int:
         index = self.index
@@ -58,8 +58,8 @@ class Rows:
         if self.identify:
             ctx.note_ids(row_ids(rows))
         h, w, c = self.image
-        images = rows.reshape(hi - lo, h, w, c).swapaxes(0, 1)
-        out = ctx.empty((h, hi - lo, w, c))
+        images = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
+        out = ctx.empty((h, w, hi - lo, c))
         if self.standard is None:
             out[...] = images
         else:

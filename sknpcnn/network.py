@@ -9,7 +9,14 @@ from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
-from sknpcnn.layers.compose import backward, forward, output_shape, parameters, with_shapes
+from sknpcnn.layers.compose import (
+    backward,
+    forward,
+    output_shape,
+    parameters,
+    pooled_first,
+    with_shapes,
+)
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.parallel import MiniBatch, RunningContext, cut
 from sknpcnn.parameters import Layout
@@ -40,6 +47,7 @@ class Network:
             self.steps.append(("flatten", Flatten()))
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
+        self._order = pooled_first(self.steps)
         self.layout = Layout(parameters(self.steps, image))
         self.random = any(layer.random for _, layer in self.steps)
 
@@ -51,7 +59,7 @@ class Network:
             part = Rows(rows.X, rows.image, rows.standard, _part(rows.index, lo, hi))
             ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
-                y, _ = forward(self.steps, params, part, ctx)  # type: ignore[arg-type]
+                y, _ = forward(self._order, params, part, ctx)  # type: ignore[arg-type]
             parts.append(y.copy())
         return np.concatenate(parts)
 
@@ -71,9 +79,9 @@ class Network:
         batch = MiniBatch(len(rows), training=True, key=key, weights=weights)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            y, caches = forward(self.steps, params, rows, ctx)  # type: ignore[arg-type]
+            y, caches = forward(self._order, params, rows, ctx)  # type: ignore[arg-type]
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
-            backward(self.steps, params, caches, loss.gradient, grads, ctx)
+            backward(self._order, params, caches, loss.gradient, grads, ctx)
         return loss.total, loss.hits
 
     def summary(self) -> list[LayerSummary]:

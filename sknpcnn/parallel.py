@@ -19,7 +19,7 @@ from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_s
 
 # What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
 # stay in the cache of one core.
-CHUNK = 2**17
+CHUNK = 2**18
 # The least work worth a tile of its own in a layer that sees the whole batch, in numbers.
 TILE = 2**17
 
@@ -184,7 +184,7 @@ class RunningContext:
         """Decide how many samples make a chunk, by the largest array on the way."""
         plan = self._engine.plans.get(key)
         if plan is None:
-            shape = x.shape[:1] + x.shape[2:] if len(x.shape) == 4 else x.shape[1:]
+            shape = x.shape[:2] + x.shape[3:] if len(x.shape) == 4 else x.shape[1:]
             rows = max(CHUNK // largest(stretch.steps, shape), 1)
             plan = self._engine.plans[key] = rows, output_shape(stretch.steps, shape)
         return plan
@@ -211,7 +211,7 @@ def cut(n: int, size: int) -> list[tuple[int, int]]:
 
 
 def _with_samples(shape: Shape, n: int) -> Shape:
-    return (shape[0], n, *shape[1:]) if len(shape) == 3 else (n, *shape)
+    return (*shape[:2], n, shape[2]) if len(shape) == 3 else (n, *shape)
 
 
 def _samples(x: Array, lo: int, hi: int) -> tuple[slice, ...]:

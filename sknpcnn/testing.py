@@ -106,7 +106,7 @@ class _Outcome(NamedTuple):
 
 def _example(layer: Layer, shape: Shape, n: int, seed: int) -> _Example:
     def random(shape: Shape) -> Array:
-        return rng.normal(size=(shape[0], n, *shape[1:]) if len(shape) == 3 else (n, *shape))
+        return rng.normal(size=(*shape[:2], n, shape[2]) if len(shape) == 3 else (n, *shape))
 
     rng = np.random.default_rng(seed)
     layout = Layout(parameters([("layer", layer)], shape))
@@ -296,4 +296,4 @@ def _take(x: Array, index: Any) -> Array:
 
 def _along(numbers: Array, x: Array) -> Array:
     """Shape one number per sample so that they multiply the batch."""
-    return numbers.reshape((1, -1, 1, 1) if x.ndim == 4 else (-1, 1))
+    return numbers.reshape((1, 1, -1, 1) if x.ndim == 4 else (-1, 1))

@@ -34,8 +34,13 @@ deterministic_case = pytest.mark.parametrize(
 
 
 def in_network(x):
-    """Turn images (n, h, w, c) height first, or back; vectors stay as they are."""
-    return np.swapaxes(x, 0, 1) if x.ndim == 4 else x
+    """Turn images (n, h, w, c) height first, (h, w, n, c); vectors stay as they are."""
+    return x.transpose(1, 2, 0, 3) if x.ndim == 4 else x
+
+
+def ordinary(x):
+    """Turn images (h, w, n, c) into (n, h, w, c); vectors stay as they are."""
+    return x.transpose(2, 0, 1, 3) if x.ndim == 4 else x
 
 
 def run(layer, params, x, dy, weights=None, key=1, name="layer", training=True):
@@ -45,15 +50,15 @@ def run(layer, params, x, dy, weights=None, key=1, name="layer", training=True):
         ctx = RunningContext(engine, MiniBatch(len(x), training, key, weights))
         with ctx.inside(name):
             y, cache = layer.forward(params, in_network(x), ctx)
-            y = in_network(y).copy()
+            y = ordinary(y).copy()
             dx = layer.backward(params, cache, in_network(dy), grads, ctx)
-        return y, in_network(dx).copy(), grads
+        return y, ordinary(dx).copy(), grads
 
 
 def predict(layer, params, x):
     with Engine(1, x.dtype) as engine:
         ctx = RunningContext(engine, MiniBatch(len(x), training=False))
-        return in_network(layer.forward(params, in_network(x), ctx)[0]).copy()
+        return ordinary(layer.forward(params, in_network(x), ctx)[0]).copy()
 
 
 def zeros_like(tree):

@@ -39,10 +39,10 @@ def test_rows_become_images_height_first_in_the_compute_type(dtype, compute):
     X = data(dtype)
     rows = Rows(X, IMAGE)
     assert len(rows) == N
-    assert rows.shape == (2, N, 3, 2)
+    assert rows.shape == (2, 3, N, 2)
     images, _ = load(rows, 3, 7, compute)
     assert images.dtype == compute
-    expected = X.astype(compute).reshape(N, 2, 3, 2).transpose(1, 0, 2, 3)[:, 3:7]
+    expected = X.astype(compute).reshape(N, 2, 3, 2).transpose(1, 2, 0, 3)[:, :, 3:7]
     np.testing.assert_array_equal(images, expected)
 
 
@@ -55,7 +55,7 @@ def test_rows_are_standardised_while_they_are_loaded(dtype, compute):
     assert images.dtype == compute
     channels_last = X.astype(np.float64).reshape(N, 2, 3, 2)
     expected = (channels_last - standard.mean) * standard.scale
-    np.testing.assert_allclose(images.transpose(1, 0, 2, 3), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(images.transpose(2, 0, 1, 3), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_rows_are_standardised_while_they_are_loaded(dtype, compute):
 def test_index_selects_the_rows(index):
     X = data()
     rows = Rows(X, IMAGE, index=index)
-    expected = X[index].reshape(-1, *IMAGE).swapaxes(0, 1)
-    assert len(rows) == expected.shape[1]
+    expected = X[index].reshape(-1, *IMAGE).transpose(1, 2, 0, 3)
+    assert len(rows) == expected.shape[2]
     assert rows.shape == expected.shape
     images, _ = load(rows, 0, len(rows), np.float64)
     np.testing.assert_array_equal(images, expected)
     last, _ = load(rows, len(rows) - 1, len(rows), np.float64)
-    np.testing.assert_array_equal(last, expected[:, -1:])
+    np.testing.assert_array_equal(last, expected[:, :, -1:])
 
 
 def test_memory_map_stays_on_disk_and_untouched(tmp_path):

@@ -1,6 +1,6 @@
 r"""Convolution by rows: a few matrix products on slabs of memory, and no im2col.
 
-Images lie height first, ``(h, n, w, c)``. What row ``i`` of the kernel meets, over all positions of
+Images lie height first, ``(h, w, n, c)``. What row ``i`` of the kernel meets, over all positions of
 the kernel, is then one slab of rows ``i ... i + ho``. So the input is gathered once *along the
 width only* (``gather``: for every pixel the ``kw`` neighbours in its row, side by side), and the
 convolution is one matrix product per row of the kernel::
@@ -22,16 +22,19 @@ Pair = tuple[int, int]
 def gather(
     x: np.ndarray, kw: int, stride: int, dilation: int, wo: int, empty: Empty = np.empty
 ) -> np.ndarray:
-    """Lay the ``kw`` pixels that a kernel row meets side by side: (h, n, w, c) -> (h, n, wo, kw*c).
+    """Lay the ``kw`` pixels that a kernel row meets side by side: (h, w, n, c) -> (h, wo, n, kw*c).
 
-    ``x`` is already padded.
+    ``x`` is already padded. A pixel, with all its channels, is copied as one thing.
     """
-    h, n, _, c = x.shape
+    h, _, n, c = x.shape
     if kw == 1 and stride == 1:
         return x
-    gathered = empty((h, n, wo, kw * c), x.dtype)
+    gathered = empty((h, wo, n, kw * c), x.dtype)
+    pixel = np.dtype((np.void, x.dtype.itemsize * c))
+    source = x.view(pixel)[..., 0]
+    target = gathered.view(pixel)
     for j in range(kw):
-        gathered[..., j * c : (j + 1) * c] = x[:, :, steps(j * dilation, stride, wo)]
+        target[..., j] = source[:, steps(j * dilation, stride, wo)]
     return gathered
 
 
@@ -44,17 +47,17 @@ def correlate(
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> np.ndarray:
-    """Multiply each slab with its kernel row and add up: (h, n, wo, kw*c) -> (ho, n, wo, filters).
+    """Multiply each slab with its kernel row and add up: (h, wo, n, kw*c) -> (ho, wo, n, filters).
 
     ``W`` is (kh, kw, c, filters).
     """
     kh, filters = W.shape[0], W.shape[-1]
-    _, n, wo, depth = gathered.shape
-    y = empty((ho, n, wo, filters), gathered.dtype)
-    rows = y.reshape(ho, n * wo, filters)
+    _, wo, n, depth = gathered.shape
+    y = empty((ho, wo, n, filters), gathered.dtype)
+    rows = y.reshape(ho, wo * n, filters)
     part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
     for i in range(kh):
-        slab = gathered[steps(i * dilation, stride, ho)].reshape(ho, n * wo, depth)
+        slab = gathered[steps(i * dilation, stride, ho)].reshape(ho, wo * n, depth)
         _product(slab, W[i].reshape(depth, filters), part if i else rows)
         if i:
             np.add(rows, part, out=rows)
@@ -71,6 +74,30 @@ def kernel_gradient(
     for i in range(kh):
         slab = gathered[steps(i * dilation, stride, ho)].reshape(-1, depth)
         np.matmul(slab.T, columns, out=dW[i].reshape(depth, filters))
+
+
+def gather_planes(
+    x: np.ndarray,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    outputs: Pair,
+    empty: Empty = np.empty,
+) -> np.ndarray:
+    """Copy the image once per pixel of the kernel and channel: (h, w, n, c) -> (kh*kw*c, ho*wo*n).
+
+    For images of few channels, whose pixels are too short to be worth copying one by one. Each row
+    of the result is a shifted plane of the image, copied in long runs; its transpose times the
+    kernel is the convolution, and its product with ``dy`` the kernel's gradient.
+    """
+    _, _, n, c = x.shape
+    planes = np.ascontiguousarray(x.transpose(3, 0, 1, 2))
+    copies = empty((*kernel, c, *outputs, n), x.dtype)
+    for i in range(kernel[0]):
+        rows = steps(i * dilation[0], stride[0], outputs[0])
+        for j in range(kernel[1]):
+            copies[i, j] = planes[:, rows, steps(j * dilation[1], stride[1], outputs[1])]
+    return copies.reshape(kernel[0] * kernel[1] * c, -1)
 
 
 def turned(W: np.ndarray) -> np.ndarray:
@@ -93,14 +120,14 @@ def spread(
     therefore belongs at ``o * stride + (k - 1) * dilation - before``, with zeros in between; what
     falls outside has met only padding.
     """
-    _, n, _, filters = dy.shape
+    _, _, n, filters = dy.shape
     reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     h, w = size[0] + reach[0], size[1] + reach[1]
-    laid = empty((h, n, w, filters), dy.dtype)
+    laid = empty((h, w, n, filters), dy.dtype)
     rows = _landing(dy.shape[0], reach[0] - before[0], stride[0], h)
-    columns = _landing(dy.shape[2], reach[1] - before[1], stride[1], w)
+    columns = _landing(dy.shape[1], reach[1] - before[1], stride[1], w)
     laid[...] = 0
-    laid[rows[1], :, columns[1]] = dy[rows[0], :, columns[0]]
+    laid[rows[1], columns[1]] = dy[rows[0], columns[0]]
     return laid
 
 

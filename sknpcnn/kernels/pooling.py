@@ -1,96 +1,98 @@
-"""Pooling by offsets: every position within the window is one strided view of the whole image.
+"""Pooling, one axis after the other: a window is a few columns, then a few rows.
 
-A window of 3x3 meets nine such views. Their maximum, element by element, is max pooling; their sum,
-average pooling. So a pooling costs ``kh * kw`` passes over the output, whatever the image.
+The largest of a window is the largest of its rows' largest. So pooling 3x3 pixels is three passes
+along the width and three, on what is left, along the height, instead of nine. Images lie
+``(h, w, n, c)``: one column of all images, or one row, is a long run of memory, and every pass is
+elementwise on such runs. Among equal values the first column of each row wins, then the first such
+row: the first pixel of the window.
 """
-
-from collections.abc import Iterator
-from itertools import product
 
 import numpy as np
 
 from sknpcnn.kernels.windows import Empty, steps
 
-Pair = tuple[int, int]
+
+def along(x: np.ndarray, axis: int, offset: int, stride: int, outputs: int) -> np.ndarray:
+    """View what one offset of the window meets along one axis, over all positions."""
+    part = steps(offset, stride, outputs)
+    return x[part] if axis == 0 else x[:, part]
 
 
-def views(x: np.ndarray, window: Pair, stride: Pair, outputs: Pair) -> Iterator[np.ndarray]:
-    """View what each offset of the window meets, row by row: (h, n, w, c) -> (ho, n, wo, c)."""
-    for i, j in product(range(window[0]), range(window[1])):
-        yield x[steps(i, stride[0], outputs[0]), :, steps(j, stride[1], outputs[1])]
-
-
-def max_pool(
+def max_along(
     x: np.ndarray,
-    window: Pair,
-    stride: Pair,
-    outputs: Pair,
+    axis: int,
+    window: int,
+    stride: int,
+    outputs: int,
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the maxima and, as a byte, the offset that each came from: the first one in ties."""
-    shape = (outputs[0], x.shape[1], outputs[1], x.shape[3])
-    y = empty(shape, x.dtype)
-    winner = empty(shape, np.uint8 if window[0] * window[1] <= 256 else np.int32)
-    larger = scratch(shape, np.bool_)
-    winner[...] = 0
-    for k, view in enumerate(views(x, window, stride, outputs)):
-        if k == 0:
-            y[...] = view
-            continue
-        np.greater(view, y, out=larger)
-        np.copyto(winner, k, where=larger)
-        np.maximum(y, view, out=y)
+    """Return the maxima along an axis and, as a byte, the offset of each: the first in ties."""
+    y = along(x, axis, 0, stride, outputs)
+    if window == 1:
+        return y, np.empty(0, np.uint8)
+    byte = np.dtype(np.uint8 if window <= 256 else np.int32)
+    winner = empty(y.shape, byte)
+    best = empty(y.shape, x.dtype)
+    larger = winner.view(np.bool_) if byte == np.uint8 else None
+    for k in range(1, window):
+        view = along(x, axis, k, stride, outputs)
+        if k == 1 and larger is not None:
+            np.greater(view, y, out=larger)
+        else:  # a later offset is a larger number, so the maximum keeps the last that was larger
+            later = np.greater(view, y, out=scratch(y.shape, np.bool_))
+            offset = np.multiply(later, byte.type(k), out=scratch(y.shape, byte))
+            if k == 1:
+                winner[...] = offset
+            else:
+                np.maximum(winner, offset, out=winner)
+        y = np.maximum(y, view, out=best)
     return y, winner
 
 
-def max_pool_gradient(
+def max_along_gradient(
     dy: np.ndarray,
     winner: np.ndarray,
     dx: np.ndarray,
-    window: Pair,
-    stride: Pair,
+    axis: int,
+    window: int,
+    stride: int,
     scratch: Empty = np.empty,
 ) -> None:
     """Write each ``dy`` into ``dx`` at the place that its maximum came from; zero elsewhere."""
-    outputs = (dy.shape[0], dy.shape[2])
+    outputs = dy.shape[axis]
+    if window == stride == 2 and dx.shape[axis] == 2 * outputs:  # the usual case, in two passes
+        first, second = (along(dx, axis, k, 2, outputs) for k in (0, 1))
+        np.multiply(dy, winner.view(np.bool_), out=second)
+        np.subtract(dy, second, out=first)
+        return
+    dx[...] = 0
+    if window == 1:
+        along(dx, axis, 0, stride, outputs)[...] = dy
+        return
     won = scratch(dy.shape, np.bool_)
     share = scratch(dy.shape, dy.dtype)
-    apart = stride[0] >= window[0] and stride[1] >= window[1]
-    if not (apart and _covers(dx, window, stride, outputs)):
-        dx[...] = 0
-    for k, target in enumerate(views(dx, window, stride, outputs)):
-        np.equal(winner, k, out=won)
-        if apart:  # no two windows meet, so each pixel is written once
-            np.multiply(dy, won, out=target)
-        else:
-            np.multiply(dy, won, out=share)
-            np.add(target, share, out=target)
+    for k in range(window):
+        np.multiply(dy, np.equal(winner, k, out=won), out=share)
+        target = along(dx, axis, k, stride, outputs)
+        np.add(target, share, out=target)
 
 
-def sum_pool(
-    x: np.ndarray, window: Pair, stride: Pair, outputs: Pair, empty: Empty = np.empty
+def sum_along(
+    x: np.ndarray, axis: int, window: int, stride: int, outputs: int, empty: Empty = np.empty
 ) -> np.ndarray:
-    """Add up every window."""
-    y = empty((outputs[0], x.shape[1], outputs[1], x.shape[3]), x.dtype)
-    for k, view in enumerate(views(x, window, stride, outputs)):
-        if k == 0:
-            y[...] = view
-        else:
-            np.add(y, view, out=y)
-    return y
+    """Add up every window along an axis."""
+    y = along(x, axis, 0, stride, outputs)
+    total = empty(y.shape, x.dtype)
+    total[...] = y
+    for k in range(1, window):
+        np.add(total, along(x, axis, k, stride, outputs), out=total)
+    return total
 
 
-def sum_pool_gradient(dy: np.ndarray, dx: np.ndarray, window: Pair, stride: Pair) -> None:
-    """Write into ``dx``, for every pixel, the sum of ``dy`` over the windows that met it."""
+def sum_along_gradient(dy: np.ndarray, dx: np.ndarray, axis: int, window: int, stride: int) -> None:
+    """Write into ``dx``, for every place, the sum of ``dy`` over the windows that met it."""
     dx[...] = 0
-    for target in views(dx, window, stride, (dy.shape[0], dy.shape[2])):
+    for k in range(window):
+        target = along(dx, axis, k, stride, dy.shape[axis])
         np.add(target, dy, out=target)
-
-
-def _covers(x: np.ndarray, window: Pair, stride: Pair, outputs: Pair) -> bool:
-    """Tell whether windows that lie side by side meet every pixel."""
-    return window == stride and (x.shape[0], x.shape[2]) == (
-        outputs[0] * window[0],
-        outputs[1] * window[1],
-    )

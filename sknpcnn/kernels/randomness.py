@@ -47,8 +47,8 @@ def keyed(ids: np.ndarray, key: int) -> np.ndarray:
 
 
 def sample_bits(ids: np.ndarray, shape: tuple[int, ...], key: int) -> np.ndarray:
-    """Draw uint32 for a batch of images (h, n, w, c) or vectors (n, features), by the ids."""
-    axis = 1 if len(shape) == 4 else 0
+    """Draw uint32 for a batch of images (h, w, n, c) or vectors (n, features), by the ids."""
+    axis = 2 if len(shape) == 4 else 0
     place = (*shape[:axis], 1, *shape[axis + 1 :])
     places = np.arange(np.prod(place), dtype=np.uint32) * _GOLDEN
     samples = keyed(ids, key).reshape((1,) * axis + (-1,) + (1,) * (len(shape) - axis - 1))

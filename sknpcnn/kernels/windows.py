@@ -41,22 +41,22 @@ def steps(offset: int, stride: int, outputs: int) -> slice:
 
 
 def pad(x: np.ndarray, pads: Pads, fill: float, empty: Empty = np.empty) -> np.ndarray:
-    """Put a border around images (h, n, w, c); without any border they are returned as they are."""
+    """Put a border around images (h, w, n, c); without any border they are returned as they are."""
     (top, bottom), (left, right) = pads
     if not (top or bottom or left or right):
         return x
-    h, n, w, c = x.shape
-    padded = empty((top + h + bottom, n, left + w + right, c), x.dtype)
+    h, w, n, c = x.shape
+    padded = empty((top + h + bottom, left + w + right, n, c), x.dtype)
     padded[:top] = fill
     padded[top + h :] = fill
     middle = padded[top : top + h]
-    middle[:, :, :left] = fill
-    middle[:, :, left + w :] = fill
-    middle[:, :, left : left + w] = x
+    middle[:, :left] = fill
+    middle[:, left + w :] = fill
+    middle[:, left : left + w] = x
     return padded
 
 
 def crop(x: np.ndarray, pads: Pads) -> np.ndarray:
     """View images without the border that ``pad`` added."""
     (top, bottom), (left, right) = pads
-    return x[top : x.shape[0] - bottom, :, left : x.shape[2] - right]
+    return x[top : x.shape[0] - bottom, left : x.shape[1] - right]

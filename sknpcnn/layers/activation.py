@@ -45,9 +45,13 @@ class ReLU(Layer):
     """
 
     rectifier: ClassVar[bool] = True
+    rising: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.maximum(x, 0, out=ctx.empty(x.shape, x.dtype))
+        zeros = np.zeros(
+            x.shape[-2:], x.dtype
+        )  # faster than a scalar, whose loop is not vectorised
+        y = np.maximum(x, zeros, out=ctx.empty(x.shape, x.dtype))
         return y, y
 
     def backward(
@@ -74,6 +78,7 @@ class LeakyReLU(Layer):
     """
 
     rectifier: ClassVar[bool] = True
+    rising: ClassVar[bool] = True
 
     slope: float = 0.01
 

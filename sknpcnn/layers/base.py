@@ -51,8 +51,9 @@ class Context(Protocol):
 class Layer(Spec, ABC):
     """A frozen set of hyperparameters and the pure functions that they define.
 
-    Inside the network a batch of images is ``(h, n, w, c)``: *height first*, so that the rows which
-    one row of a convolution kernel meets are one block of memory. Vectors are ``(n, features)``.
+    Inside the network a batch of images is ``(h, w, n, c)``, *height first*: the rows which one row
+    of a convolution kernel meets are one block of memory, and so is one column of all images within
+    a row. Vectors are ``(n, features)``.
     Shapes without the batch are ``(h, w, c)`` and ``(features,)``.
 
     Nothing is ever written on ``self``: what forward has to remember for backward is the ``cache``
@@ -78,6 +79,9 @@ class Layer(Spec, ABC):
 
     rectifier: ClassVar[bool] = False
     """True for an activation that cuts off about half of its input."""
+
+    rising: ClassVar[bool] = False
+    """True for an activation that never falls, computed exactly: the largest number stays it."""
 
     random: ClassVar[bool] = False
     """True for a layer that asks for ``ctx.random_bits``."""
@@ -109,13 +113,22 @@ class Layer(Spec, ABC):
 
 
 def batch_axis(x: Array) -> int:
-    """Tell which axis of a batch counts the samples: 1 of images (h, n, w, c), 0 of vectors."""
-    return 1 if x.ndim == 4 else 0
+    """Tell which axis of a batch counts the samples: 2 of images (h, w, n, c), 0 of vectors."""
+    return 2 if x.ndim == 4 else 0
 
 
 def matrix(x: Array) -> Array:
-    """View images (h, n, w, c) as one row per pixel; vectors are that already."""
+    """View images (h, w, n, c) as one row per pixel; vectors are that already."""
     return x.reshape(-1, x.shape[-1])
+
+
+def per_channel(values: Array, x: Array) -> Array:
+    """Repeat values, one per channel, for all samples: (c,) -> (n, c), for a batch of images.
+
+    What is added to a batch should have a long run of memory too; with c numbers at a time, NumPy
+    spends more on getting from run to run than on adding.
+    """
+    return np.tile(values, (x.shape[2], 1)) if x.ndim == 4 else values
 
 
 def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:

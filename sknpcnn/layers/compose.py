@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
+from sknpcnn.layers.pool import MaxPool2D
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_free, named
 
@@ -157,6 +158,19 @@ class Stretch(NamedTuple):
     """Consecutive layers that need no other rows: they run together on a few rows at a time."""
 
     steps: Steps
+
+
+def pooled_first(steps: Steps) -> Steps:
+    """Swap activations with the max pooling behind them: the same numbers, on fewer pixels.
+
+    A function that never falls keeps the largest of a window the largest. Only where it is flat,
+    as below zero, may another pixel of the window get the gradient, which is zero there.
+    """
+    swapped = list(steps)
+    for i in range(1, len(swapped)):
+        if isinstance(swapped[i][1], MaxPool2D) and swapped[i - 1][1].rising:
+            swapped[i - 1], swapped[i] = swapped[i], swapped[i - 1]
+    return swapped
 
 
 def stretches(steps: Steps) -> Iterator[tuple[str, Layer] | Stretch]:

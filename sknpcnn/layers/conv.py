@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.kernels import convolution, windows
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape, matrix
+from sknpcnn.layers.base import (
+    Array,
+    Arrays,
+    Context,
+    Layer,
+    Shape,
+    image_shape,
+    matrix,
+    per_channel,
+)
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import as_pair, check_integer, check_pair, check_real, is_integer, refuse
 
@@ -76,17 +85,25 @@ class Conv2D(Layer):
         return ho * wo * filters * kh * kw * shape[2]
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        h, _, w, c = x.shape
+        h, w, n, c = x.shape
         (rows, ho), (columns, wo) = self._axes((h, w, c))
         (_, kw), (sh, sw), (dh, dw) = self._geometry()
+        W = params["W"]
         padded = windows.pad(x, (rows, columns), 0.0, ctx.scratch)
-        gathered = convolution.gather(padded, kw, sw, dw, wo, ctx.empty)
-        if gathered is padded:  # a 1x1 kernel reads the image itself; scratch does not last
-            gathered = x if padded is x else padded.copy()
-        y = convolution.correlate(gathered, params["W"], sh, dh, ho, ctx.empty, ctx.scratch)
+        if _few(W):
+            gathered = convolution.gather_planes(
+                padded, *self._geometry(), (ho, wo), empty=ctx.empty
+            )
+            y = ctx.empty((ho, wo, n, self.filters), x.dtype)
+            np.matmul(gathered.T, W.reshape(len(gathered), -1), out=matrix(y))
+        else:
+            gathered = convolution.gather(padded, kw, sw, dw, wo, ctx.empty)
+            if gathered is padded:  # a 1x1 kernel reads the image itself; scratch does not last
+                gathered = x if padded is x else padded.copy()
+            y = convolution.correlate(gathered, W, sh, dh, ho, ctx.empty, ctx.scratch)
         if self.bias is not False:
             b = params["b"]
-            y += b[:, None] if self.bias == "position" else b
+            y += b[:, :, None] if self.bias == "position" else per_channel(b, y)
         return y, (gathered, (h, w), (rows[0], columns[0]))
 
     def backward(
@@ -95,9 +112,13 @@ class Conv2D(Layer):
         gathered, size, before = cache
         kernel, stride, dilation = self._geometry()
         dy = np.ascontiguousarray(dy)
-        convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], grads["W"])
+        if _few(params["W"]):
+            dW = grads["W"].reshape(len(gathered), -1)
+            np.matmul(gathered, matrix(dy), out=dW)
+        else:
+            convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], grads["W"])
         if self.bias == "position":
-            np.sum(dy, axis=1, out=grads["b"])
+            np.sum(dy, axis=2, out=grads["b"])
         elif self.bias:
             rows = matrix(dy)
             np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
@@ -120,6 +141,12 @@ def hold_tuples(layer: Layer) -> None:
     for field in fields(layer):
         if isinstance(value := getattr(layer, field.name), list):
             object.__setattr__(layer, field.name, tuple(value))
+
+
+def _few(W: Array) -> bool:
+    """Tell whether a kernel row meets so few numbers that the image is better copied by planes."""
+    _, kw, channels, _ = W.shape
+    return kw * channels < 16
 
 
 def check_padding(layer: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, batch_axis
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, matrix
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_real
 
@@ -63,30 +63,32 @@ class BatchNorm(Layer):
         moments = _moments(x, ctx) if from_batch else (params["mean"], params["var"], None)
         mean, var, total = moments
         scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
+        gain, shift = scale * params["gamma"], params["beta"]
         y = ctx.empty(x.shape, x.dtype)
+        xs, ys = matrix(x), matrix(y)
 
-        def normalise(i: int, part: Any, scratch: Any) -> None:
-            np.subtract(x[part], mean, out=y[part])
-            np.multiply(y[part], scale * params["gamma"], out=y[part])
-            np.add(y[part], params["beta"], out=y[part])
+        def normalise(i: int, part: slice, scratch: Any) -> None:
+            np.subtract(xs[part], mean, out=ys[part])
+            np.multiply(ys[part], gain, out=ys[part])
+            np.add(ys[part], shift, out=ys[part])
 
-        _for_samples(normalise, x, ctx)
+        _for_rows(normalise, xs, ctx)
         return y, (x, mean, var, scale, total)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, mean, var, scale, total = cache
-        n_parts = len(_parts(x, ctx))
-        sums = np.empty((n_parts, 2, x.shape[-1]), x.dtype)
+        xs, dys = matrix(x), matrix(dy)
+        sums = np.empty((len(_parts(xs, ctx)), 2, x.shape[-1]), x.dtype)
 
-        def add_up(i: int, part: Any, scratch: Any) -> None:
-            normed = np.subtract(x[part], mean, out=scratch(x[part].shape, x.dtype))
-            normed *= dy[part]
-            sums[i, 0] = _sum(dy[part])
+        def add_up(i: int, part: slice, scratch: Any) -> None:
+            normed = np.subtract(xs[part], mean, out=scratch(xs[part].shape, x.dtype))
+            normed *= dys[part]
+            sums[i, 0] = _sum(dys[part])
             sums[i, 1] = _sum(normed)
 
-        _for_samples(add_up, x, ctx)
+        _for_rows(add_up, xs, ctx)
         d_beta, d_gamma = sums.sum(axis=0)
         d_gamma *= scale
         grads["beta"][...] = d_beta
@@ -99,19 +101,20 @@ class BatchNorm(Layer):
         gain = params["gamma"] * scale
         if total is None:  # mean and variance were constants
             return np.multiply(dy, gain, out=dx)
-        weights = _along_samples(ctx.weights, x)
+        dxs, weights = matrix(dx), _per_row(ctx.weights, x)
+        slope, shift = scale * d_gamma / total, d_beta / total
 
-        def differentiate(i: int, part: Any, scratch: Any) -> None:
+        def differentiate(i: int, part: slice, scratch: Any) -> None:
             # a sample also moves mean and variance, by its share of the batch
-            moved = np.subtract(x[part], mean, out=scratch(x[part].shape, x.dtype))
-            moved *= scale * d_gamma / total
-            moved += d_beta / total
+            moved = np.subtract(xs[part], mean, out=scratch(xs[part].shape, x.dtype))
+            moved *= slope
+            moved += shift
             if weights is not None:
                 moved *= weights[part]
-            np.subtract(dy[part], moved, out=dx[part])
-            np.multiply(dx[part], gain, out=dx[part])
+            np.subtract(dys[part], moved, out=dxs[part])
+            np.multiply(dxs[part], gain, out=dxs[part])
 
-        _for_samples(differentiate, x, ctx)
+        _for_rows(differentiate, xs, ctx)
         return dx
 
 
@@ -121,21 +124,21 @@ def _moments(x: Array, ctx: Context) -> tuple[Array, Array, Any]:
     Each part of the batch computes its own, which are then merged in order (Chan et al. 1979):
     exact, where the difference of two sums of squares would cancel.
     """
-    weights = _along_samples(ctx.weights, x)
-    n_parts = len(_parts(x, ctx))
+    xs, weights = matrix(x), _per_row(ctx.weights, x)
+    n_parts = len(_parts(xs, ctx))
     totals = np.empty((n_parts, 1), x.dtype)
     means, squares = np.empty((2, n_parts, x.shape[-1]), x.dtype)
 
-    def measure(i: int, part: Any, scratch: Any) -> None:
-        xi = x[part]
+    def measure(i: int, part: slice, scratch: Any) -> None:
+        xi = xs[part]
         if weights is None:
-            totals[i] = xi.size // xi.shape[-1]
+            totals[i] = len(xi)
             means[i] = _sum(xi) / totals[i]
             centred = np.subtract(xi, means[i], out=scratch(xi.shape, x.dtype))
             centred *= centred
         else:
             wi = weights[part]
-            total = wi.sum() * (xi.size // (xi.shape[-1] * wi.size))
+            total = wi.sum()
             weighted = np.multiply(xi, wi, out=scratch(xi.shape, x.dtype))
             totals[i] = total
             means[i] = _sum(weighted) / (total or 1)  # all of weight zero: no mean, no share
@@ -144,39 +147,31 @@ def _moments(x: Array, ctx: Context) -> tuple[Array, Array, Any]:
             centred *= wi
         squares[i] = _sum(centred)
 
-    _for_samples(measure, x, ctx)
+    _for_rows(measure, xs, ctx)
     total = totals.sum(dtype=x.dtype)
     mean = (means * totals).sum(axis=0) / total
     between = totals * (means - mean) ** 2
     return mean, (squares.sum(axis=0) + between.sum(axis=0)) / total, total
 
 
-def _sum(x: Array) -> Array:
-    """Add up everything but the channels, as products with ones: fast, and in a fixed order."""
-    ones = np.ones((1, x.size // (x.shape[-1] * x.shape[0])), x.dtype)
-    if x.ndim == 2:
-        return (np.ones(len(x), x.dtype) @ x).reshape(-1)
-    return (ones @ x.reshape(x.shape[0], -1, x.shape[-1])).sum(axis=(0, 1))
+def _sum(rows: Array) -> Array:
+    """Add up the rows, as a product with ones: fast, and in a fixed order."""
+    return np.ones(len(rows), rows.dtype) @ rows
 
 
-def _along_samples(weights: Array | None, x: Array) -> Array | None:
-    """Shape the weights of the samples so that they multiply the batch."""
+def _per_row(weights: Array | None, x: Array) -> Array | None:
+    """Repeat the weights of the samples for every pixel: one per row of ``matrix(x)``."""
     if weights is None:
         return None
-    weights = weights.astype(x.dtype, copy=False)
-    return weights.reshape((1, -1, 1, 1) if x.ndim == 4 else (-1, 1))
+    pixels = x.size // (len(weights) * x.shape[-1])
+    return np.tile(weights.astype(x.dtype, copy=False), pixels)[:, None]
 
 
-def _parts(x: Array, ctx: Context) -> list[Any]:
-    """Cut a batch into parts of some samples each, as index expressions."""
-    axis = batch_axis(x)
-    n = x.shape[axis]
-    return [
-        (slice(None),) * axis + (slice(lo, hi),) for lo, hi in ctx.tiles(n, x.size // max(n, 1))
-    ]
+def _parts(rows: Array, ctx: Context) -> list[slice]:
+    return [slice(lo, hi) for lo, hi in ctx.tiles(*rows.shape)]
 
 
-def _for_samples(task: Any, x: Array, ctx: Context) -> None:
-    """Run ``task(i, part, scratch)`` for every part of the batch, on all threads."""
-    parts = _parts(x, ctx)
+def _for_rows(task: Any, rows: Array, ctx: Context) -> None:
+    """Run ``task(i, part, scratch)`` for every part of the rows, on all threads."""
+    parts = _parts(rows, ctx)
     ctx.map(lambda i, scratch: task(i, parts[i], scratch), len(parts))

@@ -45,18 +45,23 @@ class MaxPool2D(Layer):
         return pooled_shape(self, shape)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        pads, outputs, window, stride = geometry(self, x)
+        pads, (ho, wo), (kh, kw), (sh, sw) = geometry(self, x)
         padded = windows.pad(x, pads, -np.inf, ctx.scratch)
-        y, winner = pooling.max_pool(padded, window, stride, outputs, ctx.empty, ctx.scratch)
-        return y, (winner, padded.shape, pads)
+        rows, column = pooling.max_along(padded, 1, kw, sw, wo, ctx.empty, ctx.scratch)
+        y, row = pooling.max_along(rows, 0, kh, sh, ho, ctx.empty, ctx.scratch)
+        if kh == kw == 1:  # so far only a view
+            y = y.copy()
+        return y, (row, column, rows.shape, padded.shape, pads)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        winner, shape, pads = cache
+        row, column, rows_shape, shape, pads = cache
+        (kh, kw), (sh, sw) = windows_of(self)
+        d_rows = ctx.scratch(rows_shape, dy.dtype)
+        pooling.max_along_gradient(dy, row, d_rows, 0, kh, sh, ctx.scratch)
         dx = ctx.empty(shape, dy.dtype)
-        window, stride = windows_of(self)
-        pooling.max_pool_gradient(dy, winner, dx, window, stride, ctx.scratch)
+        pooling.max_along_gradient(d_rows, column, dx, 1, kw, sw, ctx.scratch)
         return windows.crop(dx, pads)
 
 
@@ -95,25 +100,30 @@ class AvgPool2D(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         pads, outputs, window, stride = geometry(self, x)
         padded = windows.pad(x, pads, 0.0, ctx.scratch)
-        y = pooling.sum_pool(padded, window, stride, outputs, ctx.empty)
-        share = self._share(x.shape[0], x.shape[2], pads, outputs).astype(x.dtype)
+        rows = pooling.sum_along(padded, 1, window[1], stride[1], outputs[1], ctx.scratch)
+        y = pooling.sum_along(rows, 0, window[0], stride[0], outputs[0], ctx.empty)
+        share = self._share(x.shape[0], x.shape[1], pads, outputs).astype(x.dtype)
         y *= share
-        return y, (share, padded.shape, pads)
+        return y, (share, rows.shape, padded.shape, pads)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        share, shape, pads = cache
-        dx = ctx.empty(shape, dy.dtype)
+        share, rows_shape, shape, pads = cache
+        window, stride = windows_of(self)
         part = np.multiply(dy, share, out=ctx.scratch(dy.shape, dy.dtype))
-        pooling.sum_pool_gradient(part, dx, *windows_of(self))
+        d_rows = ctx.scratch(rows_shape, dy.dtype)
+        pooling.sum_along_gradient(part, d_rows, 0, window[0], stride[0])
+        dx = ctx.empty(shape, dy.dtype)
+        pooling.sum_along_gradient(d_rows, dx, 1, window[1], stride[1])
         return windows.crop(dx, pads)
 
     def _share(self, h: int, w: int, pads: windows.Pads, outputs: tuple[int, int]) -> Array:
-        """Weigh every pixel of a window: one over the pixels of the window inside the image."""
+        """Weigh every window: one over its pixels inside the image, (ho, wo, 1, 1)."""
         window, stride = windows_of(self)
-        inside = windows.pad(np.ones((h, 1, w, 1)), pads, 0.0)
-        return 1.0 / pooling.sum_pool(inside, window, stride, outputs)
+        inside = windows.pad(np.ones((h, w, 1, 1)), pads, 0.0)
+        rows = pooling.sum_along(inside, 1, window[1], stride[1], outputs[1])
+        return 1.0 / pooling.sum_along(rows, 0, window[0], stride[0], outputs[0])
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,15 +141,15 @@ class GlobalAvgPool2D(Layer):
         return (image_shape(self, shape)[2],)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.mean(x, axis=(0, 2), out=ctx.empty((x.shape[1], x.shape[3]), x.dtype))
+        y = np.mean(x, axis=(0, 1), out=ctx.empty(x.shape[2:], x.dtype))
         return y, x.shape
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        h, _, w, _ = cache
+        h, w, _, _ = cache
         dx = ctx.empty(cache, dy.dtype)
-        np.multiply(dy[None, :, None, :], dy.dtype.type(1 / (h * w)), out=dx)
+        np.multiply(dy, dy.dtype.type(1 / (h * w)), out=dx)
         return dx
 
 
@@ -172,5 +182,5 @@ def geometry(
 ) -> tuple[windows.Pads, tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Work out borders, output size, window and stride for a batch of images."""
     window, stride = windows_of(layer)
-    (rows, ho), (columns, wo) = axes(layer, (x.shape[0], x.shape[2], x.shape[3]), window, stride)
+    (rows, ho), (columns, wo) = axes(layer, (x.shape[0], x.shape[1], x.shape[3]), window, stride)
     return (rows, columns), (ho, wo), window, stride

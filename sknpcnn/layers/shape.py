@@ -22,13 +22,13 @@ class Flatten(Layer):
         return (prod(image_shape(self, shape)),)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        h, n, w, c = x.shape
+        h, w, n, c = x.shape
         y = ctx.empty((n, h, w, c), x.dtype)
-        y[...] = x.swapaxes(0, 1)
+        y[...] = x.transpose(2, 0, 1, 3)
         return y.reshape(n, h * w * c), x.shape
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        h, n, w, c = cache
-        return dy.reshape(n, h, w, c).swapaxes(0, 1)
+        h, w, n, c = cache
+        return dy.reshape(n, h, w, c).transpose(1, 2, 0, 3)
