@@ -2,7 +2,6 @@
 
 from copy import copy
 from dataclasses import replace
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
-from sknpcnn.constraints import check_together
+from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import Fit, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
@@ -25,24 +24,23 @@ def begin(
     going_on: bool,
     held_out: Samples | None = None,
     early_stopping: bool = False,
+    n_epochs: int | None = None,
 ) -> Fit:
     """Make a fit: a new one, or one that goes on from what the estimator holds.
 
     ``held_out`` are validation data of the user's own; without them, early stopping splits some
-    samples off.
+    samples off. ``n_epochs`` is what schedules count on, by default ``max_iter`` more.
     """
-    params = estimator.get_params(deep=False)
-    check_together(params, _defaults(estimator))
+    params = {name: getattr(estimator, name) for name in CONSTRAINTS}
+    check_together(params)
+    if params["scoring"] != "loss":
+        check_scoring(estimator, params["scoring"])
     architecture = fitted.architecture_of(estimator)
     network = Network(blocks.build(architecture, image), image, len(classes))
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
     if going_on:
-        if network.layout != fitted.network_of(estimator).layout:
-            raise ValueError(
-                f"The network has changed since the fit that is to be continued: {architecture} is "
-                f"given, {estimator._architecture} was fitted. Set warm_start=False or fit a clone."
-            )
-        state = fitted.state_of(estimator, seed)
+        state = fitted.state_of(estimator, network.layout, seed)
+        _check_unchanged(params, state.theta.dtype, estimator)
     else:
         theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
         state = TrainingState(theta, {}, seed)
@@ -54,10 +52,12 @@ def begin(
     else:
         standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
 
-    plan = plan_of(params, len(samples), state.epoch + params["max_iter"])
-    if set(state.memory) != set(plan.optimizer.remembers()):  # new, or another solver than before
+    plan = plan_of(params, len(samples), n_epochs or state.epoch + params["max_iter"])
+    rule = type(plan.optimizer).__name__
+    if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained
         state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
+        state.rule = rule
     fit = Fit(
         network=network,
         architecture=architecture,
@@ -90,11 +90,16 @@ def own_validation(
         return None
     if y is None:
         raise ValueError("X_val is provided, but y_val was not provided.")
-    X = inputs.rows_to_predict(estimator, X, image)
+    X = inputs.rows_to_predict(estimator, X, image, "X_val")
     y = inputs.labels(y, "y_val")
     if len(X) != len(y):
         raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)} labels.")
-    return inputs.samples_of(X, y, classes, sample_weight, None, "y_val")
+    if sample_weight is not None and len(sample_weight) != len(X):
+        raise ValueError(
+            f"X_val holds {len(X)} samples, but sample_weight_val {len(sample_weight)}."
+        )
+    class_weight = estimator.class_weight
+    return inputs.samples_of(X, y, classes, sample_weight, class_weight, "y_val")
 
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
@@ -144,13 +149,24 @@ def _scorer(estimator: Any, fit: Fit, validation: Validation) -> Any:
     return score
 
 
-def _defaults(estimator: Any) -> dict[str, Any]:
-    parameters = signature(type(estimator).__init__).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+def _check_unchanged(params: dict[str, Any], dtype: np.dtype, estimator: Any) -> None:
+    """Refuse parameters that only a new fit could change."""
+    changed = []
+    if params["dtype"] is not None and np.dtype(params["dtype"]) != dtype:
+        changed.append(f"dtype={params['dtype']!r}")
+    if params["standardize"] != (estimator._standard is not None):
+        changed.append(f"standardize={params['standardize']!r}")
+    if changed:
+        raise ValueError(
+            f"{' and '.join(changed)} is not what the fit that is to be continued began with. "
+            "Set it back, set warm_start=False, or fit a clone."
+        )
 
 
 def _dtype(dtype: Any, X: Array) -> np.dtype:
     """Compute in double only for data in double, as MLPClassifier does."""
     if dtype is not None:
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype={dtype!r}; needed: float32, float64 or None.")
         return np.dtype(dtype)
     return np.dtype(np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 else np.float32)

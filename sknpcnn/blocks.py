@@ -36,17 +36,17 @@ ACTIVATIONS: dict[str, Layer] = {
     "identity": Identity(),
 }
 
-ARCHITECTURE = (
-    "conv_filters",
-    "kernel_size",
-    "pool_size",
-    "padding",
-    "hidden_layer_sizes",
-    "activation",
-    "batch_norm",
-    "dropout",
-)
-"""The hyperparameters that make the layers, where ``layers`` does not spell them out."""
+ARCHITECTURE: dict[str, Any] = {
+    "conv_filters": (16, 32),
+    "kernel_size": 3,
+    "pool_size": 2,
+    "padding": "same",
+    "hidden_layer_sizes": (100,),
+    "activation": "relu",
+    "batch_norm": False,
+    "dropout": 0.0,
+}
+"""The hyperparameters, with their defaults, that make the layers where ``layers`` does not."""
 
 
 def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
@@ -85,8 +85,9 @@ def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
 
 def sizes(name: str, value: Any) -> list[int]:
     """Read a list of layer sizes; a single number is a list of one."""
-    items = [value] if is_integer(value) else value
-    if isinstance(items, (Sequence, np.ndarray)) and not isinstance(items, str):
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    items = [items] if is_integer(items) else items
+    if isinstance(items, Sequence) and not isinstance(items, str):
         numbers = list(items)
         if all(is_integer(number) and number >= 1 for number in numbers):
             return [int(number) for number in numbers]
@@ -98,17 +99,19 @@ def sizes(name: str, value: Any) -> list[int]:
 
 def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
     """Read a parameter of the convolution blocks: a list has one for each, else it serves all."""
-    values = list(value) if isinstance(value, (list, np.ndarray)) else [value] * n_blocks
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    values = list(value) if isinstance(value, list) else [value] * n_blocks
     if len(values) != n_blocks:
         raise ValueError(
             f"{name}={value!r} has {len(values)} entries for {n_blocks} convolution blocks; give "
             "one entry per block, or a single value (a pair is a tuple, not a list) for all."
         )
     for entry in values:
-        word = name == "padding" and entry in ("same", "valid")
+        word = name == "padding" and isinstance(entry, str) and entry in ("same", "valid")
         numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
         least = 0 if name == "padding" else 1
-        right = all(is_integer(n) and n >= least for n in numbers) and len(numbers) in (1, 2)
+        size = 2 if isinstance(entry, (tuple, list)) else 1
+        right = all(is_integer(n) and n >= least for n in numbers) and len(numbers) == size
         if not word and not right:
             words = "'same', 'valid', " if name == "padding" else ""
             raise ValueError(

@@ -72,11 +72,12 @@ default="relu"
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True
         Whether to shift and scale each channel by its mean and deviation over the training data.
-        So images from 0 to 255 and from 0 to 1 train the same network.
+        So images from 0 to 255 and from 0 to 1 train the same network, but for dropout and for what
+        ``early_stopping`` holds out, which depend on the numbers in the images.
     augment : None, default=None
         Reserved.
     class_weight : dict or "balanced", default=None
-        Weights of the classes.
+        Weights of the classes; one that the dict does not name weighs 1.
     label_smoothing : float, default=0.0
         Part of each target that is spread evenly over all classes.
     clip_norm : float, default=None
@@ -94,7 +95,8 @@ default="relu"
     scoring : str, callable or None, default="loss"
         What ``early_stopping`` goes by: the validation loss, or a scorer; None for accuracy.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs.
+        Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
+        on too: they count all epochs.
     checkpoint_dir : None, default=None
         Reserved.
     random_state : int, RandomState instance or None, default=None
@@ -265,8 +267,8 @@ default="relu"
         """Train for one epoch on a batch of data, going on from the last call.
 
         Several calls with the same data make the same model as ``fit`` does with as many epochs,
-        to the bit. What ``standardize`` subtracts comes from the first call. ``early_stopping`` has
-        nothing to stop here: it is you who calls.
+        to the bit; schedules count on ``max_iter`` calls. What ``standardize`` subtracts comes from
+        the first call. ``early_stopping`` has nothing to stop here: it is you who calls.
 
         Parameters
         ----------
@@ -294,7 +296,9 @@ default="relu"
             _check_partial_fit_first_call(self, classes)
             X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
             samples = inputs.samples_of(X, y, self.classes_, sample_weight, self.class_weight)
-            fit = beginning.begin(self, samples, image, self.classes_, going_on)
+            fit = beginning.begin(
+                self, samples, image, self.classes_, going_on, n_epochs=self.max_iter
+            )
             fit.run(1, self.n_jobs)
             self._take_over(fit, keep=True)
         return self
@@ -376,6 +380,9 @@ default="relu"
 
     def set_weights(self, weights) -> Self:
         """Replace parameters of the network, for example by those of a network trained elsewhere.
+
+        What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
+        elsewhere would see images that are scaled in another way than it is used to.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "batch_norm": ["boolean"],
     "dropout": [_PART],
     "layers": [list, tuple, None],
-    "image_shape": [tuple, list, None],
+    "image_shape": [tuple, list, np.ndarray, None],
     "solver": [StrOptions(set(optimizers.NAMED)), Optimizer],
     "learning_rate": [StrOptions(set(schedules.NAMED)), Schedule],
     "learning_rate_init": [_ABOVE_0, StrOptions({"auto"})],
@@ -53,17 +53,22 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint_dir": [str, PathLike, None],
     "random_state": ["random_state"],
     "n_jobs": [Integral, None],
-    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+    "dtype": [
+        StrOptions({"float32", "float64"}),
+        Options(type, {np.float32, np.float64}),
+        np.dtype,
+        None,
+    ],
     "verbose": ["verbose"],
 }
 
 
-def check_together(params: dict[str, Any], defaults: dict[str, Any]) -> None:
+def check_together(params: dict[str, Any]) -> None:
     """Refuse parameters that do not go together, and those whose time has not come."""
     if params["layers"] is not None:
         names = [name for name, _ in named(params["layers"])]
         check_free(names, params, "layers")
-        changed = [k for k in blocks.ARCHITECTURE if not _same(params[k], defaults[k])]
+        changed = [k for k, v in blocks.ARCHITECTURE.items() if not _same(params[k], v)]
         if changed:
             raise ValueError(
                 f"layers spells the whole network out, so {', '.join(changed)} cannot be set as "

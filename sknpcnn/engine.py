@@ -104,7 +104,20 @@ class Engine:
         try:
             work(0)
         finally:
-            for future in futures:
-                future.exception()  # wait; nobody may still use our memory
+            _finish(futures)  # nobody may still use our memory when we go
         for future in futures:
             future.result()
+
+
+def _finish(futures: list[Future[None]]) -> None:
+    """Wait until all are done, whatever happens; a Ctrl-C meanwhile is raised afterwards."""
+    interrupt = None
+    waiting = list(futures)
+    while waiting:
+        try:
+            waiting[-1].exception()
+            waiting.pop()
+        except KeyboardInterrupt as pressed:
+            interrupt = pressed
+    if interrupt is not None:
+        raise interrupt

@@ -5,6 +5,7 @@ scaled by, and the hyperparameters that the network was made of.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from sknpcnn import blocks
 from sknpcnn.batches import Array, Standard
 from sknpcnn.fitting import Fit
 from sknpcnn.network import Network
+from sknpcnn.parameters import Layout
 from sknpcnn.training import TrainingState
 
 
 def architecture_of(estimator: Any) -> dict[str, Any]:
     """Read the hyperparameters that make the network."""
-    params = estimator.get_params(deep=False)
-    return {name: params[name] for name in (*blocks.ARCHITECTURE, "layers")}
+    names = (*blocks.ARCHITECTURE, "layers")
+    return deepcopy({name: getattr(estimator, name) for name in names})  # lists may change
 
 
 def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
@@ -33,6 +35,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "epoch": state.epoch,
         "step": state.step,
         "curve": state.curve,
+        "rule": state.rule,
     }
     return {
         "classes_": fit.classes,
@@ -64,12 +67,27 @@ def standard_of(estimator: Any) -> Standard | None:
     return None if estimator._standard is None else Standard(*estimator._standard)
 
 
-def state_of(estimator: Any, seed: int) -> TrainingState:
-    """Return the state to go on training from: all of it, or new memories for fitted parameters."""
+def state_of(estimator: Any, layout: Layout, seed: int) -> TrainingState:
+    """Return the state to go on training from: all of it, or new memories for fitted parameters.
+
+    Layers may be trained in another way than before, at another rate or not at all; but the arrays
+    of the network must be the same.
+    """
+    before = network_of(estimator).layout
+    given, known = layout.shapes(), before.shapes()
+    if given != known:
+        changed = [name for name in {**known, **given} if given.get(name) != known.get(name)]
+        shapes = [f"{name} {known.get(name)} -> {given.get(name)}" for name in changed]
+        raise ValueError(
+            f"The network has changed since the fit that is to be continued: {', '.join(shapes)}. "
+            "Set the parameters back, set warm_start=False, or fit a clone."
+        )
     kept = estimator._progress
+    theta = layout.carry(estimator._theta, before)
     if kept is None:
-        return TrainingState(estimator._theta.copy(), {}, seed, epoch=estimator.n_iter_)
-    return TrainingState(estimator._theta, **kept).copy()
+        return TrainingState(theta, {}, seed, epoch=estimator.n_iter_)
+    memory = {name: layout.carry(array, before) for name, array in kept["memory"].items()}
+    return TrainingState(theta, **{**kept, "memory": memory}).copy()
 
 
 def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> Array:
@@ -91,7 +109,13 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
             raise ValueError(
                 f"weights[{name!r}] has the shape {given.shape}; needed: {arrays[name].shape}."
             )
-        if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
-            raise ValueError(f"weights[{name!r}] holds something that is not a finite number.")
-        arrays[name][...] = given
+        if given.dtype.kind in "biuf":
+            with np.errstate(over="ignore"):  # too large for float32 becomes infinite
+                arrays[name][...] = given
+        if given.dtype.kind not in "biuf" or not np.isfinite(arrays[name]).all():
+            raise ValueError(
+                f"weights[{name!r}] holds something that is not a finite number in {theta.dtype}."
+            )
+        if name.endswith(".var") and arrays[name].min() < 0:
+            raise ValueError(f"weights[{name!r}] holds negative numbers; a variance has none.")
     return replaced

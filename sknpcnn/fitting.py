@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isnan, nan
+from math import inf, isfinite, isnan, nan
 from typing import Any
 
 from sknpcnn import optimizers, schedules
@@ -48,6 +48,7 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.epochs_before = len(self.history)
+        self._curve_before = len(self.state.curve)
         self.best: tuple[float, Array] | None = None
         """What is to be as low as possible at its lowest, and the parameters that reached it."""
 
@@ -63,6 +64,10 @@ class Fit:
         ``begin()`` and ``end(what begin returned)`` are called around each epoch.
         """
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
+            if self.validation is not None:  # a scorer that fails should do so before training
+                _, _, watched = self._validate(self.validation, engine)
+                if self.early_stopping and self.history:  # going on: what is there may be the best
+                    self.best = watched, self.state.theta.copy()
             epochs = train(
                 self.network,
                 self.samples,
@@ -100,13 +105,7 @@ class Fit:
         }
         watched = epoch.loss
         if self.validation is not None:
-            loss, score = evaluate(
-                self.network, self.state.theta, self.validation.samples, self.standard, engine
-            )
-            watched = loss
-            if self.validation.score is not None:
-                score = self.validation.score(self.state.theta)
-                watched = -score
+            loss, score, watched = self._validate(self.validation, engine)
             row |= {"validation_loss": loss, "validation_score": score}
         if self.verbose:
             print(_line(len(self.history) + 1, row, len(self.samples)), flush=True)
@@ -115,10 +114,26 @@ class Fit:
         self.state.curve.append(watched if self.early_stopping else epoch.loss)
         self.history.append(row)
 
+    def _validate(self, validation: Validation, engine: Engine) -> tuple[float, float, float]:
+        """Compute loss and score on the validation data, and what of them is to be lowered."""
+        loss, score = evaluate(
+            self.network, self.state.theta, validation.samples, self.standard, engine
+        )
+        watched = loss
+        if validation.score is not None:
+            score = validation.score(self.state.theta)
+            watched = -score
+        if not isfinite(watched):
+            raise ValueError(
+                f"The validation data give a loss of {loss} and a score of {score}, which training "
+                "cannot go by. Check that X_val holds no extreme values, and what the scorer needs."
+            )
+        return loss, score, watched
+
     def _converged(self) -> bool:
         """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs."""
         best, waited = inf, 0
-        for value in self.state.curve[self.epochs_before :]:
+        for value in self.state.curve[self._curve_before :]:
             waited = 0 if value < best - self.tol else waited + 1
             best = min(best, value)
         progress = Progress(self.state.epoch, self.plan.n_epochs, self.state.curve)

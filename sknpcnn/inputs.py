@@ -1,6 +1,7 @@
 """What the user hands in, checked and flattened: X, y, weights, and the shape of an image."""
 
-from math import isqrt, prod
+import warnings
+from math import inf, isqrt, prod
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ def flatten(X: Any) -> tuple[Any, Image | None]:
 
 def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
     """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
+    if isinstance(image_shape, np.ndarray):
+        image_shape = image_shape.tolist()
     if image_shape is None:
         if given is not None:
             return given
@@ -67,13 +70,13 @@ def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
     return wanted  # type: ignore[return-value]
 
 
-def rows_to_predict(estimator: Any, X: Any, image: Image) -> Array:
+def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
     """Check X against what the estimator was fitted on: images of that shape."""
     X, given = flatten(X)
     if given is not None and given != image:
         raise ValueError(
-            f"X holds images of shape {given}, but {type(estimator).__name__} was fitted on images "
-            f"of shape {image}."
+            f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
+            f"images of shape {image}."
         )
     X = validate_data(estimator, X, reset=False, dtype="numeric")
     return _numbers(X)
@@ -88,7 +91,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
         image = image_of(X.shape[1], given, estimator.image_shape)
     else:
         image = estimator.image_shape_
-        if given is not None and given != image:
+        if image_of(X.shape[1], given or image, estimator.image_shape) != image:
             raise ValueError(
                 f"X holds images of shape {given}, but the fit that is to be continued was on "
                 f"images of shape {image}."
@@ -119,10 +122,10 @@ def samples_of(
     if class_weight is not None:
         weights = np.ones(len(X)) if weights is None else weights
         weights *= _class_weights(class_weight, classes, place, weights)[place]
-        if weights.min() < 0 or not weights.any():
+        if not weights.any():
             raise ValueError(
-                f"class_weight={class_weight!r}; needed: weights of at least 0, and one above 0 "
-                "for a class that y holds."
+                f"class_weight={class_weight!r}; needed: a weight above 0 for a class that {name} "
+                "holds."
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
     return Samples(X, place, weights, index)
@@ -131,8 +134,21 @@ def samples_of(
 def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Array) -> Array:
     """Weigh the classes; one that is not named, or has no weight in the data, keeps one."""
     found = np.ones(len(classes))
-    if isinstance(class_weight, dict):  # a class may be named that these samples do not hold
-        found[:] = [class_weight.get(label, 1.0) for label in classes.tolist()]
+    if isinstance(class_weight, dict):
+        known = classes.tolist()
+        strangers = [name for name in class_weight if name not in known]
+        if strangers and any(label not in class_weight for label in known):
+            warnings.warn(
+                f"class_weight names {strangers}, which the labels {known[:20]} do not hold; those "
+                "that it does not name weigh 1.",
+                stacklevel=5,
+            )
+        given = [class_weight.get(label, 1.0) for label in known]
+        if not all(isinstance(w, (int, float, np.number)) and 0 <= w < inf for w in given):
+            raise ValueError(
+                f"class_weight={class_weight!r}; needed: finite numbers of at least 0."
+            )
+        found[:] = given
         return found
     index = np.flatnonzero(weights)
     present = np.unique(place[index])

@@ -76,7 +76,10 @@ class Network:
     ) -> tuple[float, float]:
         """Write the gradient of the mean loss of a mini-batch; return summed loss and hits."""
         params, grads = self.layout.views(theta), self.layout.views(grad)
-        batch = MiniBatch(len(rows), training=True, key=key, weights=weights)
+        shares = (
+            None if weights is None else weights / weights.mean()
+        )  # of a size that fits float32
+        batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
             y, caches = forward(self._order, params, rows, ctx)  # type: ignore[arg-type]

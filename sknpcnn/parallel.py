@@ -120,7 +120,7 @@ class RunningContext:
 
         ``x`` may be a source that makes the rows of the mini-batch when they are asked for.
         """
-        key = (*self.path, stretch.steps[0][0])
+        key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
         rows, shape = self._plan(key, stretch, x)
         chunks = cut(self._batch.n, rows)
         whole = None if len(chunks) == 1 else self.empty(_with_samples(shape, self._batch.n))
@@ -142,7 +142,7 @@ class RunningContext:
         self, stretch: Stretch, params: Arrays, cache: Any, dy: Array, grads: Arrays
     ) -> Array | None:
         """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
-        key = (*self.path, stretch.steps[0][0])
+        key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
         chunks, caches, x_shape = cache
         own = {name: grads[name] for name, _ in stretch.steps if name in grads}
         rows, views = self._gradient_rows(key, own, len(chunks))

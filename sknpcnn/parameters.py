@@ -77,10 +77,21 @@ class Layout:
         self.size = position
         self.n_trained = self.segments[-1].stop if self.segments else 0
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and self.parameters == other.parameters
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name all arrays with their shapes."""
+        return {name: p.shape for name, p in self.parameters.items()}
 
-    __hash__ = None  # type: ignore[assignment]
+    def carry(self, vector: np.ndarray, before: "Layout") -> np.ndarray:
+        """Copy a vector that was laid out otherwise: the same arrays, trained in another way.
+
+        It may be as long as the parameters or, like the memory of an optimizer, as what is trained.
+        """
+        whole = np.zeros(before.size, vector.dtype)
+        whole[: len(vector)] = vector
+        carried = np.empty_like(whole)
+        for name, place in self.places.items():
+            carried[place] = whole[before.places[name]]
+        return carried[: len(vector)]
 
     def start(self, seed: int, dtype: Any) -> np.ndarray:
         """Make the vector that training starts from; the same numbers whatever the dtype."""

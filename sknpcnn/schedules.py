@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from math import cos, inf, pi
+from math import ceil, cos, inf, pi
 
 from sknpcnn.spec import Spec, check_integer, check_real, is_integer, refuse
 
@@ -66,6 +66,7 @@ class Schedule(Spec, ABC):
             progress,
             epoch=progress.epoch - self.warmup,
             n_epochs=max(progress.n_epochs - self.warmup, 1.0),
+            curve=progress.curve[ceil(self.warmup) :],
         )
         return self.after_warmup(after)
 
@@ -127,11 +128,11 @@ class StepDecay(Schedule):
         if is_integer(self.epochs):
             check_integer(self, "epochs")
             return
-        object.__setattr__(self, "epochs", tuple(self.epochs))  # type: ignore[arg-type]
-        epochs: tuple = self.epochs  # type: ignore[assignment]
-        rising = all(a < b for a, b in pairwise(epochs)) if all(map(is_integer, epochs)) else False
-        if not epochs or not rising or epochs[0] < 1:
+        epochs = tuple(self.epochs) if isinstance(self.epochs, (tuple, list)) else ()
+        numbers = bool(epochs) and all(is_integer(epoch) and epoch >= 1 for epoch in epochs)
+        if not numbers or not all(a < b for a, b in pairwise(epochs)):
             refuse(self, "epochs", "an integer of at least 1, or a rising tuple of them")
+        object.__setattr__(self, "epochs", epochs)
 
     def after_warmup(self, progress: Progress) -> float:
         if is_integer(self.epochs):
@@ -287,7 +288,8 @@ class ReduceOnPlateau(Schedule):
         return reached
 
     def exhausted(self, progress: Progress) -> bool:
-        return self.after_warmup(progress) <= self.min_factor * (1 + 1e-9)  # 0.1**2 > 0.01
+        lowest = self.min_factor * (1 + 1e-9)  # 0.1**2 > 0.01
+        return progress.epoch >= self.warmup and self.multiplier(progress) <= lowest
 
 
 def _glide(start: float, end: float, done: float) -> float:

@@ -42,6 +42,8 @@ def named(items: Iterable[Any], owner: str = "layers") -> Steps:
 
     Items may also be ``(name, spec)`` pairs; they keep their names.
     """
+    if isinstance(items, (str, Spec)) or not isinstance(items, Iterable):
+        raise TypeError(f"{owner} is given {items!r}; needed: a list of layers.")
     steps: list[tuple[str, Any]] = []
     count: dict[str, int] = {}
     for item in items:
@@ -121,26 +123,40 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -
     """
     whole = {key: value for key, value in changes.items() if key in params}
     current = {**params, **whole}
+    layers: dict[str, Any] = {}
+    # all changes within one spec at a time: none of them may be possible without the others
+    inside: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
+        head, delimiter, rest = key.partition("__")
         if key in params:
             continue
-        head, delimiter, rest = key.partition("__")
-        target = current.get(head)
-        if rest and isinstance(target, Spec):
-            whole[head] = current[head] = target.replace(**{rest: value})
-            continue
-        for field, items in list(current.items()):
-            steps = dict(named(items, field)) if holds_specs(items) else {}
-            if head in steps and bool(delimiter) == bool(rest):
-                steps[head] = steps[head].replace(**{rest: value}) if rest else value
-                whole[field] = current[field] = type(items)(steps.items())
-                break
-        else:
+        if bool(delimiter) != bool(rest) or not _known(head, current, bool(rest)):
             raise ValueError(
                 f"Invalid parameter {key!r} for {owner}. Valid parameters are: "
                 f"{sorted({**current, **nested_params(current)})}."
             )
+        if rest:
+            inside.setdefault(head, {})[rest] = value
+        else:
+            layers[head] = value
+    for field, items in current.items():
+        if isinstance(items, Spec) and field in inside:
+            whole[field] = items.replace(**inside[field])
+        elif holds_specs(items):
+            steps = dict(named(items, field))
+            new = {name: layers.get(name, spec) for name, spec in steps.items()}
+            new |= {n: new[n].replace(**inside[n]) for n in new if n in inside and n not in params}
+            if new != steps:
+                whole[field] = type(items)(new.items())
     return whole
+
+
+def _known(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
+    """Tell whether a name stands for a spec among the parameters or in one of their lists."""
+    if as_spec and isinstance(params.get(head), Spec):
+        return True
+    lists = [named(items, field) for field, items in params.items() if holds_specs(items)]
+    return any(head == name for steps in lists for name, _ in steps)
 
 
 def refuse(owner: Any, name: str, needed: str) -> None:

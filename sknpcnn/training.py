@@ -1,7 +1,7 @@
 """The training loop: a generator that yields one epoch at a time. To stop is to stop asking."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import pack
 from time import perf_counter
 from zlib import crc32
@@ -51,13 +51,13 @@ class TrainingState:
     step: int = 0
     curve: list[float] = field(default_factory=list)
     """What training tries to lower, per epoch; whoever asks for epochs writes it down."""
+    rule: str = ""
+    """Whose memory it is: the name of the optimizer."""
 
     def copy(self) -> "TrainingState":
         """Make an independent copy, writeable even where this one is mapped from a file."""
         memory = {name: array.copy() for name, array in self.memory.items()}
-        return TrainingState(
-            self.theta.copy(), memory, self.seed, self.epoch, self.step, list(self.curve)
-        )
+        return replace(self, theta=self.theta.copy(), memory=memory, curve=list(self.curve))
 
     def go_back_to(self, earlier: "TrainingState") -> None:
         """Take over the values of an earlier copy."""
@@ -130,7 +130,7 @@ def _one_epoch(
         index = samples.index[order[i * size : (i + 1) * size]]
         weights = samples.weights_at(index)
         rows = Rows(samples.X, network.image, standard, index, identify=network.random)
-        key = crc32(pack("<QQ", state.seed, state.step))
+        key = crc32(pack("<QQQ", state.seed, state.epoch, i))
         batch_loss, batch_hits = network.learn(
             state.theta,
             grad,

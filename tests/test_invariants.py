@@ -9,9 +9,11 @@ import pytest
 
 from sknpcnn import NumpyCNNClassifier, layers
 from sknpcnn.batches import Rows
+from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
 from sknpcnn.network import Network
-from sknpcnn.parallel import Engine
+from sknpcnn.optimizers import SGD
+from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
 from tests import test_imports
 from tests.layer_cases import CASES
 
@@ -152,10 +154,21 @@ def test_8_the_callers_arrays_are_never_modified(images, tmp_path):
     np.testing.assert_array_equal(deep().fit(mapped, y, weights).predict_proba(mapped), wanted)
 
 
-@pytest.mark.parametrize("solver", ["adam", "adadelta", "rmsprop"])
-def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(solver, images, tmp_path):
-    whole = deep(max_iter=4, solver=solver).fit(*images)
-    parts = deep(max_iter=4, solver=solver)
+@pytest.mark.parametrize(
+    ("solver", "schedule"),
+    [
+        ("adam", "constant"),
+        ("adadelta", StepDecay(epochs=2)),
+        ("rmsprop", CosineDecay(warmup=1)),
+        (SGD(momentum=0.9), OneCycle()),
+        ("adam", ReduceOnPlateau(patience=1, tol=10.0)),
+    ],
+)
+def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(
+    solver, schedule, images, tmp_path
+):
+    whole = deep(max_iter=4, solver=solver, learning_rate=schedule).fit(*images)
+    parts = deep(max_iter=4, solver=solver, learning_rate=schedule)
     for k in range(4):
         parts.partial_fit(*images, classes=np.arange(10))
         if k == 1:

@@ -144,11 +144,21 @@ def test_layout_of_running_averages_alone_trains_nothing():
     assert layout.averages == [(slice(0, 4), 0.9)]
 
 
-def test_layouts_are_equal_where_their_parameters_are(layout):
-    assert layout == Layout(parameters(STEPS, (6, 6, 2)))
-    assert layout != Layout(parameters(STEPS, (6, 6, 3)))
-    assert layout != Layout(parameters(STEPS[:-1], (6, 6, 2)))
-    assert layout != "layout"
+def test_a_vector_is_carried_to_a_layout_that_trains_the_same_arrays_otherwise(layout):
+    frozen = [
+        (name, layer.replace(lr_scale=0.0) if name == "conv2d_1" else layer)
+        for name, layer in STEPS
+    ]
+    other = Layout(parameters(frozen, (6, 6, 2)))
+    assert other.shapes() == layout.shapes()
+    assert other.places != layout.places
+    theta = layout.start(0, np.float64)
+    carried = other.carry(theta, layout)
+    before = dict(layout.arrays(theta))
+    for name, array in other.arrays(carried):
+        np.testing.assert_array_equal(array, before[name])
+    memory = np.arange(layout.n_trained, dtype=np.float64)
+    assert sorted(other.carry(memory, layout)) == list(memory)
 
 
 def test_start_is_the_same_whatever_the_dtype(layout):

@@ -138,7 +138,7 @@ def test_schedule_begins_where_the_warm_up_ends(schedule):
     curve = [1.0] * 12
     for epoch in (0.0, 0.5, 3.0, 7.0, 20.0):
         expected = at(schedule, epoch, LENGTH, curve)
-        assert at(warm, epoch + 4, LENGTH + 4, curve) == expected
+        assert at(warm, epoch + 4, LENGTH + 4, [9.0] * 4 + curve) == expected
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

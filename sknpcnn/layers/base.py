@@ -89,6 +89,10 @@ class Layer(Spec, ABC):
     transparent: ClassVar[bool] = False
     """True for a layer that may stand between weights and the activation that they belong to."""
 
+    def joins(self, training: bool) -> bool:
+        """Tell whether it wants the whole batch; BatchNorm does not in prediction."""
+        return self.whole_batch
+
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one sample after the layer; raises ValueError where the layer does not fit."""
         return shape

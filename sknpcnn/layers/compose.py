@@ -47,6 +47,9 @@ class Sequential(Layer):
         """Whether one of the layers wants the whole batch."""
         return any(layer.whole_batch for _, layer in self.steps)
 
+    def joins(self, training: bool) -> bool:
+        return any(layer.joins(training) for _, layer in self.steps)
+
     @property
     def random(self) -> bool:  # type: ignore[override]
         """Whether one of the layers draws random numbers."""
@@ -115,6 +118,9 @@ class Residual(Layer):
         """Whether one of the layers wants the whole batch."""
         return any(layer.whole_batch for _, layer in (*self.steps, *self.around))
 
+    def joins(self, training: bool) -> bool:
+        return any(layer.joins(training) for _, layer in (*self.steps, *self.around))
+
     @property
     def random(self) -> bool:  # type: ignore[override]
         """Whether one of the layers draws random numbers."""
@@ -173,11 +179,11 @@ def pooled_first(steps: Steps) -> Steps:
     return swapped
 
 
-def stretches(steps: Steps) -> Iterator[tuple[str, Layer] | Stretch]:
+def stretches(steps: Steps, training: bool) -> Iterator[tuple[str, Layer] | Stretch]:
     """Cut steps into stretches and, between them, the layers that want the whole batch."""
     together: list[tuple[str, Layer]] = []
     for name, layer in steps:
-        if not layer.whole_batch:
+        if not layer.joins(training):
             together.append((name, layer))
             continue
         if together:
@@ -226,7 +232,7 @@ def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
 def forward(steps: Steps, params: Arrays, x: Array, ctx: Any) -> tuple[Array, list[Any]]:
     """Run the steps: all rows through one layer after the other, stretches in small parts."""
     caches = []
-    for step in stretches(steps) if ctx.whole else steps:
+    for step in stretches(steps, ctx.training) if ctx.whole else steps:
         if isinstance(step, Stretch):
             x, cache = ctx.forward_in_chunks(step, params, x)
         else:
@@ -241,7 +247,7 @@ def backward(
     steps: Steps, params: Arrays, caches: list[Any], dy: Array, grads: Arrays, ctx: Any
 ) -> Array | None:
     """Run the steps backwards, no further than somebody reads a gradient."""
-    parts = list(stretches(steps) if ctx.whole else steps)
+    parts = list(stretches(steps, ctx.training) if ctx.whole else steps)
     needed = ctx.needs_dx
     dx: Any = None
     learning = [i for i, part in enumerate(parts) if _learns(part, grads)]

@@ -152,8 +152,10 @@ def _few(W: Array) -> bool:
 def check_padding(layer: Any) -> None:
     """Refuse a padding that is neither a known word nor a number of pixels."""
     padding = layer.padding
-    if padding in ("same", "valid") or is_integer(padding):
-        numbers: tuple = (padding,) if is_integer(padding) else ()
+    if isinstance(padding, str) and padding in ("same", "valid"):
+        return
+    if is_integer(padding):
+        numbers: tuple = (padding,)
     else:
         is_pair = isinstance(padding, (tuple, list)) and len(padding) == 2
         numbers = tuple(padding) if is_pair else (-1,)

@@ -47,6 +47,9 @@ class BatchNorm(Layer):
         check_real(self, "epsilon", 0.0, open_="low")
         check_real(self, "lr_scale")
 
+    def joins(self, training: bool) -> bool:
+        return training and self.lr_scale > 0
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         def channels(start: float, running: float | None = None) -> Parameter:
             return Parameter(shape[-1:], start=start, lr_scale=self.lr_scale, running=running)
