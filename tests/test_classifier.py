@@ -77,6 +77,14 @@ def test_standardize_makes_scale_and_offset_of_the_pixels_irrelevant(digits):
     assert not np.allclose(plain.fit(X, y).predict_proba(X), p)
 
 
+def test_bytes_and_floats_of_the_same_values_train_the_same_network(digits):
+    X, _, y, _ = digits
+    params = {"dropout": 0.3, "batch_norm": True, "early_stopping": True}
+    models = [small(**params).fit(X.astype(dtype), y) for dtype in ("uint8", "float32", "int64")]
+    for model in models[1:]:
+        np.testing.assert_allclose(model._theta, models[0]._theta, rtol=1e-4, atol=1e-5)
+
+
 def test_compute_type_follows_the_data_unless_dtype_says_otherwise(digits):
     X, _, y, _ = digits
     for data, dtype, wanted in [

@@ -23,16 +23,9 @@ def mix(h: np.ndarray) -> np.ndarray:
 
 def row_ids(rows: np.ndarray) -> np.ndarray:
     """Hash the content of every row of a 2-D array to uint32; others are equal by chance only."""
-    rows = np.ascontiguousarray(rows)
-    if rows.dtype.kind == "f":
-        rows = rows + 0  # -0.0 and 0.0 are equal, so they hash alike
-    if rows.dtype == np.longdouble:
-        rows = rows.astype(np.float64)  # its padding bytes are not content
-    raw = rows.view(np.uint8).reshape(len(rows), -1)
-    short = -raw.shape[1] % 4
-    if short:
-        raw = np.concatenate([raw, np.zeros((len(rows), short), np.uint8)], axis=1)
-    words = raw.view(np.uint32).astype(np.uint64)
+    # in one type, so that bytes and floats of the same value are the same; and -0.0 + 0 is 0.0
+    numbers = np.ascontiguousarray(rows, np.float64) + 0
+    words = numbers.view(np.uint32).astype(np.uint64)
     odd = np.arange(words.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     odd = (odd ^ (odd >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9) | np.uint64(1)
     words *= odd  # a different odd factor for each place
