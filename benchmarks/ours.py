@@ -1,0 +1,108 @@
+"""Our side of the comparisons: the real training loop and the real classifier."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.batches import Samples
+from sknpcnn.engine import Engine
+from sknpcnn.network import Network
+from sknpcnn.optimizers import Adam
+from sknpcnn.schedules import NAMED
+from sknpcnn.training import Epoch, Plan, TrainingState, train
+
+from . import networks, timing
+
+LEARNING_RATE = 1e-3
+IMAGES = 2048  # that mini-batches are drawn from
+
+
+def plan(batch: int, shuffle: bool = True) -> Plan:
+    """Plan training with Adam, without anything that PyTorch does not do next to it."""
+    return Plan(
+        optimizer=Adam(),
+        schedule=NAMED["constant"],
+        learning_rate=LEARNING_RATE,
+        n_epochs=1,
+        batch_size=batch,
+        shuffle=shuffle,
+        alpha=0.0,
+        clip_norm=None,
+        label_smoothing=0.0,
+    )
+
+
+def epochs(
+    network: Network,
+    state: TrainingState,
+    engine: Engine,
+    X: np.ndarray,
+    y: np.ndarray,
+    batch: int,
+    steps: int,
+    shuffle: bool = True,
+) -> Iterator[Epoch]:
+    """Train in epochs of so many mini-batches, drawn from the images again and again.
+
+    An epoch's ``seconds`` hold all that its steps cost: selecting the rows, laying them out,
+    forward, backward and the optimizer; not the copy of the state that ``train`` makes before it.
+    """
+    index = np.arange(steps * batch) % len(X)
+    samples = Samples(X.reshape(len(X), -1), y, None, index)
+    return train(network, samples, None, plan(batch, shuffle), state, engine)
+
+
+def start(network: Network, theta: np.ndarray) -> TrainingState:
+    """Make the state that training starts from."""
+    memory = Adam().start(theta[: network.layout.n_trained])
+    return TrainingState(theta.copy(), memory, seed=0)
+
+
+def classifier(name: str, threads: int, batch: int = 128, **parameters: object):
+    """Make a classifier of one of the networks."""
+    _, layers = networks.NETWORKS[name]
+    return NumpyCNNClassifier(
+        layers=layers,
+        batch_size=batch,
+        n_iter_no_change=np.inf,
+        standardize=False,
+        random_state=0,
+        n_jobs=threads,
+        dtype=np.float32,
+        **parameters,
+    )
+
+
+def fitted(name: str, threads: int, theta: np.ndarray):
+    """Make a classifier that predicts with these parameters."""
+    network = networks.network(name)
+    X, y = networks.data(network.image, 2 * networks.CLASSES)
+    clf = classifier(name, threads, batch=len(X), max_iter=1).fit(X, y)
+    return clf.set_weights(dict(network.layout.arrays(theta)))
+
+
+def alone(name: str, threads: int, batch: int, rounds: int, n_predicted: int) -> dict[str, Any]:
+    """Time training steps and predictions without PyTorch in the process; in images/s."""
+    network = networks.network(name)
+    X, y = networks.data(network.image, max(IMAGES, batch))
+    theta = networks.parameters(network)
+    with Engine(threads, np.float32) as engine:
+        state = start(network, theta)
+        trial = epochs(network, state, engine, X, y, batch, 1)
+        times = timing.repeats(lambda: next(trial))
+        whole = epochs(network, state, engine, X, y, batch, times)
+        steps = timing.alternate({"ours": lambda: next(whole).seconds / times}, rounds)
+    result: dict[str, Any] = {"training": batch / timing.medians(steps)["ours"]}
+    result["seconds"] = {"training": steps["ours"]}
+    if not n_predicted:
+        return result
+    clf = fitted(name, threads, theta)
+    X, _ = networks.data(network.image, n_predicted)
+    times = timing.repeats(lambda: clf.predict_proba(X))
+    turn = timing.repeated(lambda: clf.predict_proba(X), times)
+    predictions = timing.alternate({"ours": turn}, rounds)
+    result["prediction"] = n_predicted / timing.medians(predictions)["ours"]
+    result["seconds"]["prediction"] = predictions["ours"]
+    return result

@@ -1,0 +1,92 @@
+"""Taking turns with a stopwatch, and the peak of the memory."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+# How long one turn should take at least: long against the clock, the threads' waking up and the
+# caches' being cold after the other one's turn.
+TURN = 0.25
+
+
+def seconds(task: Callable[[], object]) -> float:
+    """Time a task once."""
+    start = perf_counter()
+    task()
+    return perf_counter() - start
+
+
+def repeats(task: Callable[[], object], turn: float = TURN) -> int:
+    """Count how often to run a task in one turn."""
+    task()
+    return max(round(turn / max(seconds(task), 1e-9)), 1)
+
+
+def repeated(task: Callable[[], object], times: int) -> Callable[[], float]:
+    """Make a turn of a task; it returns the seconds of one run."""
+
+    def turn() -> float:
+        start = perf_counter()
+        for _ in range(times):
+            task()
+        return (perf_counter() - start) / times
+
+    return turn
+
+
+def alternate(turns: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Let all take turns, another one first in each round; one round warms up."""
+    names = list(turns)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(-1, rounds):
+        first = i % len(names)
+        for name in names[first:] + names[:first]:
+            taken = turns[name]()
+            if i >= 0:
+                found[name].append(taken)
+    return found
+
+
+def medians(found: dict[str, list[float]]) -> dict[str, float]:
+    """Return the median of each one's turns."""
+    return {name: median(taken) for name, taken in found.items()}
+
+
+def summary(found: dict[str, list[float]], images: int) -> dict[str, Any]:
+    """Compare the medians: ours with the fastest of the others."""
+    middle = medians(found)
+    fastest = min((way for way in middle if way != "ours"), key=lambda way: middle[way])
+    return {
+        "ours": images / middle["ours"],
+        "theirs": images / middle[fastest],
+        "ratio": middle[fastest] / middle["ours"],
+        "their_way": fastest,
+        "seconds": found,
+    }
+
+
+def peak_memory(task: Callable[[], object]) -> float:
+    """Run a task; return by how much the process's memory grew at most, in MB.
+
+    To be asked once per process: what was freed before may be used again without growing.
+    """
+    before = _peak(reset=True)
+    task()
+    return (_peak() - before) / 2**20
+
+
+def _peak(reset: bool = False) -> int:
+    """Return the largest resident memory so far in bytes; with ``reset`` start anew from now."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: unlike getrusage it does not inherit the parent's peak
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
