@@ -101,6 +101,14 @@ def test_layer_computes_what_the_reference_does(layer, shape):
     assert_same(run(layer, params, x, dy), naive(layer, params, x, dy))
 
 
+@deterministic_case
+def test_layer_without_batch_statistics_predicts_what_it_trains_on(layer, shape):
+    if any(p.running is not None for p in layer.parameters(shape).values()):
+        pytest.skip("mean and variance of the mini-batch are not those of prediction")
+    params, x, dy = example(layer, shape)
+    np.testing.assert_array_equal(predict(layer, params, x), run(layer, params, x, dy)[0])
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if c.layer.whole_batch and not c.layer.random])
 def test_weighted_layer_computes_what_the_reference_does(case):
     params, x, dy = example(case.layer, case.shape, n=4)

@@ -14,7 +14,7 @@ the input, with the kernel turned by 180 degrees.
 
 import numpy as np
 
-from sknpcnn.kernels.windows import Empty, steps
+from sknpcnn.kernels.windows import Empty, pad, steps
 
 Pair = tuple[int, int]
 
@@ -123,9 +123,13 @@ def spread(
     _, _, n, filters = dy.shape
     reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     h, w = size[0] + reach[0], size[1] + reach[1]
+    top, left = reach[0] - before[0], reach[1] - before[1]
+    bottom, right = h - top - dy.shape[0], w - left - dy.shape[1]
+    if stride == (1, 1) and min(top, left, bottom, right) >= 0:  # side by side: only a border
+        return pad(dy, ((top, bottom), (left, right)), 0.0, empty)
     laid = empty((h, w, n, filters), dy.dtype)
-    rows = _landing(dy.shape[0], reach[0] - before[0], stride[0], h)
-    columns = _landing(dy.shape[1], reach[1] - before[1], stride[1], w)
+    rows = _landing(dy.shape[0], top, stride[0], h)
+    columns = _landing(dy.shape[1], left, stride[1], w)
     laid[...] = 0
     laid[rows[1], columns[1]] = dy[rows[0], columns[0]]
     return laid

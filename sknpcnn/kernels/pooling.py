@@ -26,10 +26,17 @@ def max_along(
     outputs: int,
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
+    winners: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the maxima along an axis and, as a byte, the offset of each: the first in ties."""
+    """Return the maxima along an axis and, as a byte, the offset of each: the first in ties.
+
+    Without ``winners``, for prediction, only the maxima.
+    """
     y = along(x, axis, 0, stride, outputs)
-    if window == 1:
+    if window == 1 or not winners:
+        for k in range(1, window):
+            best = empty(y.shape, x.dtype) if k == 1 else y
+            y = np.maximum(y, along(x, axis, k, stride, outputs), out=best)
         return y, np.empty(0, np.uint8)
     byte = np.dtype(np.uint8 if window <= 256 else np.int32)
     winner = empty(y.shape, byte)

@@ -47,8 +47,9 @@ class MaxPool2D(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         pads, (ho, wo), (kh, kw), (sh, sw) = geometry(self, x)
         padded = windows.pad(x, pads, -np.inf, ctx.scratch)
-        rows, column = pooling.max_along(padded, 1, kw, sw, wo, ctx.empty, ctx.scratch)
-        y, row = pooling.max_along(rows, 0, kh, sh, ho, ctx.empty, ctx.scratch)
+        memory = ctx.empty, ctx.scratch
+        rows, column = pooling.max_along(padded, 1, kw, sw, wo, *memory, winners=ctx.training)
+        y, row = pooling.max_along(rows, 0, kh, sh, ho, *memory, winners=ctx.training)
         if kh == kw == 1:  # so far only a view
             y = y.copy()
         return y, (row, column, rows.shape, padded.shape, pads)
