@@ -36,6 +36,7 @@ class Case(NamedTuple):
 
 CASES = [
     Case("conv", Conv2D(4), (6, 6, 3)),
+    Case("conv at Winograd's points", Conv2D(16), (7, 4, 16)),
     Case("conv on odd sizes", Conv2D(2), (7, 5, 1)),
     Case("conv on one pixel", Conv2D(3), (1, 1, 2)),
     Case("conv on one row", Conv2D(3, (1, 3)), (1, 9, 1)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.kernels import convolution, windows
+from sknpcnn.kernels import convolution, windows, winograd
 from sknpcnn.layers.base import (
     Array,
     Arrays,
@@ -90,12 +90,16 @@ class Conv2D(Layer):
         (_, kw), (sh, sw), (dh, dw) = self._geometry()
         W = params["W"]
         padded = windows.pad(x, (rows, columns), 0.0, ctx.scratch)
-        if _few(W):
+        way = self._way(c, ho)
+        if way == "planes":
             gathered = convolution.gather_planes(
                 padded, *self._geometry(), (ho, wo), empty=ctx.empty
             )
             y = ctx.empty((ho, wo, n, self.filters), x.dtype)
             np.matmul(gathered.T, W.reshape(len(gathered), -1), out=matrix(y))
+        elif way == "points":
+            gathered = winograd.gather(padded, kw, wo, ho, ctx.empty, ctx.scratch)
+            y = winograd.correlate(gathered, W, ho, ctx.empty, ctx.scratch)
         else:
             gathered = convolution.gather(padded, kw, sw, dw, wo, ctx.empty)
             if gathered is padded:  # a 1x1 kernel reads the image itself; scratch does not last
@@ -112,11 +116,14 @@ class Conv2D(Layer):
         gathered, size, before = cache
         kernel, stride, dilation = self._geometry()
         dy = np.ascontiguousarray(dy)
-        if _few(params["W"]):
-            dW = grads["W"].reshape(len(gathered), -1)
-            np.matmul(gathered, matrix(dy), out=dW)
+        W, dW = params["W"], grads["W"]
+        way = self._way(W.shape[2], len(dy))
+        if way == "planes":
+            np.matmul(gathered, matrix(dy), out=dW.reshape(len(gathered), -1))
+        elif way == "points":
+            winograd.kernel_gradient(gathered, dy, dW, ctx.scratch)
         else:
-            convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], grads["W"])
+            convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], dW)
         if self.bias == "position":
             np.sum(dy, axis=2, out=grads["b"])
         elif self.bias:
@@ -125,9 +132,20 @@ class Conv2D(Layer):
         if not ctx.needs_dx:
             return None
         laid = convolution.spread(dy, size, kernel, stride, dilation, before, ctx.scratch)
+        W = convolution.turned(W)
+        if self._way(self.filters, size[0], stride=(1, 1)) == "points":
+            across = winograd.gather(laid, kernel[1], size[1], size[0], ctx.scratch, ctx.scratch)
+            return winograd.correlate(across, W, size[0], ctx.empty, ctx.scratch)
         across = convolution.gather(laid, kernel[1], 1, dilation[1], size[1], ctx.scratch)
-        W = convolution.turned(params["W"])
         return convolution.correlate(across, W, 1, dilation[0], size[0], ctx.empty, ctx.scratch)
+
+    def _way(self, channels: int, ho: int, stride: Any = None) -> str:
+        """Choose how to compute, by shape: by planes, at Winograd's points, or row by row."""
+        (kh, kw), own_stride, dilation = self._geometry()
+        if kw * channels < 16 and stride is None:
+            return "planes"
+        plain = (stride or own_stride) == dilation == (1, 1)
+        return "points" if kh == 3 and plain and winograd.saves(ho, kw * channels) else "rows"
 
     def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         return as_pair(self.kernel_size), as_pair(self.stride), as_pair(self.dilation)
@@ -141,12 +159,6 @@ def hold_tuples(layer: Layer) -> None:
     for field in fields(layer):
         if isinstance(value := getattr(layer, field.name), list):
             object.__setattr__(layer, field.name, tuple(value))
-
-
-def _few(W: Array) -> bool:
-    """Tell whether a kernel row meets so few numbers that the image is better copied by planes."""
-    _, kw, channels, _ = W.shape
-    return kw * channels < 16
 
 
 def check_padding(layer: Any) -> None:
