@@ -93,9 +93,10 @@ class LeakyReLU(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        dx = np.multiply(dy, dy.dtype.type(self.slope), out=ctx.empty(dy.shape, dy.dtype))
-        np.copyto(dx, dy, where=positive)
-        return dx
+        rise = dy.dtype.type(1 - self.slope)
+        slope = np.multiply(positive, rise, out=ctx.empty(dy.shape, dy.dtype))
+        slope += dy.dtype.type(self.slope)
+        return np.multiply(dy, slope, out=slope)
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,14 +126,17 @@ class ELU(Layer):
         y = np.minimum(x, 0, out=ctx.empty(x.shape, x.dtype))
         np.expm1(y, out=y)
         y *= x.dtype.type(self.scale)
-        np.copyto(y, x, where=np.greater(x, 0, out=ctx.scratch(x.shape, np.bool_)))
+        y += np.maximum(x, 0, out=ctx.scratch(x.shape, x.dtype))
         return y, y
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        slope = np.add(cache, dy.dtype.type(self.scale), out=ctx.empty(dy.shape, dy.dtype))
-        np.copyto(slope, 1, where=np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_)))
+        scale = dy.dtype.type(self.scale)
+        slope = np.minimum(cache, 0, out=ctx.empty(dy.shape, dy.dtype))
+        slope += scale  # below zero y + scale, above it 1
+        positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
+        slope += np.multiply(positive, 1 - scale, out=ctx.scratch(dy.shape, dy.dtype))
         return np.multiply(dy, slope, out=slope)
 
 
