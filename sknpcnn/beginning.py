@@ -1,7 +1,6 @@
 """From a classifier's parameters and data to a fit that is ready to run."""
 
 from copy import copy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,7 @@ def begin(
     """
     params = {name: getattr(estimator, name) for name in CONSTRAINTS}
     check_together(params)
-    if params["scoring"] != "loss":
-        check_scoring(estimator, params["scoring"])
+    scorer = None if params["scoring"] == "loss" else check_scoring(estimator, params["scoring"])
     architecture = fitted.architecture_of(estimator)
     network = Network(blocks.build(architecture, image), image, len(classes))
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
@@ -74,8 +72,8 @@ def begin(
         n_iter_no_change=params["n_iter_no_change"],
         verbose=int(params["verbose"]),
     )
-    if fit.validation is not None and params["scoring"] != "loss":
-        fit.validation = replace(fit.validation, score=_scorer(estimator, fit, fit.validation))
+    if fit.validation is not None and scorer is not None:
+        fit.validation.score = _score_of(scorer, estimator, fit, fit.validation.samples)
     return fit
 
 
@@ -127,13 +125,12 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
 
 
-def _scorer(estimator: Any, fit: Fit, validation: Validation) -> Any:
+def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
     """Make a function that scores the model with given parameters on the validation data."""
-    scorer = check_scoring(estimator, estimator.scoring)
-    index = validation.samples.index
-    X = validation.samples.X[index]
-    y = fit.classes[validation.samples.classes[index]]
-    weights = validation.samples.weights_at(index)
+    index = samples.index
+    X = samples.X[index]
+    y = fit.classes[samples.classes[index]]
+    weights = samples.weights_at(index)
     extra = {} if weights is None else {"sample_weight": weights}
 
     def score(theta: Array) -> float:

@@ -57,7 +57,7 @@ def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
             "or None."
         )
     h, w, *channels = map(int, numbers)
-    wanted = (h, w, *(channels or [1]))
+    wanted = (h, w, channels[0] if channels else 1)
     if given is not None and given != wanted:
         raise ValueError(
             f"X holds images of shape {given}, but image_shape={image_shape!r}. Leave image_shape "
@@ -67,7 +67,7 @@ def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
         raise ValueError(
             f"X has {n_features} features, but image_shape={image_shape!r} needs {prod(wanted)}."
         )
-    return wanted  # type: ignore[return-value]
+    return wanted
 
 
 def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:

@@ -59,7 +59,7 @@ class Network:
             part = Rows(rows.X, rows.image, rows.standard, _part(rows.index, lo, hi))
             ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
-                y, _ = forward(self._order, params, part, ctx)  # type: ignore[arg-type]
+                y, _ = forward(self._order, params, part, ctx)
             parts.append(y.copy())
         return np.concatenate(parts)
 
@@ -82,7 +82,7 @@ class Network:
         batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            y, caches = forward(self._order, params, rows, ctx)  # type: ignore[arg-type]
+            y, caches = forward(self._order, params, rows, ctx)
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
             backward(self._order, params, caches, loss.gradient, grads, ctx)
         return loss.total, loss.hits

@@ -127,6 +127,7 @@ class StepDecay(Schedule):
         check_real(self, "factor", 0.0, 1.0, open_="low")
         if is_integer(self.epochs):
             check_integer(self, "epochs")
+            object.__setattr__(self, "epochs", int(self.epochs))  # type: ignore[arg-type]
             return
         epochs = tuple(self.epochs) if isinstance(self.epochs, (tuple, list)) else ()
         numbers = bool(epochs) and all(is_integer(epoch) and epoch >= 1 for epoch in epochs)
@@ -135,9 +136,9 @@ class StepDecay(Schedule):
         object.__setattr__(self, "epochs", epochs)
 
     def after_warmup(self, progress: Progress) -> float:
-        if is_integer(self.epochs):
-            return self.factor ** (progress.epoch // self.epochs)  # type: ignore[operator]
-        passed = sum(progress.epoch >= epoch for epoch in self.epochs)  # type: ignore[union-attr]
+        if isinstance(self.epochs, int):
+            return self.factor ** (progress.epoch // self.epochs)
+        passed = sum(progress.epoch >= epoch for epoch in self.epochs)
         return self.factor**passed
 
 

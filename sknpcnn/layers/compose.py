@@ -1,6 +1,6 @@
 """Layers made of layers: a sequence, and a sequence with a way around it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class Sequential(Layer):
     (14, 14, 16)
     """
 
-    layers: Iterable[Any] = ()
+    layers: Any = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Sequential"))
@@ -40,7 +40,7 @@ class Sequential(Layer):
     @property
     def steps(self) -> Steps:
         """The layers by name."""
-        return self.layers  # type: ignore[return-value]
+        return self.layers
 
     @property
     def whole_batch(self) -> bool:  # type: ignore[override]
@@ -91,7 +91,7 @@ class Residual(Layer):
     (7, 7, 16)
     """
 
-    layers: Iterable[Any] = ()
+    layers: Any = ()
     shortcut: Layer | None = None
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class Residual(Layer):
     @property
     def steps(self) -> Steps:
         """The layers by name."""
-        return self.layers  # type: ignore[return-value]
+        return self.layers
 
     @property
     def around(self) -> Steps:
@@ -229,7 +229,7 @@ def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
     return found
 
 
-def forward(steps: Steps, params: Arrays, x: Array, ctx: Any) -> tuple[Array, list[Any]]:
+def forward(steps: Steps, params: Arrays, x: Any, ctx: Any) -> tuple[Array, list[Any]]:
     """Run the steps: all rows through one layer after the other, stretches in small parts."""
     caches = []
     for step in stretches(steps, ctx.training) if ctx.whole else steps:
