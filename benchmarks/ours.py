@@ -9,20 +9,21 @@ from sknpcnn import NumpyCNNClassifier
 from sknpcnn.batches import Samples
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
-from sknpcnn.optimizers import Adam
+from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.schedules import NAMED
 from sknpcnn.training import Epoch, Plan, TrainingState, train
 
 from . import networks, timing
 
+ADAM = Adam()
 LEARNING_RATE = 1e-3
 IMAGES = 2048  # that mini-batches are drawn from
 
 
-def plan(batch: int, shuffle: bool = True) -> Plan:
+def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> Plan:
     """Plan training with Adam, without anything that PyTorch does not do next to it."""
     return Plan(
-        optimizer=Adam(),
+        optimizer=optimizer,
         schedule=NAMED["constant"],
         learning_rate=LEARNING_RATE,
         n_epochs=1,
@@ -43,6 +44,7 @@ def epochs(
     batch: int,
     steps: int,
     shuffle: bool = True,
+    optimizer: Optimizer = ADAM,
 ) -> Iterator[Epoch]:
     """Train in epochs of so many mini-batches, drawn from the images again and again.
 
@@ -51,7 +53,7 @@ def epochs(
     """
     index = np.arange(steps * batch) % len(X)
     samples = Samples(X.reshape(len(X), -1), y, None, index)
-    return train(network, samples, None, plan(batch, shuffle), state, engine)
+    return train(network, samples, None, plan(batch, shuffle, optimizer), state, engine)
 
 
 def start(network: Network, theta: np.ndarray) -> TrainingState:

@@ -58,13 +58,18 @@ class Rows:
         if self.identify:
             ctx.note_ids(row_ids(rows))
         h, w, c = self.image
-        images = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         out = ctx.empty((h, w, hi - lo, c))
-        if self.standard is None:
-            out[...] = images
-        else:
-            np.subtract(images, self.standard.mean, out=out, casting="same_kind")
-            out *= self.standard.scale
+        with ctx.inside("rows"):
+            if self.standard is not None:  # repeated for every pixel: one long run per row
+                mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
+                standard = ctx.scratch(rows.shape)
+                np.subtract(rows, mean, out=standard, casting="same_kind")
+                rows = np.multiply(standard, scale, out=standard)
+            images = out
+            if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one thing
+                pixel = np.dtype((np.void, out.itemsize * c))
+                rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
+            images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         return out
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
 from math import prod
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +10,7 @@ import numpy as np
 
 from sknpcnn.blas import one_thread_blas
 from sknpcnn.layers.base import Array, Arrays, Shape
+from sknpcnn.tape import Tape
 
 
 class Arena:
@@ -20,8 +20,9 @@ class Arena:
     the same arrays as the step before, so after the first one nothing is allocated any more.
     """
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: Any, moved: Callable[[], None] = lambda: None) -> None:
         self._dtype = np.dtype(dtype)
+        self._moved = moved
         self._buffers: list[Array] = []
         self._next = 0
 
@@ -37,6 +38,7 @@ class Arena:
             self._buffers.append(_aligned(wanted))
         elif self._buffers[self._next].size < wanted:
             self._buffers[self._next] = _aligned(wanted)
+            self._moved()
         buffer = self._buffers[self._next]
         self._next += 1
         return buffer[:wanted].view(dtype).reshape(shape)
@@ -55,6 +57,7 @@ class Engine:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
+        self.tapes: dict[tuple[Any, ...], Tape | None] = {}
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -76,11 +79,15 @@ class Engine:
         """Return the memory that belongs to an owner."""
         arena = self._arenas.get(owner)
         if arena is None:
-            arena = self._arenas[owner] = Arena(self.dtype)
+            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.clear)
         return arena
 
     def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
-        """Run ``task(i, thread)`` for all i; every thread, the caller too, takes the next one."""
+        """Run ``task(i, thread)`` for all i. Every thread, the caller too, begins with its own.
+
+        So a chunk usually meets the thread again that had it before, with its numbers in the cache;
+        but who has nothing left to do helps the others.
+        """
         helpers = min(self.n_threads, n_tasks) - 1
         if helpers < 1:
             for i in range(n_tasks):
@@ -88,16 +95,17 @@ class Engine:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.n_threads - 1, "sknpcnn")
-        tickets = count()
+        waiting = dict.fromkeys(range(n_tasks), True)
 
         def work(thread: int) -> None:
-            nonlocal tickets
+            own = range(thread, n_tasks, helpers + 1)
             try:
                 with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
-                    while (i := next(tickets)) < n_tasks:
-                        task(i, thread)
+                    for i in (*own, *reversed(range(n_tasks))):
+                        if waiting.pop(i, False):
+                            task(i, thread)
             except BaseException:
-                tickets = count(n_tasks)  # an error or Ctrl-C: nobody starts another task
+                waiting.clear()  # an error or Ctrl-C: nobody starts another task
                 raise
 
         futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]

@@ -119,7 +119,7 @@ class Adam(Optimizer):
         check_betas(self)
 
     def remembers(self) -> tuple[str, ...]:
-        return "mean", "square"
+        return "total", "squares"
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
         adam_step(self, theta, grad, memory, lr, t)
@@ -156,7 +156,7 @@ class AdamW(Optimizer):
         check_betas(self)
 
     def remembers(self) -> tuple[str, ...]:
-        return "mean", "square"
+        return "total", "squares"
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
         theta *= 1 - lr * self.weight_decay
@@ -292,19 +292,22 @@ class Adagrad(Optimizer):
 def adam_step(
     rule: Adam | AdamW, theta: Array, grad: Array, memory: Memory, lr: float, t: int
 ) -> None:
-    """Take one step of Adam, for Adam and AdamW; overwrites ``grad``."""
-    mean, square = memory["mean"], memory["square"]
-    mean *= rule.beta_1
-    mean += (1 - rule.beta_1) * grad
-    square *= rule.beta_2
+    """Take one step of Adam, for Adam and AdamW; overwrites ``grad``.
+
+    What is remembered are running sums instead of the means of the textbook, which are these times
+    ``1 - beta``. All such constants end up in two numbers, and every pass over memory counts.
+    """
+    total, squares = memory["total"], memory["squares"]
+    total *= rule.beta_1
+    total += grad
+    squares *= rule.beta_2
     np.multiply(grad, grad, out=grad)
-    grad *= 1 - rule.beta_2
-    square += grad
-    np.sqrt(square, out=grad)
-    grad /= (1 - rule.beta_2**t) ** 0.5
-    grad += rule.epsilon
-    np.divide(mean, grad, out=grad)
-    grad *= lr / (1 - rule.beta_1**t)
+    squares += grad
+    root = ((1 - rule.beta_2) / (1 - rule.beta_2**t)) ** 0.5
+    np.sqrt(squares, out=grad)
+    grad += rule.epsilon / root
+    np.divide(total, grad, out=grad)
+    grad *= lr * (1 - rule.beta_1) / (1 - rule.beta_1**t) / root
     theta -= grad
 
 

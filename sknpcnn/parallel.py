@@ -15,13 +15,14 @@ import numpy as np
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
-from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape
+from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape, prepare
+from sknpcnn.tape import Recorded, Tape, recorded, spoil
 
 # What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
 # stay in the cache of one core.
 CHUNK = 2**18
 # The least work worth a tile of its own in a layer that sees the whole batch, in numbers.
-TILE = 2**17
+TILE = 2**18
 
 
 class MiniBatch:
@@ -62,24 +63,42 @@ class RunningContext:
         self._thread = thread
         self._memory = memory or engine.arena("whole")
         self._scratch = engine.arena("scratch", thread)
+        self._outputs = [engine.arena("output", side, thread) for side in (0, 1)]
+        self._passes = self._returned = self._recording = False
         if memory is None:
             self._memory.rewind()
 
     @property
     def weights(self) -> Array | None:
         """The sample weights of the rows in sight; None where all are one."""
+        spoil()
         return None if self._batch.weights is None else self._batch.weights[slice(*self._rows)]
+
+    def output(self, shape: Shape, dtype: Any = None) -> Array:
+        """An array for what a layer returns: valid as long as somebody reads it.
+
+        What only the next layer reads goes by turns into one of two buffers of this thread, which
+        stay in its cache.
+        """
+        if not self._passes:
+            return self.empty(shape, dtype)
+        if not self._returned:
+            self._outputs.reverse()
+            self._outputs[0].rewind()
+            self._returned = True
+        return self._given(self._outputs[0].empty(shape, dtype))
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
         """An array that stays valid until backward has run."""
-        return self._memory.empty(shape, dtype)
+        return self._given(self._memory.empty(shape, dtype))
 
     def scratch(self, shape: Shape, dtype: Any = None) -> Array:
         """An array that stays valid until the layer returns."""
-        return self._scratch.empty(shape, dtype)
+        return self._given(self._scratch.empty(shape, dtype))
 
     def random_bits(self, shape: Shape) -> Array:
         """Random uint32 that depend on seed, step, layer and sample."""
+        spoil()
         key = crc32(".".join(self.path).encode(), self._batch.key)
         return sample_bits(self._batch.ids[slice(*self._rows)], shape, key)
 
@@ -89,7 +108,7 @@ class RunningContext:
 
     def tiles(self, rows: int, numbers_per_row: int) -> list[tuple[int, int]]:
         """Cut rows into ranges of a size that depends on the data alone."""
-        return cut(rows, max(TILE // max(numbers_per_row, 1), 1))
+        return cut(rows, max(TILE // max(numbers_per_row, 1), 1), even=True)
 
     def map(self, task: Callable[[int, Callable[..., Array]], None], n_tasks: int) -> None:
         """Run ``task(i, scratch)`` for all i, on all threads if the whole batch is in sight."""
@@ -106,14 +125,19 @@ class RunningContext:
                 run(i, self._thread)
 
     @contextmanager
-    def inside(self, name: str) -> Iterator[None]:
-        """Enter a layer: it gets a name for its random numbers and fresh scratch memory."""
+    def inside(self, name: str, passes: bool = False) -> Iterator[None]:
+        """Enter a layer: it gets a name for its random numbers and fresh scratch memory.
+
+        ``passes`` says that only the next layer will read what it returns.
+        """
         outside, self.path = self.path, (*self.path, name)
         self._scratch.rewind()
+        self._passes, self._returned = passes and not self.whole, False
         try:
             yield
         finally:
             self.path = outside
+            self._passes = False
 
     def forward_in_chunks(self, stretch: Stretch, params: Arrays, x: Any) -> tuple[Array, Any]:
         """Run a stretch of layers over a few samples at a time, chunks shared by the threads.
@@ -122,7 +146,8 @@ class RunningContext:
         """
         key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
         rows, shape = self._plan(key, stretch, x)
-        chunks = cut(self._batch.n, rows)
+        params = prepare(stretch.steps, params, _of_one_sample(x.shape), self)
+        chunks = cut(self._batch.n, rows, even=True)
         whole = None if len(chunks) == 1 else self.empty(_with_samples(shape, self._batch.n))
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
@@ -131,19 +156,25 @@ class RunningContext:
             ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)
             lo, hi = chunks[i]
             xi = x[_samples(x, lo, hi)] if isinstance(x, np.ndarray) else x.load(ctx, lo, hi)
-            ys[i], caches[i] = forward(stretch.steps, params, xi, ctx)
-            if whole is not None:
-                whole[_samples(whole, *chunks[i])] = ys[i]
+            target = None if whole is None else whole[_samples(whole, lo, hi)]
+
+            def there(params: Arrays, x: Array, target: Array | None) -> Any:
+                y, cache = forward(stretch.steps, params, x, ctx, copied=target is not None)
+                if target is not None:
+                    target[...] = y
+                return y, cache
+
+            ys[i], caches[i] = ctx._once_or_again(stretch, there, params, xi, target)
 
         self._engine.run(run, len(chunks))
-        return ys[0] if whole is None else whole, (chunks, caches, x.shape)
+        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params)
 
     def backward_in_chunks(
-        self, stretch: Stretch, params: Arrays, cache: Any, dy: Array, grads: Arrays
+        self, stretch: Stretch, cache: Any, dy: Array, grads: Arrays
     ) -> Array | None:
         """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
         key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
-        chunks, caches, x_shape = cache
+        chunks, caches, x_shape, params = cache
         own = {name: grads[name] for name, _ in stretch.steps if name in grads}
         rows, views = self._gradient_rows(key, own, len(chunks))
         needs_dx = self.needs_dx
@@ -153,9 +184,16 @@ class RunningContext:
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=False, needs_dx=needs_dx)
             dyi = dy[_samples(dy, *chunks[i])]
-            dxs[i] = backward(stretch.steps, params, caches[i], dyi, views[i], ctx)
-            if whole is not None:
-                whole[_samples(whole, *chunks[i])] = dxs[i]
+            target = None if whole is None else whole[_samples(whole, *chunks[i])]
+
+            def back(params: Arrays, dy: Array, grads: Arrays, target: Array | None) -> Any:
+                copied = target is not None
+                dx = backward(stretch.steps, params, caches[i], dy, grads, ctx, copied)
+                if target is not None:
+                    target[...] = dx
+                return dx
+
+            dxs[i] = ctx._once_or_again(stretch, back, params, dyi, views[i], target)
 
         self._engine.run(run, len(chunks))
         if len(chunks) > 1:
@@ -165,6 +203,26 @@ class RunningContext:
                 np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
                 start = stop
         return dxs[0] if whole is None else whole
+
+    def _given(self, array: Array) -> Array:
+        return array.view(Recorded) if self._recording else array
+
+    def _once_or_again(self, stretch: Stretch, task: Callable[..., Any], *arrays: Any) -> Any:
+        """Run the task of a chunk on nested arrays; if it has been recorded on them, play it."""
+        if not (self.training and all(layer.replayable for _, layer in stretch.steps)):
+            return task(*arrays)
+        addresses = (next((a.ctypes.data for a in _leaves(tree)), 0) for tree in arrays)
+        place = (self.path, stretch.steps[0][0], stretch.steps[-1][0], task.__name__)
+        key = (*place, self._batch.n, self._rows, self._thread, self.needs_dx, *addresses)
+        tapes = self._engine.tapes
+        if key not in tapes:
+            tape = Tape()
+            self._recording = True
+            result = tape.record(lambda: task(*map(recorded, arrays)))
+            tapes[key] = None if tape.spoiled else tape
+            return result
+        tape_or_none = tapes[key]
+        return task(*arrays) if tape_or_none is None else tape_or_none.play()
 
     def _chunk(
         self,
@@ -184,7 +242,7 @@ class RunningContext:
         """Decide how many samples make a chunk, by the largest array on the way."""
         plan = self._engine.plans.get(key)
         if plan is None:
-            shape = x.shape[:2] + x.shape[3:] if len(x.shape) == 4 else x.shape[1:]
+            shape = _of_one_sample(x.shape)
             rows = max(CHUNK // largest(stretch.steps, shape), 1)
             plan = self._engine.plans[key] = rows, output_shape(stretch.steps, shape)
         return plan
@@ -204,10 +262,19 @@ class RunningContext:
         return found
 
 
-def cut(n: int, size: int) -> list[tuple[int, int]]:
-    """Cut n things into ranges of at most that size, as equal as can be."""
+def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
+    """Cut n things into ranges of at most that size, as equal as can be.
+
+    ``even`` asks for an even number of them, if there is more than one, for two threads to share.
+    """
     parts = max(-(-n // size), 1)
+    if even and parts > 1:
+        parts = min(parts + parts % 2, n)
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+
+
+def _of_one_sample(shape: Shape) -> Shape:
+    return (*shape[:2], shape[3]) if len(shape) == 4 else shape[1:]
 
 
 def _with_samples(shape: Shape, n: int) -> Shape:
@@ -218,11 +285,11 @@ def _samples(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
     return (slice(None),) * batch_axis(x) + (slice(lo, hi),)
 
 
-def _leaves(tree: Arrays) -> Iterator[Array]:
-    for branch in tree.values():
-        if isinstance(branch, np.ndarray):
-            yield branch
-        else:
+def _leaves(tree: Any) -> Iterator[Array]:
+    if isinstance(tree, np.ndarray):
+        yield tree
+    elif tree is not None:
+        for branch in tree.values():
             yield from _leaves(branch)
 
 

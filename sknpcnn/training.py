@@ -18,7 +18,7 @@ from sknpcnn.parameters import Layout
 from sknpcnn.schedules import Progress, Schedule
 
 # The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
-BLOCK = 2**14
+BLOCK = 2**16
 
 
 @dataclass(frozen=True)

@@ -3,103 +3,119 @@
 The largest of a window is the largest of its rows' largest. So pooling 3x3 pixels is three passes
 along the width and three, on what is left, along the height, instead of nine. Images lie
 ``(h, w, n, c)``: one column of all images, or one row, is a long run of memory, and every pass is
-elementwise on such runs. Among equal values the first column of each row wins, then the first such
-row: the first pixel of the window.
+elementwise on such runs. What lies outside of the image never takes part.
+
+Max pooling is a contest: the first of a window against the second, the winner against the third,
+and so on. Only who won is kept, a byte each; among equals, who came first. Backwards the contests
+are undone from the last to the first: the gradient goes to the challenger or stays with the
+earlier.
 """
 
 import numpy as np
 
-from sknpcnn.kernels.windows import Empty, steps
-
-
-def along(x: np.ndarray, axis: int, offset: int, stride: int, outputs: int) -> np.ndarray:
-    """View what one offset of the window meets along one axis, over all positions."""
-    part = steps(offset, stride, outputs)
-    return x[part] if axis == 0 else x[:, part]
+from sknpcnn.kernels.windows import Empty, meet
 
 
 def max_along(
     x: np.ndarray,
     axis: int,
-    window: int,
     stride: int,
-    outputs: int,
-    empty: Empty = np.empty,
-    scratch: Empty = np.empty,
-    winners: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the maxima along an axis and, as a byte, the offset of each: the first in ties.
+    before: int,
+    window: int,
+    y: np.ndarray,
+    won: list[np.ndarray],
+) -> None:
+    """Write the maxima along an axis into ``y``, and who won each contest into ``won``.
 
-    Without ``winners``, for prediction, only the maxima.
+    An empty ``won`` is for prediction, which does not care.
     """
-    y = along(x, axis, 0, stride, outputs)
-    if window == 1 or not winners:
-        for k in range(1, window):
-            best = empty(y.shape, x.dtype) if k == 1 else y
-            y = np.maximum(y, along(x, axis, k, stride, outputs), out=best)
-        return y, np.empty(0, np.uint8)
-    byte = np.dtype(np.uint8 if window <= 256 else np.int32)
-    winner = empty(y.shape, byte)
-    best = empty(y.shape, x.dtype)
-    larger = winner.view(np.bool_) if byte == np.uint8 else None
-    for k in range(1, window):
-        view = along(x, axis, k, stride, outputs)
-        if k == 1 and larger is not None:
-            np.greater(view, y, out=larger)
-        else:  # a later offset is a larger number, so the maximum keeps the last that was larger
-            later = np.greater(view, y, out=scratch(y.shape, np.bool_))
-            offset = np.multiply(later, byte.type(k), out=scratch(y.shape, byte))
-            if k == 1:
-                winner[...] = offset
-            else:
-                np.maximum(winner, offset, out=winner)
-        y = np.maximum(y, view, out=best)
-    return y, winner
+    outputs = y.shape[axis]
+    best = y
+    for k in range(window):
+        mine, theirs = meet(k - before, stride, outputs, x.shape[axis])
+        challenger, everywhere = _at(x, axis, theirs), mine == slice(0, outputs)
+        if k == 0 and everywhere and window > 1:
+            best = challenger
+            continue
+        if not (everywhere and k):
+            y[...] = best if k else -np.inf
+            best = y
+        if won and k:
+            if not everywhere:
+                won[k - 1][...] = False
+            np.greater(challenger, _at(best, axis, mine), out=_at(won[k - 1], axis, mine))
+        np.maximum(_at(best, axis, mine), challenger, out=_at(y, axis, mine))
+        best = y
 
 
 def max_along_gradient(
     dy: np.ndarray,
-    winner: np.ndarray,
+    won: list[np.ndarray],
     dx: np.ndarray,
     axis: int,
-    window: int,
     stride: int,
+    before: int,
     scratch: Empty = np.empty,
 ) -> None:
     """Write each ``dy`` into ``dx`` at the place that its maximum came from; zero elsewhere."""
-    outputs = dy.shape[axis]
-    if window == stride == 2 and dx.shape[axis] == 2 * outputs:  # the usual case, in two passes
-        first, second = (along(dx, axis, k, 2, outputs) for k in (0, 1))
-        np.multiply(dy, winner.view(np.bool_), out=second)
-        np.subtract(dy, second, out=first)
-        return
-    dx[...] = 0
-    if window == 1:
-        along(dx, axis, 0, stride, outputs)[...] = dy
-        return
-    won = scratch(dy.shape, np.bool_)
-    share = scratch(dy.shape, dy.dtype)
-    for k in range(window):
-        np.multiply(dy, np.equal(winner, k, out=won), out=share)
-        target = along(dx, axis, k, stride, outputs)
-        np.add(target, share, out=target)
+    outputs, length, window = dy.shape[axis], dx.shape[axis], len(won) + 1
+    _clear_gaps(dx, axis, stride, before, window, outputs)
+    places = [meet(k - before, stride, outputs, length) for k in range(window)]
+    direct = [
+        window > 1 and k < stride and mine == slice(0, outputs)
+        for k, (mine, _) in enumerate(places)
+    ]  # nobody else writes there, and all fits: the part need not be copied
+
+    def room(k: int) -> np.ndarray:
+        return _at(dx, axis, places[k][1]) if direct[k] else scratch(dy.shape, dy.dtype)
+
+    rest, parts = dy, {}
+    for k in range(window - 1, 0, -1):
+        parts[k] = np.multiply(rest, won[k - 1], out=room(k))
+        kept = room(0) if k == 1 else scratch(dy.shape, dy.dtype) if rest is dy else rest
+        rest = np.subtract(rest, parts[k], out=kept)
+    parts[0] = rest
+    for k, (mine, theirs) in enumerate(places):
+        target, part = _at(dx, axis, theirs), _at(parts[k], axis, mine)
+        if k >= stride:
+            np.add(target, part, out=target)
+        elif not direct[k]:
+            target[...] = part
 
 
 def sum_along(
-    x: np.ndarray, axis: int, window: int, stride: int, outputs: int, empty: Empty = np.empty
-) -> np.ndarray:
-    """Add up every window along an axis."""
-    y = along(x, axis, 0, stride, outputs)
-    total = empty(y.shape, x.dtype)
-    total[...] = y
-    for k in range(1, window):
-        np.add(total, along(x, axis, k, stride, outputs), out=total)
-    return total
+    x: np.ndarray, axis: int, stride: int, before: int, window: int, y: np.ndarray
+) -> None:
+    """Write the sum of every window along an axis into ``y``."""
+    y[...] = 0
+    for k in range(window):
+        mine, theirs = meet(k - before, stride, y.shape[axis], x.shape[axis])
+        total = _at(y, axis, mine)
+        np.add(total, _at(x, axis, theirs), out=total)
 
 
-def sum_along_gradient(dy: np.ndarray, dx: np.ndarray, axis: int, window: int, stride: int) -> None:
+def sum_along_gradient(
+    dy: np.ndarray, dx: np.ndarray, axis: int, stride: int, before: int, window: int
+) -> None:
     """Write into ``dx``, for every place, the sum of ``dy`` over the windows that met it."""
     dx[...] = 0
     for k in range(window):
-        target = along(dx, axis, k, stride, dy.shape[axis])
-        np.add(target, dy, out=target)
+        mine, theirs = meet(k - before, stride, dy.shape[axis], dx.shape[axis])
+        total = _at(dx, axis, theirs)
+        np.add(total, _at(dy, axis, mine), out=total)
+
+
+def _at(x: np.ndarray, axis: int, part: slice) -> np.ndarray:
+    return x[part] if axis == 0 else x[:, part]
+
+
+def _clear_gaps(
+    dx: np.ndarray, axis: int, stride: int, before: int, window: int, outputs: int
+) -> None:
+    """Write zeros to where none of the first ``stride`` offsets of a window ever lies."""
+    if window < stride:
+        dx[...] = 0
+        return
+    reached = max(outputs * stride - before, 0)
+    if reached < dx.shape[axis]:
+        _at(dx, axis, slice(reached, None))[...] = 0

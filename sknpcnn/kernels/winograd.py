@@ -1,119 +1,153 @@
-r"""Winograd's convolution along the rows: four rows of output from six products instead of twelve.
+r"""Winograd's convolution: fewer products, by multiplying polynomials at points.
 
-Three rows of a kernel slide over six rows of input and make four rows of output: a product of the
-polynomials ``x`` and ``W``, cut short. A product of polynomials is cheap at points: six points
-determine the result, and at each of them it is a single product. So six rows of input are turned
-into six mixtures of rows (``TO_POINTS``), the kernel's three rows into six (``KERNEL``), these are
-multiplied one by one, and the products are mixed into four rows of output (``FROM_POINTS``)::
+A kernel of ``k`` rows slides over ``k + 3`` rows of input and makes four rows of output: a product
+of two polynomials, transposed. A product of polynomials is cheap at points: ``k + 3`` points
+determine it, and at each of them it is a product of two numbers. So ``k + 3`` rows of input are
+mixed into as many values at points (``INPUT``), the kernel's rows into as many (``KERNEL``), these
+are multiplied one by one, and the products are mixed into four rows of output (``OUTPUT``)::
 
-    y[0..3] = FROM_POINTS @ ((KERNEL @ W) * (TO_POINTS @ x[0..5]))       points 0, 1, -1, 2, -2, inf
+    y[0..3] = OUTPUT @ ((KERNEL @ W) * (INPUT @ x[0..k+2]))
 
-Rows are slabs of memory, so a mixture of rows is a tiny matrix times a large one and costs next to
-nothing. Along the width, the input is gathered as in ``convolution``. The gradient of the kernel
-mixes ``dy`` with the transpose of ``FROM_POINTS``, multiplies at the points, and mixes back with
-the transpose of ``KERNEL``. Relative rounding errors are some 2e-6 in single precision.
+The columns are mixed in the same way. So 4x4 outputs of a 3x3 kernel take 36 products instead of
+144, those of a 5x5 kernel 64 instead of 400. At each point of this grid one matrix product over the
+channels remains, and nothing is gathered. Rows and columns of all images are runs of memory, so a
+mixture is a tiny matrix times a large one.
+
+The gradient of the kernel mixes ``dy`` with the transpose of ``OUTPUT``, multiplies at the points,
+and mixes back with the transpose of ``KERNEL``. What the rounding costs is measured in
+``benchmarks/accuracy.py``.
 """
+
+from functools import lru_cache
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from sknpcnn.kernels.windows import Empty
+from sknpcnn.kernels.windows import Empty, Window, pad, strided
 
-ROWS = 4
-"""Rows of output that are made together."""
-POINTS = 6
+TILE = 4
+"""How many outputs are made together, along each axis."""
 
-TO_POINTS = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-KERNEL = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-FROM_POINTS = np.array(
-    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-)
+POINTS = {3: (0, 1, -1, 2, -2), 5: (0, 1, -1, 2, -2, 0.5, -0.5)}
+"""Where the polynomials are multiplied, by the length of the kernel; and also at infinity."""
+
+MANY = 16
+"""How many channels make the matrix products long enough."""
 
 
-def saves(ho: int, depth: int) -> bool:
-    """Tell whether it is worth it: enough rows to fill the tiles, enough numbers to multiply."""
-    return depth >= 48 and POINTS * tiles(ho) <= 2 * ho
+class Mixtures(NamedTuple):
+    """The constant matrices for kernels of one length."""
+
+    input: np.ndarray
+    kernel: np.ndarray
+    output: np.ndarray
 
 
-def tiles(ho: int) -> int:
-    """Count the tiles of four rows of output; the last one may be cut."""
-    return -(-ho // ROWS)
+@lru_cache
+def mixtures(length: int, dtype: np.dtype | None = None) -> Mixtures:
+    """Compute the matrices by Lagrange's interpolation.
 
-
-def gather(
-    x: np.ndarray, kw: int, wo: int, ho: int, empty: Empty = np.empty, scratch: Empty = np.empty
-) -> np.ndarray:
-    """Mix rows into points and gather along the width: (h, w, n, c) -> (6, tiles, wo, n, kw*c).
-
-    ``x`` is padded, with ``ho + 2`` rows; rows that the last tile lacks count as zero.
+    The polynomial that is one at a point ``p`` and zero at all others ``q`` is the product of
+    ``(x - q) / (p - q)``. Its numerators go to the input, the denominators to the kernel. At
+    infinity a polynomial's value is its highest coefficient.
     """
-    _, w, n, c = x.shape
-    count = tiles(ho)
-    at_points = scratch((count, POINTS, w, n, c), x.dtype)
-    to_points = TO_POINTS.astype(x.dtype)
-    for t in range(count):
-        rows = x[ROWS * t : ROWS * t + POINTS].reshape(-1, w * n * c)
-        np.matmul(to_points[:, : len(rows)], rows, out=at_points[t].reshape(POINTS, -1))
-    gathered = empty((POINTS, count, wo, n, kw * c), x.dtype)
-    pixel = np.dtype((np.void, x.dtype.itemsize * c))
-    source = at_points.view(pixel)[..., 0].swapaxes(0, 1)
-    target = gathered.view(pixel)
-    for j in range(kw):
-        target[..., j] = source[:, :, j : j + wo]
-    return gathered
+    points = np.array(POINTS[length], float)
+    n = len(points) + 1
+    to_input, kernel, output = np.zeros((n, n)), np.zeros((n, length)), np.zeros((n, TILE))
+    for i, p in enumerate(points):
+        others = np.delete(points, i)
+        to_input[i, :-1] = np.poly(others)[::-1]
+        kernel[i] = p ** np.arange(length) / np.prod(p - others)
+        output[i] = p ** np.arange(TILE)
+    to_input[-1] = np.poly(points)[::-1]
+    kernel[-1, -1] = output[-1, -1] = 1
+    return Mixtures(*(np.ascontiguousarray(m, dtype) for m in (to_input, kernel, output.T)))
+
+
+def tiles(outputs: int) -> int:
+    """Count the tiles of four outputs; the last one may be cut."""
+    return -(-outputs // TILE)
+
+
+def saves(window: Window, channels: int, filters: int) -> bool:
+    """Tell whether it is worth it: half of the products at least, and these long enough."""
+    if not all(k in POINTS for k in window.size) or not window.stride == window.dilation == (1, 1):
+        return False
+    both = zip(window.size, window.outputs, strict=True)
+    products = prod((k + TILE - 1) * tiles(outputs) for k, outputs in both)
+    return min(channels, filters) >= MANY and 2 * products <= prod(window.size + window.outputs)
+
+
+def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """Mix the kernel into points: (kh, kw, c, filters) -> (points, c, filters)."""
+    kh, kw, c, filters = W.shape
+    down, along = mixtures(kh, W.dtype).kernel, mixtures(kw, W.dtype).kernel
+    rows = np.matmul(down, W.reshape(kh, -1), out=empty((len(down), kw * c * filters), W.dtype))
+    at_points = empty((len(down), len(along), c * filters), W.dtype)
+    np.matmul(along, rows.reshape(len(down), kw, -1), out=at_points)
+    return at_points.reshape(-1, c, filters)
 
 
 def correlate(
-    gathered: np.ndarray,
-    W: np.ndarray,
-    ho: int,
+    x: np.ndarray,
+    kernel: np.ndarray,
+    window: Window,
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> np.ndarray:
-    """Multiply at the points, mix into rows: (6, tiles, wo, n, kw*c) -> (ho, wo, n, filters)."""
-    _, count, wo, n, depth = gathered.shape
-    filters = W.shape[-1]
-    kernel = np.matmul(KERNEL.astype(W.dtype), W.reshape(3, -1)).reshape(POINTS, depth, filters)
-    products = scratch((POINTS, count, wo * n * filters), W.dtype)
-    np.matmul(
-        gathered.reshape(POINTS, -1, depth), kernel, out=products.reshape(POINTS, -1, filters)
-    )
-    y = empty((ho, wo, n, filters), W.dtype)
-    from_points = FROM_POINTS.astype(W.dtype)
-    for t in range(count):
-        rows = y[ROWS * t : ROWS * (t + 1)].reshape(-1, wo * n * filters)
-        np.matmul(from_points[: len(rows)], products[:, t], out=rows)
-    return y
+    """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
+    (ho, wo), n, filters = window.outputs, x.shape[2], kernel.shape[-1]
+    down, along = (mixtures(k, x.dtype).output for k in window.size)
+    grid = input_at_points(x, window, scratch)
+    rows, columns, height, width, _, c = grid.shape
+    products = scratch((rows, columns, height, width, n * filters), x.dtype)
+    at_points = products.reshape(rows * columns, -1, filters)
+    np.matmul(grid.reshape(rows * columns, -1, c), kernel, out=at_points)
+    mixed = scratch((rows, height, width, TILE, n * filters), x.dtype)
+    np.matmul(along, products.transpose(0, 2, 3, 1, 4), out=mixed)
+    y = empty((TILE * height, wo, n, filters), x.dtype)
+    inside = mixed.reshape(rows, height, -1)[..., : wo * n * filters]
+    np.matmul(down, inside.swapaxes(0, 1), out=y.reshape(height, TILE, -1))
+    return y[:ho]
 
 
 def kernel_gradient(
-    gathered: np.ndarray, dy: np.ndarray, dW: np.ndarray, scratch: Empty = np.empty
+    x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
 ) -> None:
-    """Write the gradient of the kernel into ``dW``, (3, kw, c, filters)."""
-    _, count, _, _, depth = gathered.shape
-    filters = dW.shape[-1]
-    at_points = scratch((POINTS, count, dy[0].size), dy.dtype)
-    mixed = FROM_POINTS.T.astype(dy.dtype)
-    for t in range(count):
-        rows = dy[ROWS * t : ROWS * (t + 1)].reshape(-1, dy[0].size)
-        np.matmul(mixed[:, : len(rows)], rows, out=at_points[:, t])
-    slabs = gathered.reshape(POINTS, -1, depth)
-    products = np.matmul(slabs.swapaxes(1, 2), at_points.reshape(POINTS, -1, filters))
-    np.matmul(KERNEL.T.astype(dy.dtype), products.reshape(POINTS, -1), out=dW.reshape(3, -1))
+    """Write the gradient of the kernel into ``dW``."""
+    kh, kw, c, filters = dW.shape
+    down, along = (mixtures(k, x.dtype) for k in window.size)
+    grid = input_at_points(x, window, scratch)
+    rows, columns, height, width, n, _ = grid.shape
+    missing = (0, TILE * height - dy.shape[0]), (0, TILE * width - dy.shape[1])
+    dy = pad(dy, missing, 0.0, scratch)
+    half = scratch((height, rows, dy[0].size), dy.dtype)
+    np.matmul(down.output.T, dy.reshape(height, TILE, -1), out=half)
+    at_points = scratch((rows, columns, height, width, n * filters), dy.dtype)
+    half = half.reshape(height, rows, width, TILE, n * filters)
+    np.matmul(along.output.T, half, out=at_points.transpose(2, 0, 3, 1, 4))
+    slabs = grid.reshape(rows * columns, -1, c).swapaxes(1, 2)
+    products = scratch((rows * columns, c, filters), dy.dtype)
+    np.matmul(slabs, at_points.reshape(rows * columns, -1, filters), out=products)
+    mixed = scratch((rows, kw, c * filters), dy.dtype)
+    np.matmul(along.kernel.T, products.reshape(rows, columns, -1), out=mixed)
+    np.matmul(down.kernel.T, mixed.reshape(rows, -1), out=dW.reshape(kh, -1))
+
+
+def input_at_points(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """Mix rows, then columns, into points: (points, points, tiles, tiles, n, c)."""
+    down, along = (mixtures(k, x.dtype).input for k in window.size)
+    height, width = (tiles(outputs) for outputs in window.outputs)
+    h, w, n, c = x.shape
+    (top, _), (left, _) = window.pads
+    tall, wide = TILE * (height - 1) + len(down), TILE * (width - 1) + len(along)
+    x = pad(x, ((top, tall - top - h), (left, wide - left - w)), 0.0, empty)
+    pixel, row = n * c, wide * n * c
+    rows = empty((height, len(down), row), x.dtype)
+    np.matmul(down, strided(x, (height, len(down), row), (TILE * row, row, 1)), out=rows)
+    grid = empty((len(down), len(along), height, width, pixel), x.dtype)
+    shape = (height, len(down), width, len(along), pixel)
+    windows = strided(rows, shape, (len(down) * row, row, TILE * pixel, pixel, 1))
+    np.matmul(along, windows, out=grid.transpose(2, 0, 3, 1, 4))
+    return grid.reshape(*grid.shape[:4], n, c)

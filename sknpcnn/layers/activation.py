@@ -22,6 +22,7 @@ class Identity(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -44,6 +45,9 @@ class ReLU(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
+    keeps_input: ClassVar[bool] = False
+    keeps_output: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
     rising: ClassVar[bool] = True
 
@@ -51,14 +55,14 @@ class ReLU(Layer):
         zeros = np.zeros(
             x.shape[-2:], x.dtype
         )  # faster than a scalar, whose loop is not vectorised
-        y = np.maximum(x, zeros, out=ctx.empty(x.shape, x.dtype))
+        y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype))
         return y, y
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         passed = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        return np.multiply(dy, passed, out=ctx.empty(dy.shape, dy.dtype))
+        return np.multiply(dy, passed, out=ctx.output(dy.shape, dy.dtype))
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,6 +81,7 @@ class LeakyReLU(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
     rising: ClassVar[bool] = True
 
@@ -86,7 +91,7 @@ class LeakyReLU(Layer):
         check_real(self, "slope", 0.0, 1.0)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.multiply(x, x.dtype.type(self.slope), out=ctx.empty(x.shape, x.dtype))
+        y = np.multiply(x, x.dtype.type(self.slope), out=ctx.output(x.shape, x.dtype))
         return np.maximum(x, y, out=y), x
 
     def backward(
@@ -94,7 +99,7 @@ class LeakyReLU(Layer):
     ) -> Array | None:
         positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
         rise = dy.dtype.type(1 - self.slope)
-        slope = np.multiply(positive, rise, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.multiply(positive, rise, out=ctx.output(dy.shape, dy.dtype))
         slope += dy.dtype.type(self.slope)
         return np.multiply(dy, slope, out=slope)
 
@@ -115,6 +120,9 @@ class ELU(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
+    keeps_input: ClassVar[bool] = False
+    keeps_output: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
 
     scale: float = 1.0
@@ -123,7 +131,7 @@ class ELU(Layer):
         check_real(self, "scale", 0.0, open_="low")
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.minimum(x, 0, out=ctx.empty(x.shape, x.dtype))
+        y = np.minimum(x, 0, out=ctx.output(x.shape, x.dtype))
         np.expm1(y, out=y)
         y *= x.dtype.type(self.scale)
         y += np.maximum(x, 0, out=ctx.scratch(x.shape, x.dtype))
@@ -133,7 +141,7 @@ class ELU(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         scale = dy.dtype.type(self.scale)
-        slope = np.minimum(cache, 0, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.minimum(cache, 0, out=ctx.output(dy.shape, dy.dtype))
         slope += scale  # below zero y + scale, above it 1
         positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
         slope += np.multiply(positive, 1 - scale, out=ctx.scratch(dy.shape, dy.dtype))
@@ -151,17 +159,18 @@ class GELU(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         chance = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
-        return np.multiply(x, chance, out=ctx.empty(x.shape, x.dtype)), (x, chance)
+        return np.multiply(x, chance, out=ctx.output(x.shape, x.dtype)), (x, chance)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, chance = cache  # (x Phi)' = Phi + x phi
-        slope = np.multiply(x, x, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.multiply(x, x, out=ctx.output(dy.shape, dy.dtype))
         slope *= dy.dtype.type(-0.5)
         np.exp(slope, out=slope)
         slope *= dy.dtype.type(1 / sqrt(2 * pi))
@@ -189,17 +198,18 @@ class SiLU(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         gate = expit(x, out=ctx.empty(x.shape, x.dtype))
-        return np.multiply(x, gate, out=ctx.empty(x.shape, x.dtype)), (x, gate)
+        return np.multiply(x, gate, out=ctx.output(x.shape, x.dtype)), (x, gate)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, gate = cache  # (x s)' = s + x s (1 - s)
-        slope = np.subtract(1, gate, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.subtract(1, gate, out=ctx.output(dy.shape, dy.dtype))
         slope *= x
         slope += dy.dtype.type(1)
         slope *= gate
@@ -217,14 +227,18 @@ class Tanh(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
+    keeps_input: ClassVar[bool] = False
+    keeps_output: ClassVar[bool] = True
+
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.tanh(x, out=ctx.empty(x.shape, x.dtype))
+        y = np.tanh(x, out=ctx.output(x.shape, x.dtype))
         return y, y
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        slope = np.multiply(cache, cache, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.multiply(cache, cache, out=ctx.output(dy.shape, dy.dtype))
         np.subtract(1, slope, out=slope)
         return np.multiply(dy, slope, out=slope)
 
@@ -240,13 +254,17 @@ class Sigmoid(Layer):
     (100,)
     """
 
+    replayable: ClassVar[bool] = True
+    keeps_input: ClassVar[bool] = False
+    keeps_output: ClassVar[bool] = True
+
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = expit(x, out=ctx.empty(x.shape, x.dtype))
+        y = expit(x, out=ctx.output(x.shape, x.dtype))
         return y, y
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        slope = np.subtract(1, cache, out=ctx.empty(dy.shape, dy.dtype))
+        slope = np.subtract(1, cache, out=ctx.output(dy.shape, dy.dtype))
         slope *= cache
         return np.multiply(dy, slope, out=slope)

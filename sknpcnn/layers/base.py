@@ -27,6 +27,9 @@ class Context(Protocol):
     def weights(self) -> Array | None:
         """The sample weights of the rows in x, shape (n,); None where all are one."""
 
+    def output(self, shape: Shape, dtype: Any = None) -> Array:
+        """An uninitialised array for what the layer returns: valid as long as somebody reads it."""
+
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
         """An uninitialised array that stays valid until backward has run."""
 
@@ -77,6 +80,13 @@ class Layer(Spec, ABC):
     """True for a layer that wants all rows of the mini-batch at once, such as BatchNorm. All others
     see a few images at a time, and may not care which."""
 
+    keeps_input: ClassVar[bool] = True
+    """False for a layer whose backward needs no ``x``, and which reads it only once. Its memory can
+    then be used again at once, while it is still in the cache."""
+
+    keeps_output: ClassVar[bool] = False
+    """True for a layer whose backward needs the ``y`` that it made with ``ctx.output``."""
+
     rectifier: ClassVar[bool] = False
     """True for an activation that cuts off about half of its input."""
 
@@ -85,6 +95,10 @@ class Layer(Spec, ABC):
 
     random: ClassVar[bool] = False
     """True for a layer that asks for ``ctx.random_bits``."""
+
+    replayable: ClassVar[bool] = False
+    """True for a layer that makes the same NumPy calls for every mini-batch, all into arrays of the
+    context. They are then recorded once and played again; see ``sknpcnn.tape``."""
 
     transparent: ClassVar[bool] = False
     """True for a layer that may stand between weights and the activation that they belong to."""
@@ -104,6 +118,13 @@ class Layer(Spec, ABC):
     def multiply_adds(self, shape: Shape) -> int:
         """How many multiplications one sample costs, for ``summary()``."""
         return 0
+
+    def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
+        """Add to the parameters what depends on them alone; done once for all of a mini-batch.
+
+        ``forward`` and ``backward`` are then given these, but must not rely on it.
+        """
+        return params
 
     @abstractmethod
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -126,13 +147,17 @@ def matrix(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def per_channel(values: Array, x: Array) -> Array:
+def per_channel(values: Array, x: Array, ctx: Context) -> Array:
     """Repeat values, one per channel, for all samples: (c,) -> (n, c), for a batch of images.
 
     What is added to a batch should have a long run of memory too; with c numbers at a time, NumPy
     spends more on getting from run to run than on adding.
     """
-    return np.tile(values, (x.shape[2], 1)) if x.ndim == 4 else values
+    if x.ndim != 4:
+        return values
+    repeated = ctx.scratch(x.shape[2:], x.dtype)
+    repeated[...] = values
+    return repeated
 
 
 def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:

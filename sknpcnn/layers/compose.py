@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
+from sknpcnn.layers.bias import Bias
+from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.pool import MaxPool2D
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_free, named
@@ -55,6 +57,11 @@ class Sequential(Layer):
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in self.steps)
 
+    @property
+    def replayable(self) -> bool:  # type: ignore[override]
+        """Whether all of the layers are."""
+        return all(layer.replayable for _, layer in self.steps)
+
     def output_shape(self, shape: Shape) -> Shape:
         return output_shape(self.steps, shape)
 
@@ -63,6 +70,9 @@ class Sequential(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         return sum(layer.multiply_adds(s) for _, layer, s in with_shapes(self.steps, shape))
+
+    def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
+        return prepare(self.steps, params, shape, ctx)
 
     def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
         return forward(self.steps, params, x, ctx)
@@ -126,6 +136,11 @@ class Residual(Layer):
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in (*self.steps, *self.around))
 
+    @property
+    def replayable(self) -> bool:  # type: ignore[override]
+        """Whether all of the layers are."""
+        return all(layer.replayable for _, layer in (*self.steps, *self.around))
+
     def output_shape(self, shape: Shape) -> Shape:
         through = output_shape(self.steps, shape)
         around = output_shape(self.around, shape)
@@ -144,20 +159,26 @@ class Residual(Layer):
         steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
         return sum(layer.multiply_adds(s) for _, layer, s in steps)
 
+    def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
+        through = prepare(self.steps, params, shape, ctx)
+        return {**params, **through, **prepare(self.around, params, shape, ctx)}
+
     def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
         through, cache = forward(self.steps, params, x, ctx)
         around, around_cache = forward(self.around, params, x, ctx)
-        y = np.add(through, around, out=ctx.empty(through.shape, through.dtype))
+        y = np.add(through, around, out=ctx.output(through.shape, through.dtype))
         return y, (cache, around_cache)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Any
     ) -> Array | None:
-        through = backward(self.steps, params, cache[0], dy, grads, ctx)
-        around = backward(self.around, params, cache[1], dy, grads, ctx)
+        lasting = ctx.empty(dy.shape, dy.dtype)  # it is read twice
+        lasting[...] = dy
+        through = backward(self.steps, params, cache[0], lasting, grads, ctx)
+        around = backward(self.around, params, cache[1], lasting, grads, ctx)
         if through is None or around is None:
             return None
-        return np.add(through, around, out=ctx.empty(through.shape, through.dtype))
+        return np.add(through, around, out=ctx.output(through.shape, through.dtype))
 
 
 class Stretch(NamedTuple):
@@ -167,16 +188,22 @@ class Stretch(NamedTuple):
 
 
 def pooled_first(steps: Steps) -> Steps:
-    """Swap activations with the max pooling behind them: the same numbers, on fewer pixels.
+    """Move max pooling before the bias and the activation: the same numbers, on fewer pixels.
 
     A function that never falls keeps the largest of a window the largest. Only where it is flat,
     as below zero, may another pixel of the window get the gradient, which is zero there.
     """
-    swapped = list(steps)
-    for i in range(1, len(swapped)):
-        if isinstance(swapped[i][1], MaxPool2D) and swapped[i - 1][1].rising:
-            swapped[i - 1], swapped[i] = swapped[i], swapped[i - 1]
-    return swapped
+    ordered: list[tuple[str, Layer]] = []
+    for name, layer in steps:
+        place = len(ordered)
+        if isinstance(layer, MaxPool2D):
+            while place and ordered[place - 1][1].rising:
+                place -= 1
+        if isinstance(layer, Conv2D) and layer.bias is True:
+            ordered += [(name, replace(layer, bias=False)), (name, Bias())]
+        else:
+            ordered.insert(place, (name, layer))
+    return ordered
 
 
 def stretches(steps: Steps, training: bool) -> Iterator[tuple[str, Layer] | Stretch]:
@@ -229,22 +256,43 @@ def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
     return found
 
 
-def forward(steps: Steps, params: Arrays, x: Any, ctx: Any) -> tuple[Array, list[Any]]:
-    """Run the steps: all rows through one layer after the other, stretches in small parts."""
+def prepare(steps: Steps, params: Arrays, shape: Shape, ctx: Any) -> dict[str, Any]:
+    """Prepare the parameters of all steps for samples of that shape."""
+    prepared: dict[str, Any] = {}
+    for name, layer, s in with_shapes(steps, shape):
+        prepared[name] = prepared.get(name, {}) | layer.prepare(params.get(name, {}), s, ctx)
+    return prepared
+
+
+def forward(
+    steps: Steps, params: Arrays, x: Any, ctx: Any, copied: bool = False
+) -> tuple[Array, list[Any]]:
+    """Run the steps: all rows through one layer after the other, stretches in small parts.
+
+    ``copied`` says that the result is copied at once, so that nobody else needs its memory.
+    """
     caches = []
-    for step in stretches(steps, ctx.training) if ctx.whole else steps:
-        if isinstance(step, Stretch):
-            x, cache = ctx.forward_in_chunks(step, params, x)
+    parts = list(stretches(steps, ctx.training)) if ctx.whole else steps
+    for i, part in enumerate(parts):
+        if isinstance(part, Stretch):
+            x, cache = ctx.forward_in_chunks(part, params, x)
         else:
-            name, layer = step
-            with ctx.inside(name):
+            name, layer = part
+            wanted = _keeps_input(parts[i + 1]) if i + 1 < len(parts) else not copied
+            with ctx.inside(name, passes=not (wanted or (ctx.training and layer.keeps_output))):
                 x, cache = layer.forward(params.get(name, {}), x, ctx)
         caches.append(cache)
     return x, caches
 
 
 def backward(
-    steps: Steps, params: Arrays, caches: list[Any], dy: Array, grads: Arrays, ctx: Any
+    steps: Steps,
+    params: Arrays,
+    caches: list[Any],
+    dy: Array,
+    grads: Arrays,
+    ctx: Any,
+    copied: bool = False,
 ) -> Array | None:
     """Run the steps backwards, no further than somebody reads a gradient."""
     parts = list(stretches(steps, ctx.training) if ctx.whole else steps)
@@ -256,14 +304,18 @@ def backward(
         part = parts[i]
         ctx.needs_dx = needed or i > last
         if isinstance(part, Stretch):
-            dx = ctx.backward_in_chunks(part, params, caches[i], dy, grads)
+            dx = ctx.backward_in_chunks(part, caches[i], dy, grads)
         else:
             name, layer = part
-            with ctx.inside(name):
+            with ctx.inside(name, passes=i > 0 or copied):
                 dx = layer.backward(params.get(name, {}), caches[i], dy, grads.get(name, {}), ctx)
         dy = dx
     ctx.needs_dx = needed
     return dy if needed else None
+
+
+def _keeps_input(part: tuple[str, Layer] | Stretch) -> bool:
+    return isinstance(part, Stretch) or part[1].keeps_input
 
 
 def _learns(part: tuple[str, Layer] | Stretch, grads: Arrays) -> bool:

@@ -1,11 +1,11 @@
 """Convolution: the same small filter at every place of the image."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.kernels import convolution, windows, winograd
+from sknpcnn.kernels import convolution, windows
 from sknpcnn.layers.base import (
     Array,
     Arrays,
@@ -47,6 +47,8 @@ class Conv2D(Layer):
     (14, 14, 16)
     """
 
+    replayable: ClassVar[bool] = True
+
     filters: int
     kernel_size: Size = 3
     stride: Size = 1
@@ -84,68 +86,57 @@ class Conv2D(Layer):
         ho, wo, filters = self.output_shape(shape)
         return ho * wo * filters * kh * kw * shape[2]
 
-    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        h, w, n, c = x.shape
-        (rows, ho), (columns, wo) = self._axes((h, w, c))
-        (_, kw), (sh, sw), (dh, dw) = self._geometry()
+    def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]
-        padded = windows.pad(x, (rows, columns), 0.0, ctx.scratch)
-        way = self._way(c, ho)
-        if way == "planes":
-            gathered = convolution.gather_planes(
-                padded, *self._geometry(), (ho, wo), empty=ctx.empty
-            )
-            y = ctx.empty((ho, wo, n, self.filters), x.dtype)
-            np.matmul(gathered.T, W.reshape(len(gathered), -1), out=matrix(y))
-        elif way == "points":
-            gathered = winograd.gather(padded, kw, wo, ho, ctx.empty, ctx.scratch)
-            y = winograd.correlate(gathered, W, ho, ctx.empty, ctx.scratch)
-        else:
-            gathered = convolution.gather(padded, kw, sw, dw, wo, ctx.empty)
-            if gathered is padded:  # a 1x1 kernel reads the image itself; scratch does not last
-                gathered = x if padded is x else padded.copy()
-            y = convolution.correlate(gathered, W, sh, dh, ho, ctx.empty, ctx.scratch)
+        window = self._window(shape)
+        there = self._way(window, W).prepare(W, window, ctx.empty)
+        if not ctx.training:
+            return {**params, "there": there}
+        back = convolution.backwards(window, (shape[0], shape[1]))
+        turned = convolution.turned(W, ctx.empty)
+        return {
+            **params,
+            "there": there,
+            "back": self._way(back, turned).prepare(turned, back, ctx.empty),
+        }
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        if "there" not in params:
+            params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
+        window = self._window(x.shape)
+        way = self._way(window, params["W"])
+        y = way.correlate(x, params["there"], window, ctx.output, ctx.scratch)
         if self.bias is not False:
             b = params["b"]
-            y += b[:, :, None] if self.bias == "position" else per_channel(b, y)
-        return y, (gathered, (h, w), (rows[0], columns[0]))
+            y += b[:, :, None] if self.bias == "position" else per_channel(b, y, ctx)
+        return y, x
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        gathered, size, before = cache
-        kernel, stride, dilation = self._geometry()
-        dy = np.ascontiguousarray(dy)
-        W, dW = params["W"], grads["W"]
-        way = self._way(W.shape[2], len(dy))
-        if way == "planes":
-            np.matmul(gathered, matrix(dy), out=dW.reshape(len(gathered), -1))
-        elif way == "points":
-            winograd.kernel_gradient(gathered, dy, dW, ctx.scratch)
-        else:
-            convolution.kernel_gradient(gathered, dy, stride[0], dilation[0], dW)
+        x, dy = cache, windows.unbroken(dy, ctx.scratch)
+        W, window = params["W"], self._window(x.shape)
+        self._way(window, W).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
         if self.bias == "position":
-            np.sum(dy, axis=2, out=grads["b"])
+            np.add.reduce(dy, axis=2, out=grads["b"])
         elif self.bias:
             rows = matrix(dy)
             np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
         if not ctx.needs_dx:
             return None
-        laid = convolution.spread(dy, size, kernel, stride, dilation, before, ctx.scratch)
-        W = convolution.turned(W)
-        if self._way(self.filters, size[0], stride=(1, 1)) == "points":
-            across = winograd.gather(laid, kernel[1], size[1], size[0], ctx.scratch, ctx.scratch)
-            return winograd.correlate(across, W, size[0], ctx.empty, ctx.scratch)
-        across = convolution.gather(laid, kernel[1], 1, dilation[1], size[1], ctx.scratch)
-        return convolution.correlate(across, W, 1, dilation[0], size[0], ctx.empty, ctx.scratch)
+        if "back" not in params:
+            params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
+        memory = ctx.output, ctx.scratch
+        size, channels = x.shape[:2], x.shape[3]
+        return convolution.input_gradient(dy, params["back"], channels, window, size, *memory)
 
-    def _way(self, channels: int, ho: int, stride: Any = None) -> str:
-        """Choose how to compute, by shape: by planes, at Winograd's points, or row by row."""
-        (kh, kw), own_stride, dilation = self._geometry()
-        if kw * channels < 16 and stride is None:
-            return "planes"
-        plain = (stride or own_stride) == dilation == (1, 1)
-        return "points" if kh == 3 and plain and winograd.saves(ho, kw * channels) else "rows"
+    def _way(self, window: windows.Window, W: Array) -> Any:
+        return convolution.way(window, *W.shape[2:])
+
+    def _window(self, shape: Shape) -> windows.Window:
+        """Fit the window to images, given as (h, w, c) or as a batch (h, w, n, c)."""
+        (rows, ho), (columns, wo) = self._axes((*shape[:2], shape[-1]))
+        return windows.Window(*self._geometry(), (rows, columns), (ho, wo))
 
     def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         return as_pair(self.kernel_size), as_pair(self.stride), as_pair(self.dilation)

@@ -48,6 +48,6 @@ class Dropout(Layer):
         return dy if cache is None else self._keep(dy, cache, ctx)
 
     def _keep(self, x: Array, kept: Array, ctx: Context) -> Array:
-        y = np.multiply(x, kept, out=ctx.empty(x.shape, x.dtype))
+        y = np.multiply(x, kept, out=ctx.output(x.shape, x.dtype))
         y *= x.dtype.type(1 / (1 - self.rate))
         return y

@@ -32,6 +32,8 @@ class MaxPool2D(Layer):
     (4, 4, 16)
     """
 
+    keeps_input: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     size: Size = 2
@@ -45,25 +47,29 @@ class MaxPool2D(Layer):
         return pooled_shape(self, shape)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        pads, (ho, wo), (kh, kw), (sh, sw) = geometry(self, x)
-        padded = windows.pad(x, pads, -np.inf, ctx.scratch)
-        memory = ctx.empty, ctx.scratch
-        rows, column = pooling.max_along(padded, 1, kw, sw, wo, *memory, winners=ctx.training)
-        y, row = pooling.max_along(rows, 0, kh, sh, ho, *memory, winners=ctx.training)
-        if kh == kw == 1:  # so far only a view
-            y = y.copy()
-        return y, (row, column, rows.shape, padded.shape, pads)
+        (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, x.shape)
+        h, _, n, c = x.shape
+        part = ctx.scratch((h, wo, n, c), x.dtype)
+        y = ctx.output((ho, wo, n, c), x.dtype)
+        won_columns, won_rows = (
+            [ctx.empty(shape, np.bool_) for _ in range(k - 1)] if ctx.training else []
+            for k, shape in ((kw, part.shape), (kh, y.shape))
+        )
+        pooling.max_along(x, 1, sw, columns[0], kw, part, won_columns)
+        pooling.max_along(part, 0, sh, rows[0], kh, y, won_rows)
+        return y, (won_columns, won_rows, x.shape)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        row, column, rows_shape, shape, pads = cache
-        (kh, kw), (sh, sw) = windows_of(self)
-        d_rows = ctx.scratch(rows_shape, dy.dtype)
-        pooling.max_along_gradient(dy, row, d_rows, 0, kh, sh, ctx.scratch)
-        dx = ctx.empty(shape, dy.dtype)
-        pooling.max_along_gradient(d_rows, column, dx, 1, kw, sw, ctx.scratch)
-        return windows.crop(dx, pads)
+        won_columns, won_rows, shape = cache
+        (rows, columns), (_, wo), _, (sh, sw) = geometry(self, shape)
+        h, _, n, c = shape
+        part = ctx.scratch((h, wo, n, c), dy.dtype)
+        dx = ctx.output(shape, dy.dtype)
+        pooling.max_along_gradient(dy, won_rows, part, 0, sh, rows[0], ctx.scratch)
+        pooling.max_along_gradient(part, won_columns, dx, 1, sw, columns[0], ctx.scratch)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,6 +92,8 @@ class AvgPool2D(Layer):
     (3, 3, 16)
     """
 
+    keeps_input: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     size: Size = 2
@@ -99,32 +107,36 @@ class AvgPool2D(Layer):
         return pooled_shape(self, shape)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        pads, outputs, window, stride = geometry(self, x)
-        padded = windows.pad(x, pads, 0.0, ctx.scratch)
-        rows = pooling.sum_along(padded, 1, window[1], stride[1], outputs[1], ctx.scratch)
-        y = pooling.sum_along(rows, 0, window[0], stride[0], outputs[0], ctx.empty)
-        share = self._share(x.shape[0], x.shape[1], pads, outputs).astype(x.dtype)
-        y *= share
-        return y, (share, rows.shape, padded.shape, pads)
+        (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, x.shape)
+        h, _, n, c = x.shape
+        part = ctx.scratch((h, wo, n, c), x.dtype)
+        y = ctx.output((ho, wo, n, c), x.dtype)
+        pooling.sum_along(x, 1, sw, columns[0], kw, part)
+        pooling.sum_along(part, 0, sh, rows[0], kh, y)
+        y *= self._share(x.shape).astype(x.dtype)
+        return y, x.shape
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        share, rows_shape, shape, pads = cache
-        window, stride = windows_of(self)
-        part = np.multiply(dy, share, out=ctx.scratch(dy.shape, dy.dtype))
-        d_rows = ctx.scratch(rows_shape, dy.dtype)
-        pooling.sum_along_gradient(part, d_rows, 0, window[0], stride[0])
-        dx = ctx.empty(shape, dy.dtype)
-        pooling.sum_along_gradient(d_rows, dx, 1, window[1], stride[1])
-        return windows.crop(dx, pads)
+        (rows, columns), (_, wo), (kh, kw), (sh, sw) = geometry(self, cache)
+        h, _, n, c = cache
+        shared = ctx.scratch(dy.shape, dy.dtype)
+        np.multiply(dy, self._share(cache).astype(dy.dtype), out=shared)
+        part = ctx.scratch((h, wo, n, c), dy.dtype)
+        dx = ctx.output(cache, dy.dtype)
+        pooling.sum_along_gradient(shared, part, 0, sh, rows[0], kh)
+        pooling.sum_along_gradient(part, dx, 1, sw, columns[0], kw)
+        return dx
 
-    def _share(self, h: int, w: int, pads: windows.Pads, outputs: tuple[int, int]) -> Array:
+    def _share(self, shape: Shape) -> Array:
         """Weigh every window: one over its pixels inside the image, (ho, wo, 1, 1)."""
-        window, stride = windows_of(self)
-        inside = windows.pad(np.ones((h, w, 1, 1)), pads, 0.0)
-        rows = pooling.sum_along(inside, 1, window[1], stride[1], outputs[1])
-        return 1.0 / pooling.sum_along(rows, 0, window[0], stride[0], outputs[0])
+        (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, shape)
+        h, w, _, _ = shape
+        part, inside = np.empty((h, wo, 1, 1)), np.empty((ho, wo, 1, 1))
+        pooling.sum_along(np.ones((h, w, 1, 1)), 1, sw, columns[0], kw, part)
+        pooling.sum_along(part, 0, sh, rows[0], kh, inside)
+        return 1.0 / inside
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,18 +150,22 @@ class GlobalAvgPool2D(Layer):
     (16,)
     """
 
+    keeps_input: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
+
     def output_shape(self, shape: Shape) -> Shape:
         return (image_shape(self, shape)[2],)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.mean(x, axis=(0, 1), out=ctx.empty(x.shape[2:], x.dtype))
+        y = np.add.reduce(x, axis=(0, 1), out=ctx.output(x.shape[2:], x.dtype))
+        y *= x.dtype.type(1 / (x.shape[0] * x.shape[1]))
         return y, x.shape
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         h, w, _, _ = cache
-        dx = ctx.empty(cache, dy.dtype)
+        dx = ctx.output(cache, dy.dtype)
         np.multiply(dy, dy.dtype.type(1 / (h * w)), out=dx)
         return dx
 
@@ -179,9 +195,9 @@ def pooled_shape(layer: MaxPool2D | AvgPool2D, shape: Shape) -> Shape:
 
 
 def geometry(
-    layer: MaxPool2D | AvgPool2D, x: Array
+    layer: MaxPool2D | AvgPool2D, shape: Shape
 ) -> tuple[windows.Pads, tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Work out borders, output size, window and stride for a batch of images."""
     window, stride = windows_of(layer)
-    (rows, ho), (columns, wo) = axes(layer, (x.shape[0], x.shape[1], x.shape[3]), window, stride)
+    (rows, ho), (columns, wo) = axes(layer, (shape[0], shape[1], shape[3]), window, stride)
     return (rows, columns), (ho, wo), window, stride

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
 
@@ -18,12 +18,15 @@ class Flatten(Layer):
     (784,)
     """
 
+    keeps_input: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
+
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(image_shape(self, shape)),)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         h, w, n, c = x.shape
-        y = ctx.empty((n, h, w, c), x.dtype)
+        y = ctx.output((n, h, w, c), x.dtype)
         y[...] = x.transpose(2, 0, 1, 3)
         return y.reshape(n, h * w * c), x.shape
 

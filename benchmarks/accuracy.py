@@ -1,0 +1,54 @@
+"""What the fast ways to convolve cost in accuracy: ``python -m benchmarks.accuracy``.
+
+Every way in single precision against the direct one in double precision: the largest error of the
+output, of the input's gradient and of the kernel's gradient, relative to the largest number.
+"""
+
+import numpy as np
+
+from sknpcnn.kernels import convolution, planes, rows, winograd
+from sknpcnn.kernels.windows import Window
+
+SIZE = (32, 32)
+SHAPES = [(3, 16, 16), (3, 64, 64), (3, 128, 256), (5, 32, 64), (5, 128, 128)]
+
+
+def errors(kernel: int, channels: int, filters: int, n: int = 2) -> dict[str, list[float]]:
+    """Measure the errors of all ways; inputs are rectified, as those of most layers are."""
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.normal(size=(*SIZE, n, channels)), 0)
+    W = rng.normal(size=(kernel, kernel, channels, filters))
+    dy = rng.normal(size=(*SIZE, n, filters))
+    border = (kernel // 2, kernel // 2)
+    window = Window((kernel, kernel), (1, 1), (1, 1), (border, border), SIZE)
+    exact = _results(rows, x, W, dy, window)
+    single = [array.astype(np.float32) for array in (x, W, dy)]
+    return {
+        way.__name__.split(".")[-1]: [
+            float(np.abs(a - b).max() / np.abs(b).max())
+            for a, b in zip(_results(way, *single, window), exact, strict=True)
+        ]
+        for way in (rows, planes, winograd)
+    }
+
+
+def _results(way, x, W, dy, window):
+    y = way.correlate(x, way.prepare(W, window), window)
+    dx = way.correlate(dy, way.prepare(convolution.turned(W), window), window)
+    dW = np.empty_like(W)
+    way.kernel_gradient(x, dy, window, dW)
+    return y, dx, dW
+
+
+def table() -> str:
+    """Lay the errors out in Markdown."""
+    lines = ["| kernel | channels | way | y | dx | dW |", "| --- | --- | --- | --- | --- | --- |"]
+    for kernel, channels, filters in SHAPES:
+        for way, (y, dx, dW) in errors(kernel, channels, filters).items():
+            numbers = f"{y:.1e} | {dx:.1e} | {dW:.1e}"
+            lines.append(f"| {kernel}x{kernel} | {channels} to {filters} | {way} | {numbers} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,56 @@
+"""Convolution by planes, for images of few channels: im2col, transposed.
+
+The pixels of such images are too short to be worth copying one by one. So the padded image is laid
+channel first, ``(c, h, w, n)``, and copied once per pixel of the kernel and channel: each copy is a
+shifted plane, in long runs of memory. The transpose of these copies times the kernel is the
+convolution, and their product with ``dy`` the kernel's gradient.
+"""
+
+import numpy as np
+
+from sknpcnn.kernels.windows import Empty, Window, strided
+
+
+def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """View the kernel as a matrix: (kh, kw, c, filters) -> (kh * kw * c, filters)."""
+    return W.reshape(-1, W.shape[-1])
+
+
+def correlate(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    window: Window,
+    empty: Empty = np.empty,
+    scratch: Empty = np.empty,
+) -> np.ndarray:
+    """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
+    filters = kernel.shape[-1]
+    copies = gather(x, window, scratch)
+    y = empty((*window.outputs, x.shape[2], filters), x.dtype)
+    np.matmul(copies.T, kernel, out=y.reshape(-1, filters))
+    return y
+
+
+def kernel_gradient(
+    x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
+) -> None:
+    """Write the gradient of the kernel into ``dW``."""
+    filters = dW.shape[-1]
+    copies = gather(x, window, scratch)
+    np.matmul(copies, dy.reshape(-1, filters), out=dW.reshape(-1, filters))
+
+
+def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """Copy the image once per pixel of the kernel and channel: (kh * kw * c, ho * wo * n)."""
+    h, w, n, c = x.shape
+    (top, bottom), (left, right) = window.pads
+    padded = empty((c, top + h + bottom, left + w + right, n), x.dtype)
+    if top or bottom or left or right:
+        padded[...] = 0
+    padded[:, top : top + h, left : left + w] = x.transpose(3, 0, 1, 2)
+    row, plane = padded[0, 0].size, padded[0].size
+    down, along = window.dilation[0] * row, window.dilation[1] * n
+    places = (down, along, plane, window.stride[0] * row, window.stride[1] * n, 1)
+    copies = empty((*window.size, c, *window.outputs, n), x.dtype)
+    copies[...] = strided(padded, copies.shape, places)
+    return copies.reshape(-1, copies[0, 0, 0].size)

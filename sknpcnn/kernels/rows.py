@@ -1,0 +1,80 @@
+r"""Convolution by rows: a few matrix products on slabs of memory, and no im2col.
+
+Images lie height first, ``(h, w, n, c)``. What row ``i`` of the kernel meets, over all positions of
+the kernel, is then one slab of rows ``i ... i + ho``. So the input is gathered once *along the
+width only* (``gather``: for every pixel the ``kw`` neighbours in its row, side by side), and the
+convolution is one matrix product per row of the kernel::
+
+    y = sum_i  gathered[i : i + ho] @ W[i]          W[i] is (kw * c, filters)
+
+That moves ``kh`` times less memory than im2col. The gradient of ``W[i]`` is the transposed slab
+times ``dy``. This is the way that always works, for every stride and dilation.
+"""
+
+import numpy as np
+
+from sknpcnn.kernels.windows import Empty, Window, pad, steps, strided
+
+
+def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """Return the kernel as it is."""
+    return W
+
+
+def correlate(
+    x: np.ndarray,
+    W: np.ndarray,
+    window: Window,
+    empty: Empty = np.empty,
+    scratch: Empty = np.empty,
+) -> np.ndarray:
+    """Slide the kernel (kh, kw, c, filters) over x (h, w, n, c): (ho, wo, n, filters)."""
+    kh, filters = W.shape[0], W.shape[-1]
+    gathered = gather(x, window, scratch)
+    _, wo, n, depth = gathered.shape
+    ho = window.outputs[0]
+    y = empty((ho, wo, n, filters), x.dtype)
+    rows = y.reshape(ho, wo * n, filters)
+    part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
+    for i in range(kh):
+        slab = gathered[steps(i * window.dilation[0], window.stride[0], ho)]
+        _product(slab.reshape(ho, wo * n, depth), W[i].reshape(depth, filters), part if i else rows)
+        if i:
+            np.add(rows, part, out=rows)
+    return y
+
+
+def kernel_gradient(
+    x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
+) -> None:
+    """Write the gradient of the kernel, one product per kernel row, into ``dW``."""
+    filters, depth = dW.shape[-1], dW.shape[1] * dW.shape[2]
+    gathered = gather(x, window, scratch)
+    columns = dy.reshape(-1, filters)
+    for i in range(len(dW)):
+        slab = gathered[steps(i * window.dilation[0], window.stride[0], len(dy))]
+        np.matmul(slab.reshape(-1, depth).T, columns, out=dW[i].reshape(depth, filters))
+
+
+def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """Lay the ``kw`` pixels that a kernel row meets side by side: (h, w, n, c) -> (h, wo, n, kw*c).
+
+    A pixel, with all its channels, is copied as one thing.
+    """
+    x = pad(x, window.pads, 0.0, empty)
+    h, w, n, c = x.shape
+    kw, stride, wo = window.size[1], window.stride[1], window.outputs[1]
+    if kw == 1 and stride == 1:
+        return x
+    gathered = empty((h, wo, n, kw * c), x.dtype)
+    pixel = np.dtype((np.void, x.itemsize * c))
+    places = (w * n, stride * n, 1, window.dilation[1] * n)
+    gathered.view(pixel)[...] = strided(x.view(pixel), (h, wo, n, kw), places)
+    return gathered
+
+
+def _product(slab: np.ndarray, W: np.ndarray, out: np.ndarray) -> None:
+    if slab.flags.c_contiguous:  # one long product instead of one per image row
+        np.matmul(slab.reshape(-1, W.shape[0]), W, out=out.reshape(-1, W.shape[1]))
+    else:
+        np.matmul(slab, W, out=out)

@@ -1,0 +1,35 @@
+"""The bias of a convolution, as a layer of its own: max pooling may then run before it."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, matrix, per_channel
+
+
+@dataclass(frozen=True, repr=False)
+class Bias(Layer):
+    """Add one number per channel. Its parameter ``b`` is that of the layer it has been split from.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers.bias import Bias
+    >>> Bias().output_shape((7, 7, 16))
+    (7, 7, 16)
+    """
+
+    keeps_input: ClassVar[bool] = False
+    replayable: ClassVar[bool] = True
+    rising: ClassVar[bool] = True
+    transparent: ClassVar[bool] = True
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        return np.add(x, per_channel(params["b"], x, ctx), out=ctx.output(x.shape, x.dtype)), None
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        rows = matrix(dy)
+        np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
+        return dy

@@ -1,0 +1,126 @@
+"""A chunk that is played from its tape does bit for bit what its layers' code does."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from sknpcnn.batches import Rows
+from sknpcnn.engine import Engine
+from sknpcnn.layers import Conv2D, Dropout, Flatten, Layer, MaxPool2D, ReLU, Residual, Sequential
+from sknpcnn.network import Network
+from sknpcnn.parallel import RunningContext
+from sknpcnn.spec import named
+from tests.layer_cases import CASES
+
+REPLAYABLE = [case for case in CASES if case.layer.replayable]
+
+
+def learn(layers, image, sizes=(9, 9, 4, 9), n_threads=1, chunk=None):
+    """Return the gradients of some mini-batches of such sizes, theta changing in between."""
+    network = Network(named(layers), image, 3)
+    theta = network.layout.start(0, np.float64)
+    grad, found = np.zeros_like(theta), []
+    rng = np.random.default_rng(0)
+    with Engine(n_threads, theta.dtype) as engine:
+        for n in sizes:
+            X = rng.normal(size=(n, int(np.prod(image))))
+            network.learn(theta, grad, Rows(X, image), rng.integers(0, 3, n), None, engine, key=n)
+            found.append(grad.copy())
+            theta -= 0.01 * grad
+    return found, engine
+
+
+def directly(self, stretch, task, *arrays):
+    return task(*arrays)
+
+
+def assert_same_without_tapes(monkeypatch, *args, **options):
+    played, engine = learn(*args, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunningContext, "_once_or_again", directly)
+        run, _ = learn(*args, **options)
+    for a, b in zip(played, run, strict=True):
+        np.testing.assert_array_equal(a, b)
+    return engine
+
+
+@pytest.mark.parametrize("case", REPLAYABLE, ids=[case.id for case in REPLAYABLE])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_every_layer_that_says_so_can_be_played_again(case, n_threads, monkeypatch):
+    monkeypatch.setattr("sknpcnn.parallel.CHUNK", 1)  # one image per chunk
+    image, before = case.shape, []
+    if len(image) == 1:
+        image, before = (1, image[0], 1), [Flatten()]
+    layers = [*before, case.layer]
+    engine = assert_same_without_tapes(monkeypatch, layers, image, n_threads=n_threads)
+    assert engine.tapes
+    assert all(tape is not None and tape.calls for tape in engine.tapes.values())
+
+
+LAYERS = [Conv2D(16), ReLU(), MaxPool2D(), Conv2D(16), Residual([Conv2D(16), ReLU()]), Flatten()]
+
+
+@pytest.mark.parametrize("sizes", [(3, 9, 9, 3, 9), (9, 2, 2, 9)], ids=str)
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("chunk", [2**10, 2**18])
+def test_batches_of_changing_size_move_the_memory_and_are_recorded_anew(
+    sizes, n_threads, chunk, monkeypatch
+):
+    monkeypatch.setattr("sknpcnn.parallel.CHUNK", chunk)
+    assert_same_without_tapes(monkeypatch, LAYERS, (8, 8, 1), sizes=sizes, n_threads=n_threads)
+
+
+def test_the_layers_code_runs_for_the_first_mini_batches_only(monkeypatch):
+    calls, forward = [], Conv2D.forward
+    monkeypatch.setattr(Conv2D, "forward", lambda *args: calls.append(1) or forward(*args))
+    learn([Conv2D(4)], (8, 8, 1), sizes=[5] * 10)
+    assert 1 <= len(calls) <= 3  # until no memory moves any more
+
+
+@dataclass(frozen=True, repr=False)
+class Spoiler(Layer):
+    """Doubles, in ways that a tape cannot know of."""
+
+    replayable: ClassVar[bool] = True
+
+    way: str = "new array"
+
+    def forward(self, params, x, ctx):
+        if self.way == "new array":
+            return x * 2, None
+        y = ctx.output(x.shape, x.dtype)
+        if self.way == "copy":
+            y[...] = x.copy()
+        elif self.way == "function":
+            y[...] = np.concatenate([x, x])[: len(x)]
+        elif self.way == "number":
+            y[...] = float(x.ravel()[0])
+        elif self.way == "selection":
+            y[...] = 0
+            y[np.ones(x.shape, bool)] = np.asarray(x).ravel()
+        elif self.way == "reshape":
+            y[...] = x.T.reshape(x.size).reshape(x.shape[::-1]).T
+        elif self.way == "random":
+            y[...] = x
+            y += ctx.random_bits(x.shape)
+        return y, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return dy
+
+
+WAYS = ["new array", "copy", "function", "number", "selection", "reshape", "random"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_cannot_be_written_down_spoils_the_tape(way, monkeypatch):
+    layers = [Conv2D(2), Spoiler(way)]
+    engine = assert_same_without_tapes(monkeypatch, layers, (4, 4, 1))
+    assert None in engine.tapes.values()
+
+
+def test_a_layer_that_does_not_say_so_is_never_recorded():
+    _, engine = learn([Conv2D(2), Sequential([Dropout(0.5), ReLU()])], (4, 4, 1))
+    assert not engine.tapes
