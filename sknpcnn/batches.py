@@ -16,6 +16,8 @@ Array = np.ndarray
 
 # Rows of data that are looked at together, in numbers, where all of the data have to be read.
 BLOCK = 2**18
+# The same where they are hashed, which takes several passes of eight bytes per number.
+HASHED = 2**14
 
 
 @dataclass(frozen=True)
@@ -125,5 +127,5 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
 
 def content_ids(samples: Samples) -> Array:
     """Hash what is in each row, block by block: copies of a sample have the same number."""
-    blocks = cut(len(samples), max(BLOCK // samples.X.shape[1], 1))
+    blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
     return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])

@@ -57,7 +57,7 @@ class Engine:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
-        self.tapes: dict[tuple[Any, ...], Tape | None] = {}
+        self.tapes: dict[tuple[Any, ...], Tape] = {}
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._pool: ThreadPoolExecutor | None = None

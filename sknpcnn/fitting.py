@@ -21,7 +21,7 @@ class Validation:
     """The data that training is watched with, and the scorer, if it is not the loss."""
 
     samples: Samples
-    score: Callable[[Array], float] | None = None
+    score: Callable[[Array, Engine], float] | None = None
     """Scores the model that has these parameters; None: the loss is what counts."""
 
 
@@ -121,7 +121,7 @@ class Fit:
         )
         watched = loss
         if validation.score is not None:
-            score = validation.score(self.state.theta)
+            score = validation.score(self.state.theta, engine)
             watched = -score
         if not isfinite(watched):
             raise ValueError(

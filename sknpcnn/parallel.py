@@ -16,7 +16,7 @@ from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
 from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape, prepare
-from sknpcnn.tape import Recorded, Tape, recorded, spoil
+from sknpcnn.tape import NEW, SPOILED, Recorded, Tape, recorded, spoil
 
 # What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
 # stay in the cache of one core.
@@ -208,21 +208,25 @@ class RunningContext:
         return array.view(Recorded) if self._recording else array
 
     def _once_or_again(self, stretch: Stretch, task: Callable[..., Any], *arrays: Any) -> Any:
-        """Run the task of a chunk on nested arrays; if it has been recorded on them, play it."""
-        if not (self.training and all(layer.replayable for _, layer in stretch.steps)):
+        """Run the task of a chunk on nested arrays; when it comes again record it, then play it."""
+        if not all(layer.replayable for _, layer in stretch.steps):
             return task(*arrays)
         addresses = (next((a.ctypes.data for a in _leaves(tree)), 0) for tree in arrays)
         place = (self.path, stretch.steps[0][0], stretch.steps[-1][0], task.__name__)
-        key = (*place, self._batch.n, self._rows, self._thread, self.needs_dx, *addresses)
+        kind = (self._batch.n, self.training, self.needs_dx)
+        key = (*place, *kind, self._rows, self._thread, *addresses)
         tapes = self._engine.tapes
-        if key not in tapes:
+        tape = tapes.get(key)
+        if tape is None:  # the first time: perhaps it never comes again
+            tapes[key] = NEW
+            return task(*arrays)
+        if tape is NEW:
             tape = Tape()
             self._recording = True
             result = tape.record(lambda: task(*map(recorded, arrays)))
-            tapes[key] = None if tape.spoiled else tape
+            tapes[key] = SPOILED if tape.spoiled else tape
             return result
-        tape_or_none = tapes[key]
-        return task(*arrays) if tape_or_none is None else tape_or_none.play()
+        return task(*arrays) if tape is SPOILED else tape.play()
 
     def _chunk(
         self,

@@ -43,6 +43,10 @@ class Tape:
         return self.result
 
 
+NEW, SPOILED = Tape(), Tape()
+"""In the place of a tape: what has been met once, and what cannot be recorded."""
+
+
 class Recorded(np.ndarray):
     """An array that writes down what is done with it."""
 

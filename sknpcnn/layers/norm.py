@@ -1,11 +1,12 @@
 """Batch normalisation: every channel with mean zero and variance one, over the mini-batch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, matrix
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, per_channel
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_real
 
@@ -47,6 +48,11 @@ class BatchNorm(Layer):
         check_real(self, "epsilon", 0.0, open_="low")
         check_real(self, "lr_scale")
 
+    @property
+    def replayable(self) -> bool:  # type: ignore[override]
+        """In prediction; a frozen one is also differentiated within a chunk, which is not."""
+        return self.lr_scale > 0
+
     def joins(self, training: bool) -> bool:
         return training and self.lr_scale > 0
 
@@ -61,37 +67,57 @@ class BatchNorm(Layer):
             "var": channels(1.0, self.momentum),
         }
 
+    def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
+        if self.joins(ctx.training):
+            return params
+        scale = 1 / np.sqrt(params["var"] + params["var"].dtype.type(self.epsilon))
+        gain, shift = (ctx.empty(scale.shape, scale.dtype) for _ in range(2))
+        np.multiply(params["gamma"], scale, out=gain)
+        np.subtract(params["beta"], params["mean"] * gain, out=shift)
+        return {**params, "gain": gain, "shift": shift}
+
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        from_batch = ctx.training and self.lr_scale > 0
-        moments = _moments(x, ctx) if from_batch else (params["mean"], params["var"], None)
-        mean, var, total = moments
+        if not self.joins(ctx.training):  # mean and variance are constants
+            if "gain" not in params:
+                params = self.prepare(params, x.shape[-1:], ctx)
+            y = np.multiply(
+                x, per_channel(params["gain"], x, ctx), out=ctx.output(x.shape, x.dtype)
+            )
+            y += per_channel(params["shift"], x, ctx)
+            return y, (x, params["mean"], params["var"], None)
+        runs = _Runs(x, ctx)
+        mean, var, total = _moments(runs)
         scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
-        gain, shift = scale * params["gamma"], params["beta"]
-        y = ctx.empty(x.shape, x.dtype)
-        xs, ys = matrix(x), matrix(y)
+        y = ctx.output(x.shape, x.dtype)
+        xs, ys = runs.of(x), runs.of(y)
+        means, gain = runs.repeat(mean), runs.repeat(scale * params["gamma"])
+        shift = runs.repeat(params["beta"])
 
         def normalise(i: int, part: slice, scratch: Any) -> None:
-            np.subtract(xs[part], mean, out=ys[part])
+            np.subtract(xs[part], means, out=ys[part])
             np.multiply(ys[part], gain, out=ys[part])
             np.add(ys[part], shift, out=ys[part])
 
-        _for_rows(normalise, xs, ctx)
-        return y, (x, mean, var, scale, total)
+        runs.each(normalise)
+        return y, (x, mean, var, total)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        x, mean, var, scale, total = cache
-        xs, dys = matrix(x), matrix(dy)
-        sums = np.empty((len(_parts(xs, ctx)), 2, x.shape[-1]), x.dtype)
+        x, mean, var, total = cache
+        scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
+        runs = _Runs(x, ctx)
+        dy = np.ascontiguousarray(dy)
+        xs, dys, means = runs.of(x), runs.of(dy), runs.repeat(mean)
+        sums = np.empty((len(runs.parts), 2, x.shape[-1]), x.dtype)
 
         def add_up(i: int, part: slice, scratch: Any) -> None:
-            normed = np.subtract(xs[part], mean, out=scratch(xs[part].shape, x.dtype))
+            normed = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
             normed *= dys[part]
-            sums[i, 0] = _sum(dys[part])
-            sums[i, 1] = _sum(normed)
+            sums[i, 0] = runs.sum(dys[part])
+            sums[i, 1] = runs.sum(normed)
 
-        _for_rows(add_up, xs, ctx)
+        runs.each(add_up)
         d_beta, d_gamma = sums.sum(axis=0)
         d_gamma *= scale
         grads["beta"][...] = d_beta
@@ -100,81 +126,89 @@ class BatchNorm(Layer):
         grads["var"][...] = var
         if not ctx.needs_dx:
             return None
-        dx = ctx.empty(x.shape, dy.dtype)
-        gain = params["gamma"] * scale
-        if total is None:  # mean and variance were constants
-            return np.multiply(dy, gain, out=dx)
-        dxs, weights = matrix(dx), _per_row(ctx.weights, x)
-        slope, shift = scale * d_gamma / total, d_beta / total
+        dx = ctx.output(x.shape, dy.dtype)
+        dxs, gain = runs.of(dx), runs.repeat(params["gamma"] * scale)
+        if total is None:
+            return np.multiply(dys, gain, out=dxs).reshape(x.shape)
+        slope, shift = runs.repeat(scale * d_gamma / total), runs.repeat(d_beta / total)
 
         def differentiate(i: int, part: slice, scratch: Any) -> None:
             # a sample also moves mean and variance, by its share of the batch
-            moved = np.subtract(xs[part], mean, out=scratch(xs[part].shape, x.dtype))
+            moved = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
             moved *= slope
             moved += shift
-            if weights is not None:
-                moved *= weights[part]
+            if runs.weights is not None:
+                moved *= runs.weights[part]
             np.subtract(dys[part], moved, out=dxs[part])
             np.multiply(dxs[part], gain, out=dxs[part])
 
-        _for_rows(differentiate, xs, ctx)
+        runs.each(differentiate)
         return dx
 
 
-def _moments(x: Array, ctx: Context) -> tuple[Array, Array, Any]:
+class _Runs:
+    """A batch as a matrix of long rows: the vectors, or each pixel's channels of all images.
+
+    What differs by channel is repeated over the length of a row, for NumPy works on long rows much
+    faster than on a few channels at a time.
+    """
+
+    def __init__(self, x: Array, ctx: Context) -> None:
+        self.x, self._map = x, ctx.map
+        self.channels = x.shape[-1]
+        self.width = x.shape[2] * self.channels if x.ndim == 4 else self.channels
+        length = x.size // self.width
+        # two arrays of a part, read in several passes, should fit into the cache
+        self.parts = [slice(lo, hi) for lo, hi in ctx.tiles(length, 2 * self.width)]
+        self.weights: Array | None = None
+        if ctx.weights is not None:  # per sample, as wide or as long as the matrix
+            weights = ctx.weights.astype(x.dtype, copy=False)
+            repeated = np.repeat(weights, self.channels) if x.ndim == 4 else weights[:, None]
+            self.weights = np.broadcast_to(repeated, (length, self.width))
+
+    def of(self, array: Array) -> Array:
+        """View an array of the batch's shape as that matrix."""
+        return array.reshape(-1, self.width)
+
+    def repeat(self, values: Array) -> Array:
+        """Repeat one value per channel over a row."""
+        return np.tile(values, self.width // self.channels)
+
+    def sum(self, rows: Array) -> Array:
+        """Add up some rows by channel, as a product with ones: fast, and in a fixed order."""
+        pixels = rows.reshape(-1, self.channels)
+        return np.ones(len(pixels), rows.dtype) @ pixels
+
+    def each(self, task: Callable[[int, slice, Any], None]) -> None:
+        """Run ``task(i, part, scratch)`` for every part of the rows, on all threads."""
+        self._map(lambda i, scratch: task(i, self.parts[i], scratch), len(self.parts))
+
+
+def _moments(runs: _Runs) -> tuple[Array, Array, Any]:
     """Weighted mean and variance of each channel, and the sum of the weights over all pixels.
 
     Each part of the batch computes its own, which are then merged in order (Chan et al. 1979):
     exact, where the difference of two sums of squares would cancel.
     """
-    xs, weights = matrix(x), _per_row(ctx.weights, x)
-    n_parts = len(_parts(xs, ctx))
-    totals = np.empty((n_parts, 1), x.dtype)
-    means, squares = np.empty((2, n_parts, x.shape[-1]), x.dtype)
+    dtype, xs, parts = runs.x.dtype, runs.of(runs.x), len(runs.parts)
+    totals = np.empty((parts, 1), dtype)
+    means, squares = np.empty((2, parts, runs.channels), dtype)
 
     def measure(i: int, part: slice, scratch: Any) -> None:
-        xi = xs[part]
-        if weights is None:
-            totals[i] = len(xi)
-            means[i] = _sum(xi) / totals[i]
-            centred = np.subtract(xi, means[i], out=scratch(xi.shape, x.dtype))
-            centred *= centred
-        else:
-            wi = weights[part]
-            total = wi.sum()
-            weighted = np.multiply(xi, wi, out=scratch(xi.shape, x.dtype))
-            totals[i] = total
-            means[i] = _sum(weighted) / (total or 1)  # all of weight zero: no mean, no share
-            centred = np.subtract(xi, means[i], out=scratch(xi.shape, x.dtype))
-            centred *= centred
-            centred *= wi
-        squares[i] = _sum(centred)
+        xi, weights = xs[part], None if runs.weights is None else runs.weights[part]
+        room = scratch(xi.shape, dtype)
+        total = xi.size / runs.channels if weights is None else weights.sum() / runs.channels
+        sums = runs.sum(xi if weights is None else np.multiply(xi, weights, out=room))
+        totals[i] = total
+        means[i] = sums / dtype.type(total or 1)  # all of weight zero: no mean, no share
+        centred = np.subtract(xi, runs.repeat(means[i]), out=room)
+        centred *= centred
+        if weights is not None:
+            centred *= weights
+        squares[i] = runs.sum(centred)
 
-    _for_rows(measure, xs, ctx)
-    total = totals.sum(dtype=x.dtype)
+    runs.each(measure)
+    total = totals.sum(dtype=dtype)
     mean = (means * totals).sum(axis=0) / total
     between = totals * (means - mean) ** 2
     return mean, (squares.sum(axis=0) + between.sum(axis=0)) / total, total
-
-
-def _sum(rows: Array) -> Array:
-    """Add up the rows, as a product with ones: fast, and in a fixed order."""
-    return np.ones(len(rows), rows.dtype) @ rows
-
-
-def _per_row(weights: Array | None, x: Array) -> Array | None:
-    """Repeat the weights of the samples for every pixel: one per row of ``matrix(x)``."""
-    if weights is None:
-        return None
-    pixels = x.size // (len(weights) * x.shape[-1])
-    return np.tile(weights.astype(x.dtype, copy=False), pixels)[:, None]
-
-
-def _parts(rows: Array, ctx: Context) -> list[slice]:
-    return [slice(lo, hi) for lo, hi in ctx.tiles(*rows.shape)]
-
-
-def _for_rows(task: Any, rows: Array, ctx: Context) -> None:
-    """Run ``task(i, part, scratch)`` for every part of the rows, on all threads."""
-    parts = _parts(rows, ctx)
-    ctx.map(lambda i, scratch: task(i, parts[i], scratch), len(parts))

@@ -1,0 +1,75 @@
+"""A training step played from tapes next to the same step through the layers' own code.
+
+Both run on one engine, and so on the same memory.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from benchmarks import networks
+from sknpcnn.batches import Rows
+from sknpcnn.engine import Engine
+from sknpcnn.parallel import RunningContext
+from sknpcnn.tape import SPOILED
+
+from . import Measured, in_turns
+
+NAMES, THREADS, BATCH = "CD", (1, 2), 128
+WARM = 6  # steps until no memory moves any more and all tapes are recorded
+
+
+def check() -> None:
+    """Check that both write the same gradient, bit for bit."""
+    for name in NAMES:
+        for threads in THREADS:
+            with Engine(threads, np.float32) as engine:
+                step = training_step(name, engine)
+                for _ in range(WARM):
+                    played = step().copy()
+                tapes = list(engine.tapes.values())
+                assert SPOILED not in tapes, f"{name}: spoiled tapes"
+                assert any(tape.calls for tape in tapes), f"{name}: no tapes"
+                with directly():
+                    run = step()
+                np.testing.assert_array_equal(played, run, err_msg=f"{name}, {threads} threads")
+
+
+def measure(rounds: int) -> Measured:
+    measured = []
+    for name in NAMES:
+        for threads in THREADS:
+            with Engine(threads, np.float32) as engine:
+                now = training_step(name, engine)
+                before = directly()(now)
+                for _ in range(WARM):
+                    now()
+                label = f"network {name}, {BATCH} images, {threads} thread(s)"
+                measured.append((label, *in_turns(before, now, rounds)))
+    return measured
+
+
+def training_step(name: str, engine: Engine) -> Callable[[], np.ndarray]:
+    """Make a step without the optimizer: it returns the gradient, the same memory every time."""
+    network = networks.network(name)
+    theta = networks.parameters(network)
+    X, y = networks.data(network.image, BATCH)
+    rows, grad = Rows(X.reshape(BATCH, -1), network.image), np.zeros_like(theta)
+
+    def step() -> np.ndarray:
+        network.learn(theta, grad, rows, y, None, engine)
+        return grad
+
+    return step
+
+
+@contextmanager
+def directly() -> Iterator[None]:
+    """Switch all tapes off."""
+    usual = RunningContext._once_or_again
+    RunningContext._once_or_again = lambda self, stretch, task, *arrays: task(*arrays)
+    try:
+        yield
+    finally:
+        RunningContext._once_or_again = usual
