@@ -106,9 +106,9 @@ class RunningContext:
         """Write down the identity of the samples in sight, which their random numbers depend on."""
         self._batch.ids[slice(*self._rows)] = ids
 
-    def tiles(self, rows: int, numbers_per_row: int) -> list[tuple[int, int]]:
+    def tiles(self, rows: int, numbers_per_row: int, at_least: int = 1) -> list[tuple[int, int]]:
         """Cut rows into ranges of a size that depends on the data alone."""
-        return cut(rows, max(TILE // max(numbers_per_row, 1), 1), even=True)
+        return cut(rows, max(TILE // max(numbers_per_row, 1), at_least), even=True)
 
     def map(self, task: Callable[[int, Callable[..., Array]], None], n_tasks: int) -> None:
         """Run ``task(i, scratch)`` for all i, on all threads if the whole batch is in sight."""

@@ -3,7 +3,8 @@
 The pixels of such images are too short to be worth copying one by one. So the padded image is laid
 channel first, ``(c, h, w, n)``, and copied once per pixel of the kernel and channel: each copy is a
 shifted plane, in long runs of memory. The transpose of these copies times the kernel is the
-convolution, and their product with ``dy`` the kernel's gradient.
+convolution, and their product with ``dy`` the kernel's gradient. There is one product for each row
+of the output: what it reads and writes is in the cache when it is needed again.
 """
 
 import numpy as np
@@ -24,10 +25,11 @@ def correlate(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
-    filters = kernel.shape[-1]
+    filters, ho = kernel.shape[-1], window.outputs[0]
     copies = gather(x, window, scratch)
     y = empty((*window.outputs, x.shape[2], filters), x.dtype)
-    np.matmul(copies.T, kernel, out=y.reshape(-1, filters))
+    rows = copies.reshape(len(copies), ho, -1).transpose(1, 2, 0)
+    np.matmul(rows, kernel, out=y.reshape(ho, -1, filters))
     return y
 
 
@@ -35,9 +37,12 @@ def kernel_gradient(
     x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
 ) -> None:
     """Write the gradient of the kernel into ``dW``."""
-    filters = dW.shape[-1]
+    filters, ho = dW.shape[-1], len(dy)
     copies = gather(x, window, scratch)
-    np.matmul(copies, dy.reshape(-1, filters), out=dW.reshape(-1, filters))
+    parts = scratch((ho, len(copies), filters), dy.dtype)
+    rows = copies.reshape(len(copies), ho, -1).swapaxes(0, 1)
+    np.matmul(rows, dy.reshape(ho, -1, filters), out=parts)
+    np.add.reduce(parts, axis=0, out=dW.reshape(-1, filters))
 
 
 def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:

@@ -8,7 +8,8 @@ convolution is one matrix product per row of the kernel::
     y = sum_i  gathered[i : i + ho] @ W[i]          W[i] is (kw * c, filters)
 
 That moves ``kh`` times less memory than im2col. The gradient of ``W[i]`` is the transposed slab
-times ``dy``. This is the way that always works, for every stride and dilation.
+times ``dy``. Each product is made of one for each row of the output, small enough for the cache.
+This is the way that always works, for every stride and dilation.
 """
 
 import numpy as np
@@ -38,7 +39,8 @@ def correlate(
     part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
     for i in range(kh):
         slab = gathered[steps(i * window.dilation[0], window.stride[0], ho)]
-        _product(slab.reshape(ho, wo * n, depth), W[i].reshape(depth, filters), part if i else rows)
+        slab = slab.reshape(ho, wo * n, depth)
+        np.matmul(slab, W[i].reshape(depth, filters), out=part if i else rows)
         if i:
             np.add(rows, part, out=rows)
     return y
@@ -47,13 +49,15 @@ def correlate(
 def kernel_gradient(
     x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
 ) -> None:
-    """Write the gradient of the kernel, one product per kernel row, into ``dW``."""
-    filters, depth = dW.shape[-1], dW.shape[1] * dW.shape[2]
+    """Write the gradient of the kernel, kernel row by kernel row, into ``dW``."""
+    filters, depth, ho = dW.shape[-1], dW.shape[1] * dW.shape[2], len(dy)
     gathered = gather(x, window, scratch)
-    columns = dy.reshape(-1, filters)
+    columns = dy.reshape(ho, -1, filters)
+    parts = scratch((ho, depth, filters), dy.dtype)
     for i in range(len(dW)):
-        slab = gathered[steps(i * window.dilation[0], window.stride[0], len(dy))]
-        np.matmul(slab.reshape(-1, depth).T, columns, out=dW[i].reshape(depth, filters))
+        slab = gathered[steps(i * window.dilation[0], window.stride[0], ho)]
+        np.matmul(slab.reshape(ho, -1, depth).swapaxes(1, 2), columns, out=parts)
+        np.add.reduce(parts, axis=0, out=dW[i].reshape(depth, filters))
 
 
 def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
@@ -71,10 +75,3 @@ def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray
     places = (w * n, stride * n, 1, window.dilation[1] * n)
     gathered.view(pixel)[...] = strided(x.view(pixel), (h, wo, n, kw), places)
     return gathered
-
-
-def _product(slab: np.ndarray, W: np.ndarray, out: np.ndarray) -> None:
-    if slab.flags.c_contiguous:  # one long product instead of one per image row
-        np.matmul(slab.reshape(-1, W.shape[0]), W, out=out.reshape(-1, W.shape[1]))
-    else:
-        np.matmul(slab, W, out=out)

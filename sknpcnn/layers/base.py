@@ -46,7 +46,7 @@ class Context(Protocol):
     def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
         """Run ``task(i, scratch)`` for ``i`` below ``count``, on all threads."""
 
-    def tiles(self, rows: int, numbers_per_row: int) -> list[tuple[int, int]]:
+    def tiles(self, rows: int, numbers_per_row: int, at_least: int = 1) -> list[tuple[int, int]]:
         """Cut rows into ranges of a size that depends on the data alone."""
 
 
