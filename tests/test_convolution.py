@@ -96,7 +96,7 @@ def test_the_matrices_make_a_convolution_along_one_axis(length):
     [
         (Conv2D(16), (8, 5, 1), planes),
         (Conv2D(16, 5), (9, 8, 3), planes),
-        (Conv2D(8), (8, 5, 16), rows),
+        (Conv2D(7), (8, 5, 16), rows),
         (Conv2D(16), (8, 7, 16), winograd),
         (Conv2D(17, 5, padding="valid"), (12, 11, 18), winograd),
         (Conv2D(20, (3, 5), padding=(2, 4), bias="position"), (7, 6, 16), winograd),

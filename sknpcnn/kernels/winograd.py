@@ -36,7 +36,7 @@ Their powers should be neither large nor small: so they lie around one, and not 
 The usual 0, 1, -1, 2, -2 cost more than three times as much accuracy as these.
 """
 
-MANY = 16
+MANY = 8
 """How many channels make the matrix products long enough."""
 
 

@@ -52,9 +52,8 @@ class ReLU(Layer):
     rising: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        zeros = np.zeros(
-            x.shape[-2:], x.dtype
-        )  # faster than a scalar, whose loop is not vectorised
+        # faster than a scalar, whose loop is not vectorised
+        zeros = np.zeros(x.shape[1:], x.dtype)
         y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype))
         return y, y
 

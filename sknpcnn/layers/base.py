@@ -148,14 +148,14 @@ def matrix(x: Array) -> Array:
 
 
 def per_channel(values: Array, x: Array, ctx: Context) -> Array:
-    """Repeat values, one per channel, for all samples: (c,) -> (n, c), for a batch of images.
+    """Repeat values, one per channel, for a row of images: (c,) -> (w, n, c).
 
-    What is added to a batch should have a long run of memory too; with c numbers at a time, NumPy
+    What is added to a batch should have long runs of memory too; with c numbers at a time, NumPy
     spends more on getting from run to run than on adding.
     """
     if x.ndim != 4:
         return values
-    repeated = ctx.scratch(x.shape[2:], x.dtype)
+    repeated = ctx.scratch(x.shape[1:], x.dtype)
     repeated[...] = values
     return repeated
 
