@@ -39,12 +39,14 @@ class Rows:
     index: Array | slice = field(default_factory=lambda: slice(None))
     identify: bool = False
     """Whether random numbers will be asked for, which depend on the content of the rows."""
+    flat: bool = False
+    """Whether the first layer takes vectors: then rows are given to it as rows."""
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Shape of the whole batch, height first."""
         h, w, c = self.image
-        return h, w, len(self), c
+        return (len(self), h * w * c) if self.flat else (h, w, len(self), c)
 
     def __len__(self) -> int:
         index = self.index
@@ -60,13 +62,16 @@ class Rows:
         if self.identify:
             ctx.note_ids(row_ids(rows))
         h, w, c = self.image
-        out = ctx.empty((h, w, hi - lo, c))
+        out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
         with ctx.inside("rows"):
             if self.standard is not None:  # repeated for every pixel: one long run per row
                 mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
                 standard = ctx.scratch(rows.shape)
                 np.subtract(rows, mean, out=standard, casting="same_kind")
                 rows = np.multiply(standard, scale, out=standard)
+            if self.flat:
+                out[...] = rows
+                return out
             images = out
             if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one thing
                 pixel = np.dtype((np.void, out.itemsize * c))

@@ -1,6 +1,7 @@
 """The network: named layers bound to the shape of an image and to a flat vector of parameters."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,9 @@ class Network:
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
         self._order = pooled_first(self.steps)
+        self._flat = isinstance(self._order[1][1], Flatten)
+        if self._flat:  # no need to turn rows into images first
+            del self._order[1]
         self.layout = Layout(parameters(self.steps, image))
         self.random = any(layer.random for _, layer in self.steps)
 
@@ -56,7 +60,8 @@ class Network:
         params = self.layout.views(theta)
         parts = []
         for lo, hi in cut(len(rows), PREDICT):
-            part = Rows(rows.X, rows.image, rows.standard, _part(rows.index, lo, hi))
+            index = _part(rows.index, lo, hi)
+            part = Rows(rows.X, rows.image, rows.standard, index, flat=self._flat)
             ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
                 y, _ = forward(self._order, params, part, ctx)
@@ -82,7 +87,8 @@ class Network:
         batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            y, caches = forward(self._order, params, rows, ctx)
+            x = replace(rows, flat=self._flat)
+            y, caches = forward(self._order, params, x, ctx)
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
             backward(self._order, params, caches, loss.gradient, grads, ctx)
         return loss.total, loss.hits

@@ -187,7 +187,7 @@ class Stretch(NamedTuple):
     steps: Steps
 
 
-def pooled_first(steps: Steps) -> Steps:
+def pooled_first(steps: Steps) -> list[tuple[str, Layer]]:
     """Move max pooling before the bias and the activation: the same numbers, on fewer pixels.
 
     A function that never falls keeps the largest of a window the largest. Only where it is flat,
