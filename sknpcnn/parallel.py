@@ -63,7 +63,8 @@ class RunningContext:
         self._thread = thread
         self._memory = memory or engine.arena("whole")
         self._scratch = engine.arena("scratch", thread)
-        self._outputs = [engine.arena("output", side, thread) for side in (0, 1)]
+        owner = "whole" if self.whole else thread
+        self._outputs = [engine.arena("output", side, owner) for side in (0, 1)]
         self._passes = self._returned = self._recording = False
         if memory is None:
             self._memory.rewind()
@@ -77,8 +78,8 @@ class RunningContext:
     def output(self, shape: Shape, dtype: Any = None) -> Array:
         """An array for what a layer returns: valid as long as somebody reads it.
 
-        What only the next layer reads goes by turns into one of two buffers of this thread, which
-        stay in its cache.
+        What only the next layer reads goes by turns into one of two buffers, which are used again
+        and again: those of a chunk's thread stay in its cache.
         """
         if not self._passes:
             return self.empty(shape, dtype)
@@ -125,14 +126,14 @@ class RunningContext:
                 run(i, self._thread)
 
     @contextmanager
-    def inside(self, name: str, passes: bool = False) -> Iterator[None]:
+    def inside(self, *name: str, passes: bool = False) -> Iterator[None]:
         """Enter a layer: it gets a name for its random numbers and fresh scratch memory.
 
-        ``passes`` says that only the next layer will read what it returns.
+        A stretch has no name. ``passes`` says that only the next one will read what it returns.
         """
-        outside, self.path = self.path, (*self.path, name)
+        outside, self.path = self.path, (*self.path, *name)
         self._scratch.rewind()
-        self._passes, self._returned = passes and not self.whole, False
+        self._passes, self._returned = passes, False
         try:
             yield
         finally:
@@ -148,7 +149,7 @@ class RunningContext:
         rows, shape = self._plan(key, stretch, x)
         params = prepare(stretch.steps, params, _of_one_sample(x.shape), self)
         chunks = cut(self._batch.n, rows, even=True)
-        whole = None if len(chunks) == 1 else self.empty(_with_samples(shape, self._batch.n))
+        whole = None if len(chunks) == 1 else self.output(_with_samples(shape, self._batch.n))
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
 
@@ -178,7 +179,7 @@ class RunningContext:
         own = {name: grads[name] for name, _ in stretch.steps if name in grads}
         rows, views = self._gradient_rows(key, own, len(chunks))
         needs_dx = self.needs_dx
-        whole = self.empty(x_shape) if needs_dx and len(chunks) > 1 else None
+        whole = self.output(x_shape) if needs_dx and len(chunks) > 1 else None
         dxs: list[Array | None] = [None] * len(chunks)
 
         def run(i: int, thread: int) -> None:

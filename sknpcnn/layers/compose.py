@@ -274,11 +274,12 @@ def forward(
     caches = []
     parts = list(stretches(steps, ctx.training)) if ctx.whole else steps
     for i, part in enumerate(parts):
+        wanted = _first(parts[i + 1]).keeps_input if i + 1 < len(parts) else not copied
         if isinstance(part, Stretch):
-            x, cache = ctx.forward_in_chunks(part, params, x)
+            with ctx.inside(passes=not wanted):
+                x, cache = ctx.forward_in_chunks(part, params, x)
         else:
             name, layer = part
-            wanted = _keeps_input(parts[i + 1]) if i + 1 < len(parts) else not copied
             with ctx.inside(name, passes=not (wanted or (ctx.training and layer.keeps_output))):
                 x, cache = layer.forward(params.get(name, {}), x, ctx)
         caches.append(cache)
@@ -304,7 +305,8 @@ def backward(
         part = parts[i]
         ctx.needs_dx = needed or i > last
         if isinstance(part, Stretch):
-            dx = ctx.backward_in_chunks(part, caches[i], dy, grads)
+            with ctx.inside(passes=i > 0 or copied):
+                dx = ctx.backward_in_chunks(part, caches[i], dy, grads)
         else:
             name, layer = part
             with ctx.inside(name, passes=i > 0 or copied):
@@ -314,8 +316,8 @@ def backward(
     return dy if needed else None
 
 
-def _keeps_input(part: tuple[str, Layer] | Stretch) -> bool:
-    return isinstance(part, Stretch) or part[1].keeps_input
+def _first(part: tuple[str, Layer] | Stretch) -> Layer:
+    return part.steps[0][1] if isinstance(part, Stretch) else part[1]
 
 
 def _learns(part: tuple[str, Layer] | Stretch, grads: Arrays) -> bool:

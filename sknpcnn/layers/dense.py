@@ -62,7 +62,7 @@ class Dense(Layer):
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         W = params["W"]
-        y = ctx.empty((len(x), self.units), x.dtype)
+        y = ctx.output((len(x), self.units), x.dtype)
         tiles = ctx.tiles(self.units, len(x) + len(W), at_least=WIDE)
 
         def columns(i: int, scratch: object) -> None:
@@ -78,7 +78,7 @@ class Dense(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, W = cache, params["W"]
-        dx = ctx.empty(x.shape, dy.dtype) if ctx.needs_dx else None
+        dx = ctx.output(x.shape, dy.dtype) if ctx.needs_dx else None
         tiles = ctx.tiles(len(W), len(x) + self.units, at_least=WIDE)
 
         def inputs(i: int, scratch: object) -> None:
