@@ -90,5 +90,5 @@ def unbroken(x: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
 
 def strided(x: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
     """View one block of memory with other strides, counted in items; NumPy checks the bounds."""
-    steps = tuple(x.itemsize * stride for stride in strides)
-    return np.ndarray(shape, x.dtype, x, 0, steps)
+    in_bytes = tuple(x.itemsize * stride for stride in strides)
+    return np.ndarray(shape, x.dtype, x, 0, in_bytes)
