@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sknpcnn.layers import Conv2D, Dense
-from sknpcnn.layers.compose import with_shapes
+from sknpcnn.layers.steps import with_shapes
 from sknpcnn.network import Network
 from sknpcnn.spec import as_pair
 

@@ -18,8 +18,8 @@ from sknpcnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from sknpcnn.layers.compose import with_shapes
 from sknpcnn.layers.pool import windows_of
+from sknpcnn.layers.steps import with_shapes
 from sknpcnn.network import Network
 
 from .geometry import pads_of

@@ -10,14 +10,8 @@ from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
-from sknpcnn.layers.compose import (
-    backward,
-    forward,
-    output_shape,
-    parameters,
-    pooled_first,
-    with_shapes,
-)
+from sknpcnn.layers.compose import parameters
+from sknpcnn.layers.steps import backward, forward, output_shape, pooled_first, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.parallel import MiniBatch, RunningContext, cut
 from sknpcnn.parameters import Layout

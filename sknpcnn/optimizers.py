@@ -294,8 +294,7 @@ def adam_step(
 ) -> None:
     """Take one step of Adam, for Adam and AdamW; overwrites ``grad``.
 
-    What is remembered are running sums instead of the means of the textbook, which are these times
-    ``1 - beta``. All such constants end up in two numbers, and every pass over memory counts.
+    It remembers running sums; the means of the textbook are these times ``1 - beta``.
     """
     total, squares = memory["total"], memory["squares"]
     total *= rule.beta_1

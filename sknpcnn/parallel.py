@@ -15,7 +15,7 @@ import numpy as np
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
-from sknpcnn.layers.compose import Stretch, backward, forward, largest, output_shape, prepare
+from sknpcnn.layers.steps import Stretch, backward, forward, largest, output_shape, prepare
 from sknpcnn.tape import NEW, SPOILED, Recorded, Tape, recorded, spoil
 
 # What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
