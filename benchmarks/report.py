@@ -1,6 +1,7 @@
 """The results as Markdown."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import exp, log
 from typing import Any
 
@@ -12,8 +13,8 @@ IN_MEANS = "ABCDEF"
 def markdown(results: Row) -> str:
     """Write all tables that there are results for."""
     sections: list[tuple[str, str, Callable[[Row], str]]] = [
-        ("torch", "Training step, images/s", training_table),
-        ("torch", "predict_proba, images/s", prediction_table),
+        ("torch", "Training step, images/s", partial(speed_table, what="training")),
+        ("torch", "predict_proba, images/s", partial(speed_table, what="prediction")),
         ("torch", "Peak memory beyond the data, MB", memory_table),
         ("batches", "Training step of network C by batch size, images/s", batches_table),
         ("onnxruntime", "predict_proba next to onnxruntime, images/s", onnxruntime_table),
@@ -45,38 +46,21 @@ def machine(results: Row) -> str:
     return "".join(f"* {line}\n" for line in lines)
 
 
-def training_table(results: Row) -> str:
+def speed_table(results: Row, what: str) -> str:
     rows = [
         [
             *_key(row),
-            _number(row["training"]["ours"]),
-            _default_malloc(row, "training"),
-            _number(row["training"]["theirs"]),
-            row["training"]["their_way"],
-            f"**{row['training']['ratio']:.2f}**",
+            _number(row[what]["ours"]),
+            _default_malloc(row, what),
+            _number(row[what]["theirs"]),
+            row[what]["their_way"],
+            f"**{row[what]['ratio']:.2f}**",
         ]
         for row in results["torch"]
     ]
     heads = ["network", "threads", "ours", "ours, default malloc"]
     table = _table([*heads, "PyTorch", "its fastest way", "ratio"], rows)
-    return table + _means(results["torch"], "training") + _scaling(results["torch"], "training")
-
-
-def prediction_table(results: Row) -> str:
-    rows = [
-        [
-            *_key(row),
-            _number(row["prediction"]["ours"]),
-            _default_malloc(row, "prediction"),
-            _number(row["prediction"]["theirs"]),
-            row["prediction"]["their_way"],
-            f"**{row['prediction']['ratio']:.2f}**",
-        ]
-        for row in results["torch"]
-    ]
-    heads = ["network", "threads", "ours", "ours, default malloc"]
-    table = _table([*heads, "PyTorch", "its fastest way", "ratio"], rows)
-    return table + _means(results["torch"], "prediction") + _scaling(results["torch"], "prediction")
+    return table + _means(results["torch"], what) + _scaling(results["torch"], what)
 
 
 def memory_table(results: Row) -> str:

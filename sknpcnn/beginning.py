@@ -9,9 +9,8 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
 from sknpcnn import blocks, fitted, inputs
-from sknpcnn.batches import Array, Rows, Samples, standard_of
+from sknpcnn.batches import Array, Samples, standard_of
 from sknpcnn.constraints import CONSTRAINTS, check_together
-from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
@@ -130,18 +129,17 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
 def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
     """Make a function that scores the model with given parameters on the validation data.
 
-    scikit-learn's own scorers only hand X on to the model. They are given a model that predicts the
-    validation data whatever it is asked for, so that these need not be copied; a scorer of the
-    user's own is given a copy, for as long as it looks at it.
+    scikit-learn's own scorers only hand X on to the model. They are given a model whose logits are
+    those that the loss was computed from, whatever X is; a scorer of the user's own is given a copy
+    of the validation data, for as long as it looks at it.
     """
     index = samples.index
     y = fit.classes[samples.classes[index]]
     weights = samples.weights_at(index)
     extra = {} if weights is None else {"sample_weight": weights}
-    rows = Rows(samples.X, fit.network.image, fit.standard, index)
     own = callable(estimator.scoring) or type(estimator).score is not ClassifierMixin.score
 
-    def score(theta: Array, engine: Engine) -> float:
+    def score(theta: Array, logits: Array) -> float:
         model = copy(estimator)
         # the epoch that is being scored is not in the history yet
         row = {"train_loss": np.nan, "validation_score": np.nan}
@@ -152,7 +150,7 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
         if own:
             return float(scorer(model, samples.X[index], y, **extra))
 
-        model._logits = lambda X: fit.network.logits(theta, rows, engine)
+        model._logits = lambda X: logits
         return float(scorer(model, samples.X, y, **extra))
 
     return score

@@ -21,7 +21,7 @@ class Validation:
     """The data that training is watched with, and the scorer, if it is not the loss."""
 
     samples: Samples
-    score: Callable[[Array, Engine], float] | None = None
+    score: Callable[[Array, Array], float] | None = None
     """Scores the model that has these parameters; None: the loss is what counts."""
 
 
@@ -116,12 +116,12 @@ class Fit:
 
     def _validate(self, validation: Validation, engine: Engine) -> tuple[float, float, float]:
         """Compute loss and score on the validation data, and what of them is to be lowered."""
-        loss, score = evaluate(
+        loss, score, logits = evaluate(
             self.network, self.state.theta, validation.samples, self.standard, engine
         )
         watched = loss
         if validation.score is not None:
-            score = validation.score(self.state.theta, engine)
+            score = validation.score(self.state.theta, logits)
             watched = -score
         if not isfinite(watched):
             raise ValueError(

@@ -176,14 +176,14 @@ def evaluate(
     samples: Samples,
     standard: Standard | None,
     engine: Engine,
-) -> tuple[float, float]:
-    """Compute mean loss and accuracy on some samples, as prediction sees them."""
+) -> tuple[float, float, Array]:
+    """Compute mean loss, accuracy and logits of some samples, as prediction sees them."""
     rows = Rows(samples.X, network.image, standard, samples.index)
     logits = network.logits(theta, rows, engine)
     weights = samples.weights_at(samples.index)
     loss = softmax_cross_entropy(logits, samples.classes[samples.index], weights)
     total = len(samples) if weights is None else weights.sum()
-    return float(loss.total / total), float(loss.hits / total)
+    return float(loss.total / total), float(loss.hits / total), logits
 
 
 def clip(grad: Array, norm: float) -> None:

@@ -209,7 +209,7 @@ def test_loss_and_score_are_those_of_the_batches_as_they_came_by():
     network, samples = network_of(), samples_of(weighted=True)
     state, (epoch,) = run(network, samples, replace(PLAN, learning_rate=1e-300))
     with Engine(1, np.float64) as engine:
-        loss, score = evaluate(network, state.theta, samples, None, engine)
+        loss, score, _ = evaluate(network, state.theta, samples, None, engine)
     assert epoch.loss == pytest.approx(loss, rel=1e-12)
     assert epoch.score == pytest.approx(score, rel=1e-12)
 
@@ -500,7 +500,7 @@ def test_evaluation_is_the_weighted_mean_as_prediction_sees_it(weighted):
     state, _ = run(network, samples, standard=standard)
     before = state.theta.copy()
     with Engine(1, np.float64) as engine:
-        loss, score = evaluate(network, state.theta, samples, standard, engine)
+        loss, score, _ = evaluate(network, state.theta, samples, standard, engine)
         rows = Rows(samples.X[samples.index], IMAGE, standard)
         logits = network.logits(state.theta, rows, engine)
     np.testing.assert_array_equal(state.theta, before)

@@ -13,9 +13,9 @@ from sknpcnn.layers.base import (
     Layer,
     Shape,
     image_shape,
-    matrix,
     per_channel,
 )
+from sknpcnn.layers.bias import Bias
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import as_pair, check_integer, check_pair, check_real, is_integer, refuse
 
@@ -120,8 +120,7 @@ class Conv2D(Layer):
         if self.bias == "position":
             np.add.reduce(dy, axis=2, out=grads["b"])
         elif self.bias:
-            rows = matrix(dy)
-            np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
+            Bias().backward(params, None, dy, grads, ctx)
         if not ctx.needs_dx:
             return None
         if "back" not in params:
