@@ -56,8 +56,9 @@ class BlasGuard:
         return self._controller
 
     def _threads_now(self) -> int:
-        threads = [lib["num_threads"] for lib in self._blas().info() if lib["user_api"] == "blas"]
-        return max(threads, default=joblib.cpu_count())
+        libraries = self._blas().lib_controllers
+        threads = [lib.num_threads for lib in libraries if lib.user_api == "blas"]
+        return max(threads) if threads else joblib.cpu_count()
 
 
 one_thread_blas = BlasGuard()

@@ -7,6 +7,7 @@ scaled by, and the hyperparameters that the network was made of.
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -56,10 +57,21 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
     }
 
 
+_networks: WeakKeyDictionary[Any, tuple[Any, Network]] = WeakKeyDictionary()
+
+
 def network_of(estimator: Any) -> Network:
-    """Make the network that a classifier was fitted with."""
-    steps = blocks.build(estimator._architecture, estimator.image_shape_)
-    return Network(steps, estimator.image_shape_, len(estimator.classes_))
+    """Return the network that a classifier was fitted with; made once for every fit.
+
+    It holds no parameters and does not belong to the estimator, which is pickled without it.
+    """
+    architecture = estimator._architecture  # a new one for every fit
+    known, network = _networks.get(estimator, (None, None))
+    if network is None or known is not architecture:
+        steps = blocks.build(architecture, estimator.image_shape_)
+        network = Network(steps, estimator.image_shape_, len(estimator.classes_))
+        _networks[estimator] = architecture, network
+    return network
 
 
 def standard_of(estimator: Any) -> Standard | None:

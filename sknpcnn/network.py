@@ -11,7 +11,7 @@ from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
 from sknpcnn.layers.compose import parameters
-from sknpcnn.layers.steps import backward, forward, output_shape, pooled_first, with_shapes
+from sknpcnn.layers.steps import backward, forward, pooled_first, shapes, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.parallel import MiniBatch, RunningContext, cut
 from sknpcnn.parameters import Layout
@@ -38,7 +38,7 @@ class Network:
     ) -> None:
         # The input step makes the images; it begins the first stretch, which may be only it.
         self.steps: list[tuple[str, Layer]] = [("input", Identity()), *steps]
-        if len(output_shape(self.steps, image)) == 3:
+        if len(shapes(self.steps, image)[-1]) == 3:
             self.steps.append(("flatten", Flatten()))
         self.steps.append(("output", Dense(n_classes)))
         self.image = image

@@ -7,6 +7,7 @@ thread meanwhile; the threads share out whole stretches of layers, not single pr
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 from zlib import crc32
 
@@ -15,7 +16,7 @@ import numpy as np
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
-from sknpcnn.layers.steps import Stretch, backward, forward, largest, output_shape, prepare
+from sknpcnn.layers.steps import Stretch, backward, forward, prepare, shapes
 from sknpcnn.tape import NEW, SPOILED, Recorded, Tape, recorded, spoil
 
 # What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
@@ -55,6 +56,7 @@ class RunningContext:
     ) -> None:
         self.whole = rows is None
         self.training = batch.training
+        self.samples = batch.n
         self.needs_dx = needs_dx
         self.path = path
         self._engine = engine
@@ -247,9 +249,9 @@ class RunningContext:
         """Decide how many samples make a chunk, by the largest array on the way."""
         plan = self._engine.plans.get(key)
         if plan is None:
-            shape = _of_one_sample(x.shape)
-            rows = max(CHUNK // largest(stretch.steps, shape), 1)
-            plan = self._engine.plans[key] = rows, output_shape(stretch.steps, shape)
+            walk = shapes(stretch.steps, _of_one_sample(x.shape))
+            rows = max(CHUNK // max(map(prod, walk)), 1)
+            plan = self._engine.plans[key] = rows, walk[-1]
         return plan
 
     def _gradient_rows(

@@ -204,7 +204,8 @@ def check_flag(owner: Any, name: str) -> None:
 
 def is_integer(value: Any) -> bool:
     """Tell whether a value is an integer, and not a bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    # ints first: the question whether something is Integral takes long, and is asked often
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def as_pair(value: Any) -> tuple[int, int]:

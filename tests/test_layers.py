@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sknpcnn import layers as exported
 from sknpcnn import parallel
-from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, Layer, MaxPool2D
+from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, Layer, MaxPool2D, dense
 from sknpcnn.testing import check_layer
 from tests import reference
 from tests.layer_cases import CASES
@@ -54,6 +54,7 @@ def test_layer_keeps_its_promises(layer, shape):
 def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape, monkeypatch):
     monkeypatch.setattr(parallel, "CHUNK", 1)
     monkeypatch.setattr(parallel, "TILE", 1)
+    monkeypatch.setattr(dense, "WIDE", 1)
     check_layer(layer, shape)
 
 
@@ -63,6 +64,7 @@ def test_chunks_and_tiles_do_not_change_the_result(layer, shape, monkeypatch):
     whole = run(layer, params, x, dy)
     monkeypatch.setattr(parallel, "CHUNK", 40)
     monkeypatch.setattr(parallel, "TILE", 40)
+    monkeypatch.setattr(dense, "WIDE", 1)
     assert_same(run(layer, params, x, dy), whole)
 
 

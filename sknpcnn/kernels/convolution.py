@@ -14,9 +14,9 @@ from sknpcnn.kernels import planes, rows, winograd
 from sknpcnn.kernels.windows import Empty, Pair, Window, meet
 
 
-def way(window: Window, channels: int, filters: int) -> ModuleType:
-    """Choose how to compute, by shape."""
-    if winograd.saves(window, channels, filters):
+def way(window: Window, channels: int, filters: int, samples: int) -> ModuleType:
+    """Choose how to compute, by shape, and by how many images there are in the mini-batch."""
+    if winograd.saves(window, channels, filters, samples):
         return winograd
     return planes if window.size[1] * channels < 16 else rows
 
@@ -45,6 +45,7 @@ def input_gradient(
     channels: int,
     window: Window,
     size: Pair,
+    samples: int,
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> np.ndarray:
@@ -64,7 +65,8 @@ def input_gradient(
         laid[...] = 0
         laid[to_rows, to_columns] = dy[from_rows, from_columns]
         dy = laid
-    return way(back, dy.shape[-1], channels).correlate(dy, kernel, back, empty, scratch)
+    going = way(back, dy.shape[-1], channels, samples)
+    return going.correlate(dy, kernel, back, empty, scratch)
 
 
 def _places(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:

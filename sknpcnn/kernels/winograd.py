@@ -39,6 +39,9 @@ The usual 0, 1, -1, 2, -2 cost more than three times as much accuracy as these.
 MANY = 8
 """How many channels make the matrix products long enough."""
 
+FEW = 16
+"""How many tiles, of all images together, make it worth it to bring the kernel to the points."""
+
 
 class Mixtures(NamedTuple):
     """The constant matrices for kernels of one length."""
@@ -74,13 +77,14 @@ def tiles(outputs: int) -> int:
     return -(-outputs // TILE)
 
 
-def saves(window: Window, channels: int, filters: int) -> bool:
-    """Tell whether it is worth it: half of the products at least, and these long enough."""
+def saves(window: Window, channels: int, filters: int, samples: int) -> bool:
+    """Tell whether it is worth it: half of the products at least, and these large enough."""
     if not all(k in POINTS for k in window.size) or not window.stride == window.dilation == (1, 1):
         return False
     both = zip(window.size, window.outputs, strict=True)
     products = prod((k + TILE - 1) * tiles(outputs) for k, outputs in both)
-    return min(channels, filters) >= MANY and 2 * products <= prod(window.size + window.outputs)
+    large = min(channels, filters) >= MANY and samples * prod(map(tiles, window.outputs)) >= FEW
+    return large and 2 * products <= prod(window.size + window.outputs)
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:

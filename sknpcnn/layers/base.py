@@ -20,6 +20,8 @@ class Context(Protocol):
     """What a running layer is given beside its input: memory, randomness, the rows' weights."""
 
     training: bool
+    samples: int
+    """How many samples the whole mini-batch has, of which the layer may see only a few."""
     needs_dx: bool
     """False where nobody will read the gradient of the layer's input; backward may return None."""
 

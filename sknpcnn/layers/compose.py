@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
-from sknpcnn.layers.steps import Steps, backward, forward, output_shape, prepare, with_shapes
+from sknpcnn.layers.steps import Steps, backward, forward, prepare, shapes, with_shapes
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_free, named
 
@@ -58,7 +58,7 @@ class Sequential(Layer):
         return all(layer.replayable for _, layer in self.steps)
 
     def output_shape(self, shape: Shape) -> Shape:
-        return output_shape(self.steps, shape)
+        return shapes(self.steps, shape)[-1]
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         return parameters(self.steps, shape)
@@ -137,8 +137,8 @@ class Residual(Layer):
         return all(layer.replayable for _, layer in (*self.steps, *self.around))
 
     def output_shape(self, shape: Shape) -> Shape:
-        through = output_shape(self.steps, shape)
-        around = output_shape(self.around, shape)
+        through = shapes(self.steps, shape)[-1]
+        around = shapes(self.around, shape)[-1]
         if through != around:
             raise ValueError(
                 f"Residual: the layers turn {shape} into {through}, the way around into {around}; "

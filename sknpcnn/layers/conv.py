@@ -1,6 +1,7 @@
 """Convolution: the same small filter at every place of the image."""
 
 from dataclasses import dataclass, fields
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,7 +90,7 @@ class Conv2D(Layer):
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]
         window = self._window(shape)
-        there = self._way(window, W).prepare(W, window, ctx.empty)
+        there = self._way(window, W, ctx).prepare(W, window, ctx.empty)
         if not ctx.training:
             return {**params, "there": there}
         back = convolution.backwards(window, (shape[0], shape[1]))
@@ -97,14 +98,14 @@ class Conv2D(Layer):
         return {
             **params,
             "there": there,
-            "back": self._way(back, turned).prepare(turned, back, ctx.empty),
+            "back": self._way(back, turned, ctx).prepare(turned, back, ctx.empty),
         }
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         if "there" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
         window = self._window(x.shape)
-        way = self._way(window, params["W"])
+        way = self._way(window, params["W"], ctx)
         y = way.correlate(x, params["there"], window, ctx.output, ctx.scratch)
         if self.bias is not False:
             b = params["b"]
@@ -116,7 +117,7 @@ class Conv2D(Layer):
     ) -> Array | None:
         x, dy = cache, windows.unbroken(dy, ctx.scratch)
         W, window = params["W"], self._window(x.shape)
-        self._way(window, W).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
+        self._way(window, W, ctx).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
         if self.bias == "position":
             np.add.reduce(dy, axis=2, out=grads["b"])
         elif self.bias:
@@ -125,12 +126,12 @@ class Conv2D(Layer):
             return None
         if "back" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
-        memory = ctx.output, ctx.scratch
-        size, channels = x.shape[:2], x.shape[3]
-        return convolution.input_gradient(dy, params["back"], channels, window, size, *memory)
+        images = x.shape[3], window, x.shape[:2], ctx.samples
+        return convolution.input_gradient(dy, params["back"], *images, ctx.output, ctx.scratch)
 
-    def _way(self, window: windows.Window, W: Array) -> Any:
-        return convolution.way(window, *W.shape[2:])
+    def _way(self, window: windows.Window, W: Array, ctx: Context) -> ModuleType:
+        channels, filters = W.shape[2:]
+        return convolution.way(window, channels, filters, ctx.samples)
 
     def _window(self, shape: Shape) -> windows.Window:
         """Fit the window to images, given as (h, w, c) or as a batch (h, w, n, c)."""

@@ -9,8 +9,12 @@ from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_siz
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import check_flag, check_integer, check_real
 
-# A narrower product takes twice the time for the same work.
+# A product is cut for the threads to share, but not often: each part packs the other factor anew,
+# and a narrow one takes twice the time for the same work.
+PARTS = 4
 WIDE = 64
+# How many multiply-adds a product does in the time in which others read a number.
+PER_NUMBER = 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +67,7 @@ class Dense(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         W = params["W"]
         y = ctx.output((len(x), self.units), x.dtype)
-        tiles = ctx.tiles(self.units, len(x) + len(W), at_least=WIDE)
+        tiles = _tiles(self.units, x.size, ctx)
 
         def columns(i: int, scratch: object) -> None:
             part = slice(*tiles[i])
@@ -79,7 +83,7 @@ class Dense(Layer):
     ) -> Array | None:
         x, W = cache, params["W"]
         dx = ctx.output(x.shape, dy.dtype) if ctx.needs_dx else None
-        tiles = ctx.tiles(len(W), len(x) + self.units, at_least=WIDE)
+        tiles = _tiles(len(W), dy.size, ctx)
 
         def inputs(i: int, scratch: object) -> None:
             part = slice(*tiles[i])
@@ -91,3 +95,8 @@ class Dense(Layer):
         if self.bias:
             np.sum(dy, axis=0, out=grads["b"])
         return dx
+
+
+def _tiles(length: int, multiply_adds: int, ctx: Context) -> list[tuple[int, int]]:
+    """Cut a product along one side, which is that long and takes so much work for each step."""
+    return ctx.tiles(length, multiply_adds // PER_NUMBER, at_least=max(-(-length // PARTS), WIDE))

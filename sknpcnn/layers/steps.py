@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any, NamedTuple
 
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
@@ -53,26 +52,21 @@ def stretches(steps: Steps, training: bool) -> Iterator[tuple[str, Layer] | Stre
         yield Stretch(tuple(together))
 
 
-def with_shapes(steps: Steps, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
-    """Walk through the steps with the shape that each is given."""
+def shapes(steps: Steps, shape: Shape) -> list[Shape]:
+    """Walk through the steps: the shape of a sample before the first one and behind each."""
+    found = [shape]
     for name, layer in steps:
-        yield name, layer, shape
         try:
-            shape = layer.output_shape(shape)
+            found.append(layer.output_shape(found[-1]))
         except ValueError as error:
             raise ValueError(f"layer {name!r}: {error}") from None
+    return found
 
 
-def output_shape(steps: Steps, shape: Shape) -> Shape:
-    """Shape of one sample behind the last step."""
-    walk = list(with_shapes(steps, shape))
-    return walk[-1][1].output_shape(walk[-1][2]) if walk else shape
-
-
-def largest(steps: Steps, shape: Shape) -> int:
-    """Count the numbers of the largest sample on the way."""
-    behind = output_shape(steps, shape)
-    return max(prod(s) for s in (behind, *(s for _, _, s in with_shapes(steps, shape))))
+def with_shapes(steps: Steps, shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+    """Walk through the steps with the shape that each is given."""
+    before = shapes(steps, shape)[:-1]
+    return ((*step, s) for step, s in zip(steps, before, strict=True))
 
 
 def prepare(steps: Steps, params: Arrays, shape: Shape, ctx: Any) -> dict[str, Any]:
