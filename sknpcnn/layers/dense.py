@@ -14,7 +14,7 @@ from sknpcnn.spec import check_flag, check_integer, check_real
 PARTS = 4
 WIDE = 64
 # How many multiply-adds a product does in the time in which others read a number.
-PER_NUMBER = 32
+PER_NUMBER = 128
 
 
 @dataclass(frozen=True, repr=False)
