@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn.augmentation.base import augmented
 from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.parallel import RunningContext, cut
+from sknpcnn.spec import Steps
 
 Array = np.ndarray
 
@@ -39,6 +41,8 @@ class Rows:
     index: Array | slice = field(default_factory=lambda: slice(None))
     identify: bool = False
     """Whether random numbers will be asked for, which depend on the content of the rows."""
+    augment: Steps = ()
+    """How training images are changed, by name."""
     flat: bool = False
     """Whether the first layer takes vectors: then rows are given to it as rows."""
 
@@ -63,6 +67,8 @@ class Rows:
             ctx.note_ids(row_ids(rows))
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
+        if self.augment:
+            rows = self._augmented(rows, out.dtype, ctx)
         with ctx.inside("rows"):
             if self.standard is not None:  # repeated for every pixel: one long run per row
                 mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
@@ -78,6 +84,17 @@ class Rows:
                 rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
             images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         return out
+
+    def _augmented(self, rows: Array, dtype: np.dtype, ctx: RunningContext) -> Array:
+        """Change some rows as images, in floating point."""
+
+        def random(name: str, count: int) -> Array:
+            with ctx.inside("augment", name):
+                return ctx.random_bits((len(rows), count)) * 2.0**-32
+
+        floats = rows.astype(np.result_type(rows.dtype, dtype), copy=False)
+        images = augmented(floats.reshape(len(rows), *self.image), self.augment, random)
+        return images.reshape(rows.shape)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def begin(
     else:
         standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
 
-    plan = plan_of(params, len(samples), n_epochs or state.epoch + params["max_iter"])
+    plan = plan_of(params, image, len(samples), n_epochs or state.epoch + params["max_iter"])
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained

@@ -74,8 +74,9 @@ default="relu"
         Whether to shift and scale each channel by its mean and deviation over the training data.
         So images from 0 to 255 and from 0 to 1 train the same network, but for dropout and for what
         ``early_stopping`` holds out, which depend on the numbers in the images.
-    augment : None, default=None
-        Reserved.
+    augment : list of augmentations or of (name, augmentation) pairs, default=None
+        How training images are changed at random each time they are seen, in this order; see
+        ``sknpcnn.augmentation``.
     class_weight : dict or "balanced", default=None
         Weights of the classes; one that the dict does not name weighs 1.
     label_smoothing : float, default=0.0

@@ -65,9 +65,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 def check_together(params: dict[str, Any]) -> None:
     """Refuse parameters that do not go together, and those whose time has not come."""
+    layers = [name for name, _ in named(params["layers"] or ())]
+    check_free(layers, params, "layers")
+    check_free(
+        [name for name, _ in named(params["augment"] or (), "augment")],
+        [*params, *layers],
+        "augment",
+    )
     if params["layers"] is not None:
-        names = [name for name, _ in named(params["layers"])]
-        check_free(names, params, "layers")
         changed = [k for k, v in blocks.ARCHITECTURE.items() if not _same(params[k], v)]
         if changed:
             raise ValueError(
@@ -76,9 +81,8 @@ def check_together(params: dict[str, Any]) -> None:
             )
     if params["n_jobs"] == 0:
         raise ValueError("n_jobs=0; needed: a number of threads, -1 for all cores, or None.")
-    for name in ("augment", "checkpoint_dir"):
-        if params[name] is not None:
-            raise NotImplementedError(f"{name}={params[name]!r} is not available yet; use None.")
+    if params["checkpoint_dir"] is not None:
+        raise NotImplementedError("checkpoint_dir is not available yet; use None.")
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -8,6 +8,7 @@ from math import inf, isfinite, isnan, nan
 from typing import Any
 
 from sknpcnn import optimizers, schedules
+from sknpcnn.augmentation.base import Image, steps_of
 from sknpcnn.batches import Array, Samples, Standard
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
@@ -140,7 +141,7 @@ class Fit:
         return waited > self.n_iter_no_change and self.plan.schedule.exhausted(progress)
 
 
-def plan_of(params: dict[str, Any], n_samples: int, n_epochs: int) -> Plan:
+def plan_of(params: dict[str, Any], image: Image, n_samples: int, n_epochs: int) -> Plan:
     """Make the plan of training from the classifier's parameters."""
     solver, schedule = params["solver"], params["learning_rate"]
     optimizer = optimizers.NAMED[solver] if isinstance(solver, str) else solver
@@ -155,6 +156,7 @@ def plan_of(params: dict[str, Any], n_samples: int, n_epochs: int) -> Plan:
         alpha=float(params["alpha"]),
         clip_norm=params["clip_norm"],
         label_smoothing=float(params["label_smoothing"]),
+        augment=steps_of(params["augment"], image),
     )
 
 

@@ -36,14 +36,19 @@ class Spec:
 
 Steps = tuple[tuple[str, Any], ...]
 
+_LAYER = "layer", "Conv2D(16)"
+_THINGS = {"augment": ("augmentation", "Shift(2)")}
+"""What the lists hold, by the name of the parameter; all others hold layers."""
+
 
 def named(items: Iterable[Any], owner: str = "layers") -> Steps:
     """Give every plain spec of a list a name (``conv2d_1``, ``conv2d_2``, ...), as Pipelines do.
 
     Items may also be ``(name, spec)`` pairs; they keep their names.
     """
+    thing, example = _THINGS.get(owner, _LAYER)
     if isinstance(items, (str, Spec)) or not isinstance(items, Iterable):
-        raise TypeError(f"{owner} is given {items!r}; needed: a list of layers.")
+        raise TypeError(f"{owner} is given {items!r}; needed: a list of {thing}s.")
     steps: list[tuple[str, Any]] = []
     count: dict[str, int] = {}
     for item in items:
@@ -55,28 +60,34 @@ def named(items: Iterable[Any], owner: str = "layers") -> Steps:
             )
         if not isinstance(spec, Spec):
             raise TypeError(
-                f"{owner} holds {item!r} of type {type(item).__name__}; each item must be a layer, "
-                "such as Conv2D(16), or a (name, layer) pair."
+                f"{owner} holds {item!r} of type {type(item).__name__}; each item must be "
+                f"{_a(thing)}, such as {example}, or a (name, {thing}) pair."
             )
         kind = type(spec).__name__.lower()
         count[kind] = count.get(kind, 0) + 1
         name = item[0] if is_pair else f"{kind}_{count[kind]}"
         if not name.isidentifier() or "__" in name:
             raise ValueError(
-                f"{owner} names a layer {name!r}; a name must be a Python identifier without '__'."
+                f"{owner} names {_a(thing)} {name!r}; a name must be a Python identifier without "
+                "'__'."
             )
         if name in dict(steps):
-            raise ValueError(f"{owner} names two layers {name!r}; every name must be unique.")
+            raise ValueError(f"{owner} names two {thing}s {name!r}; every name must be unique.")
         steps.append((name, spec))
     return tuple(steps)
 
 
+def _a(thing: str) -> str:
+    return f"an {thing}" if thing[0] in "aeiou" else f"a {thing}"
+
+
 def check_free(names: Iterable[str], params: Iterable[str], owner: str) -> None:
-    """Refuse a layer's name that would hide a parameter."""
+    """Refuse a name in a list that would hide a parameter."""
     hidden = sorted(set(names) & set(params))
     if hidden:
+        thing, _ = _THINGS.get(owner, _LAYER)
         raise ValueError(
-            f"{owner} names a layer {hidden[0]!r}, which is the name of a parameter. "
+            f"{owner} names {_a(thing)} {hidden[0]!r}, which is the name of a parameter. "
             "Choose another one."
         )
 
@@ -162,6 +173,13 @@ def _known(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
 def refuse(owner: Any, name: str, needed: str) -> None:
     """Raise the error for one hyperparameter: what was given and what is needed."""
     raise ValueError(f"{type(owner).__name__}: {name}={getattr(owner, name)!r}; needed: {needed}.")
+
+
+def hold_tuples(spec: Spec) -> None:
+    """Turn pairs that were given as lists into tuples, which compare and hash by value."""
+    for field in fields(spec):
+        if isinstance(value := getattr(spec, field.name), list):
+            object.__setattr__(spec, field.name, tuple(value))
 
 
 def check_integer(owner: Any, name: str, minimum: int = 1) -> None:

@@ -16,6 +16,7 @@ from sknpcnn.optimizers import Memory, Optimizer
 from sknpcnn.parallel import cut
 from sknpcnn.parameters import Layout
 from sknpcnn.schedules import Progress, Schedule
+from sknpcnn.spec import Steps
 
 # The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
 BLOCK = 2**16
@@ -35,6 +36,7 @@ class Plan:
     alpha: float
     clip_norm: float | None
     label_smoothing: float
+    augment: Steps = ()
 
 
 @dataclass
@@ -125,11 +127,12 @@ def _one_epoch(
     order = np.arange(n)
     if plan.shuffle:
         order = np.random.default_rng([state.seed, state.epoch]).permutation(n)
+    random = network.random or bool(plan.augment)
     loss = hits = weight = lr = 0.0
     for i in range(n_steps):
         index = samples.index[order[i * size : (i + 1) * size]]
         weights = samples.weights_at(index)
-        rows = Rows(samples.X, network.image, standard, index, identify=network.random)
+        rows = Rows(samples.X, network.image, standard, index, random, plan.augment)
         key = crc32(pack("<QQQ", state.seed, state.epoch, i))
         batch_loss, batch_hits = network.learn(
             state.theta,

@@ -1,6 +1,6 @@
 """Convolution: the same small filter at every place of the image."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -18,7 +18,15 @@ from sknpcnn.layers.base import (
 )
 from sknpcnn.layers.bias import Bias
 from sknpcnn.parameters import Parameter
-from sknpcnn.spec import as_pair, check_integer, check_pair, check_real, is_integer, refuse
+from sknpcnn.spec import (
+    as_pair,
+    check_integer,
+    check_pair,
+    check_real,
+    hold_tuples,
+    is_integer,
+    refuse,
+)
 
 Size = int | tuple[int, int]
 
@@ -143,13 +151,6 @@ class Conv2D(Layer):
 
     def _axes(self, shape: Shape) -> list[tuple[tuple[int, int], int]]:
         return axes(self, image_shape(self, shape), *self._geometry())
-
-
-def hold_tuples(layer: Layer) -> None:
-    """Turn pairs that were given as lists into tuples, which compare and hash by value."""
-    for field in fields(layer):
-        if isinstance(value := getattr(layer, field.name), list):
-            object.__setattr__(layer, field.name, tuple(value))
 
 
 def check_padding(layer: Any) -> None:

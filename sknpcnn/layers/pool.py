@@ -7,8 +7,8 @@ import numpy as np
 
 from sknpcnn.kernels import pooling, windows
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
-from sknpcnn.layers.conv import Size, axes, check_padding, hold_tuples
-from sknpcnn.spec import as_pair, check_pair, refuse
+from sknpcnn.layers.conv import Size, axes, check_padding
+from sknpcnn.spec import as_pair, check_pair, hold_tuples, refuse
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,0 +1,16 @@
+"""Augmentation: training images, changed a little at random every time that they are seen."""
+
+from sknpcnn.augmentation.base import Augmentation
+from sknpcnn.augmentation.geometry import Affine, HorizontalFlip, RandomCrop, Shift
+from sknpcnn.augmentation.values import Brightness, Contrast, Cutout
+
+__all__ = [
+    "Affine",
+    "Augmentation",
+    "Brightness",
+    "Contrast",
+    "Cutout",
+    "HorizontalFlip",
+    "RandomCrop",
+    "Shift",
+]

@@ -1,0 +1,79 @@
+"""What an augmentation is: training images, changed a little every time that they are seen."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sknpcnn.spec import Spec, Steps, named
+
+Array = np.ndarray
+Image = tuple[int, int, int]
+
+
+@dataclass(frozen=True, repr=False)
+class Augmentation(Spec, ABC):
+    """A random change of training images, all images of a part of the mini-batch at once.
+
+    It sees the numbers that the user gave, before ``standardize``. Which random numbers an image
+    is given depends on the seed, the step and the content of the image alone: so the same seed
+    makes the same images, whatever ``n_jobs``.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sknpcnn.augmentation import Augmentation
+    >>> @dataclass(frozen=True, repr=False)
+    ... class VerticalFlip(Augmentation):
+    ...     draws = 1
+    ...     def apply(self, images, random):
+    ...         return np.where(random[:, :, None, None] < 0.5, images[:, ::-1], images)
+    >>> VerticalFlip().apply(np.arange(4.0).reshape(1, 2, 2, 1), np.array([[0.3]])).ravel()
+    array([2., 3., 0., 1.])
+    """
+
+    draws: ClassVar[int] = 1
+    """How many random numbers it needs for each image."""
+
+    @abstractmethod
+    def apply(self, images: Array, random: Array) -> Array:
+        """Return changed images; those given must not be modified.
+
+        ``images`` are floats (n, h, w, c), ``random`` numbers from 0 to 1 (n, draws); what is
+        returned has the shape of the images.
+        """
+
+    def check(self, image: Image) -> None:
+        """Raise ValueError if images of that shape, (h, w, c), cannot be changed in this way."""
+
+
+def steps_of(augment: Any, image: Image) -> Steps:
+    """Name the augmentations, and check that images of that shape can be changed so."""
+    steps = named(augment or (), "augment")
+    for name, step in steps:
+        if not isinstance(step, Augmentation):
+            raise TypeError(
+                f"augment holds {step!r}; needed: augmentations, such as Shift(2) from "
+                "sknpcnn.augmentation."
+            )
+        try:
+            step.check(image)
+        except ValueError as error:
+            raise ValueError(f"augment {name!r}: {error}") from None
+    return steps
+
+
+def augmented(images: Array, steps: Steps, random: Callable[[str, int], Array]) -> Array:
+    """Change images (n, h, w, c) by all steps; ``random(name, count)`` draws their numbers."""
+    for name, step in steps:
+        changed = step.apply(images, random(name, step.draws))
+        if changed.shape != images.shape:
+            raise ValueError(
+                f"augment {name!r}: {step!r} turns images of shape {images.shape} into "
+                f"{changed.shape}; needed: the same shape."
+            )
+        images = changed
+    return images
