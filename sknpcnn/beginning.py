@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import _num_samples
 
 from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
@@ -76,6 +77,17 @@ def begin(
     if fit.validation is not None and scorer is not None:
         fit.validation.score = _score_of(scorer, estimator, fit, fit.validation.samples)
     return fit
+
+
+def untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
+    """Fit an estimator to images without training it: its weights stay as they start."""
+    estimator._validate_params()
+    X, _, image = inputs.rows_to_fit(estimator, X, np.zeros(_num_samples(X), int), reset=True)
+    classes = np.zeros(1, int)
+    samples = inputs.samples_of(X, np.zeros(len(X), int), classes, sample_weight, None)
+    fit = begin(estimator, samples, image, classes, going_on=False)
+    estimator._take_over(fit, keep=False)
+    return estimator
 
 
 def own_validation(

@@ -6,6 +6,7 @@ scaled by, and the hyperparameters that the network was made of.
 
 from collections.abc import Mapping
 from copy import deepcopy
+from math import nan
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,8 +46,8 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "t_": fit.samples_before + (len(history) - fit.epochs_before) * len(fit.samples),
         "n_layers_": len(fit.network.summary()),
         "out_activation_": "softmax",
-        "loss_": losses[-1],
-        "best_loss_": None if fit.early_stopping else min(losses),
+        "loss_": losses[-1] if losses else nan,
+        "best_loss_": None if fit.early_stopping else min(losses, default=nan),
         "loss_curve_": losses,
         "validation_scores_": [row["validation_score"] for row in history] if validated else None,
         "_theta": theta,

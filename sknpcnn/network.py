@@ -30,6 +30,22 @@ class LayerSummary(NamedTuple):
     multiply_adds: int
 
 
+class _Order(NamedTuple):
+    """The steps as they are run."""
+
+    steps: list[tuple[str, Layer]]
+    flat: bool
+    """Whether rows need not be turned into images first."""
+
+    @classmethod
+    def of(cls, steps: list[tuple[str, Layer]]) -> "_Order":
+        ordered = pooled_first(steps)
+        flat = isinstance(ordered[1][1], Flatten)
+        if flat:
+            del ordered[1]
+        return cls(ordered, flat)
+
+
 class Network:
     """Layers, and where in a flat vector their parameters lie. It holds no parameters itself."""
 
@@ -42,24 +58,32 @@ class Network:
             self.steps.append(("flatten", Flatten()))
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
-        self._order = pooled_first(self.steps)
-        self._flat = isinstance(self._order[1][1], Flatten)
-        if self._flat:  # no need to turn rows into images first
-            del self._order[1]
+        self._order = _Order.of(self.steps)
         self.layout = Layout(parameters(self.steps, image))
         self.random = any(layer.random for _, layer in self.steps)
 
     def logits(self, theta: Array, rows: Rows, engine: Engine) -> Array:
-        """Compute the logits of all rows, (n, classes), some hundred of them at a time."""
+        """Compute the logits of all rows, (n, classes)."""
+        return self._predict(self._order, theta, rows, engine)
+
+    def outputs(self, theta: Array, rows: Rows, engine: Engine, last: str) -> Array:
+        """Compute what comes out of a layer for all rows, (n, features)."""
+        n_steps = [name for name, _ in self.steps].index(last) + 1
+        return self._predict(_Order.of(self.steps[:n_steps]), theta, rows, engine)
+
+    def _predict(self, order: "_Order", theta: Array, rows: Rows, engine: Engine) -> Array:
+        """Run steps on all rows, some hundred of them at a time."""
         params = self.layout.views(theta)
         parts = []
         for lo, hi in cut(len(rows), PREDICT):
             index = _part(rows.index, lo, hi)
-            part = Rows(rows.X, rows.image, rows.standard, index, flat=self._flat)
+            part = Rows(rows.X, rows.image, rows.standard, index, flat=order.flat)
             ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
-                y, _ = forward(self._order, params, part, ctx)
-            parts.append(y.copy())
+                y, _ = forward(order.steps, params, part, ctx)
+            if y.ndim == 4:
+                y = y.transpose(2, 0, 1, 3)
+            parts.append(y.reshape(hi - lo, -1).copy())
         return np.concatenate(parts)
 
     def learn(
@@ -81,10 +105,10 @@ class Network:
         batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            x = replace(rows, flat=self._flat)
-            y, caches = forward(self._order, params, x, ctx)
+            x = replace(rows, flat=self._order.flat)
+            y, caches = forward(self._order.steps, params, x, ctx)
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
-            backward(self._order, params, caches, loss.gradient, grads, ctx)
+            backward(self._order.steps, params, caches, loss.gradient, grads, ctx)
         return loss.total, loss.hits
 
     def summary(self) -> list[LayerSummary]:

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import sknpcnn
+import sknpcnn.architectures
 import sknpcnn.augmentation
 import sknpcnn.layers
 import sknpcnn.optimizers
@@ -55,7 +56,14 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(
     "module",
-    [sknpcnn, sknpcnn.augmentation, sknpcnn.layers, sknpcnn.optimizers, sknpcnn.schedules],
+    [
+        sknpcnn,
+        sknpcnn.architectures,
+        sknpcnn.augmentation,
+        sknpcnn.layers,
+        sknpcnn.optimizers,
+        sknpcnn.schedules,
+    ],
     ids=lambda m: m.__name__,
 )
 def test_api_page_is_complete(module):

@@ -28,12 +28,13 @@ ROOMS = [
     {"training"},
     {"fitting"},
     {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints"},
-    {"classifier", "sknpcnn"},
+    {"classifier", "features", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     "classifier",
+    "features",
     "inputs",
     "constraints",
     "beginning",

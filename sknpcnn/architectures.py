@@ -1,0 +1,266 @@
+"""Networks that people know, each as a list for ``layers=``; fit adds the output layer.
+
+Parameters are counted with an output layer of ten classes, on images of the size that a network
+was made for. How well each of them does is in ``docs/results.md``.
+"""
+
+from sknpcnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+)
+
+
+def network_1() -> list[Layer]:
+    """One small convolution and a dense layer, for 28x28 gray images.
+
+    The smallest network of the NumPy projects that this package grew out of: four filters of 3x3
+    without a bias, max pooling, 128 dense units. 101,806 parameters. Its author trained it on MNIST
+    by SGD with a learning rate of 0.1, a running mean of gradients for momentum and batches of 40,
+    and reported 96.05 % after 25 epochs.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import network_1
+    >>> clf = NumpyCNNClassifier(layers=network_1())
+    """
+    return [
+        *(Conv2D(4, bias=False), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(128), ReLU()),
+    ]
+
+
+def network_2() -> list[Layer]:
+    """Two convolutions of 16 filters and a dense layer, for 28x28 gray images.
+
+    The second network of the same family: conv, ReLU, pool twice, 200 dense units. 161,490
+    parameters. Its pooling pads images whose size is no multiple of the window. Its author trained
+    the convolutions at a rate of 0.1 and the dense layers at 0.05, here ``lr_scale=0.5``, and
+    reported 97.78 % on MNIST after 30 epochs.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import network_2
+    >>> clf = NumpyCNNClassifier(layers=network_2())
+    """
+    return [
+        *(Conv2D(16), ReLU(), MaxPool2D(padding="same")),
+        *(Conv2D(16), ReLU(), MaxPool2D(padding="same")),
+        *(Flatten(), Dense(200, lr_scale=0.5), ReLU()),
+    ]
+
+
+def network_3() -> list[Layer]:
+    """Three small convolutions and a dense layer, for 32x32 colour images.
+
+    The same family's network for CIFAR-10: 8 filters, pool, 16 and 32 filters, pool, 256 dense
+    units. 533,146 parameters. Its author reported 60.04 % after 25 epochs.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import network_3
+    >>> clf = NumpyCNNClassifier(layers=network_3())
+    """
+    return [
+        *(Conv2D(8), ReLU(), MaxPool2D()),
+        *(Conv2D(16), ReLU(), Conv2D(32), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(256), ReLU()),
+    ]
+
+
+def network_4() -> list[Layer]:
+    """Four convolutions and a dense layer, for 32x32 colour images.
+
+    The network that the same author wrote down and could not afford to run: 32 and 32 filters,
+    pool, 64 and 64 filters, pool, 256 dense units. 1,116,970 parameters. It was to be improved by
+    batch normalisation and augmentation "towards 80 %": see ``network_4_improved``.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import network_4
+    >>> clf = NumpyCNNClassifier(layers=network_4())
+    """
+    return [
+        *(Conv2D(32), ReLU(), Conv2D(32), ReLU(), MaxPool2D()),
+        *(Conv2D(64), ReLU(), Conv2D(64), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(256), ReLU()),
+    ]
+
+
+def network_4_improved() -> list[Layer]:
+    """Five convolutions with batch normalisation, for 32x32 colour images.
+
+    What became of ``network_4``: batch normalisation behind each convolution, more filters where
+    images are small, and the mean over each channel in place of the large dense layer, in the
+    manner of VGG (Simonyan and Zisserman 2014) and of Network in Network (Lin et al. 2013). 559,818
+    parameters.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import network_4_improved
+    >>> from sknpcnn.augmentation import HorizontalFlip, RandomCrop
+    >>> clf = NumpyCNNClassifier(
+    ...     layers=network_4_improved(), augment=[RandomCrop(4), HorizontalFlip()]
+    ... )
+    """
+    layers: list[Layer] = []
+    for stage in ((64, 64), (128, 128), (256,)):
+        for filters in stage:
+            layers += [Conv2D(filters, bias=False), BatchNorm(), ReLU()]
+        layers.append(MaxPool2D())
+    layers[-1] = GlobalAvgPool2D()
+    return layers
+
+
+def keras_twin() -> list[Layer]:
+    """The network of the old Keras example for MNIST, for 28x28 gray images.
+
+    ``mnist_cnn.py``, from which thousands of tutorials were copied, without its dropout: 32 and 64
+    filters without padding, pool, 128 dense units. 1,199,882 parameters. Trained by Adadelta with a
+    learning rate of 1, it reached about 99 % in 12 epochs.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import keras_twin
+    >>> clf = NumpyCNNClassifier(layers=keras_twin(), solver="adadelta")
+    """
+    return [
+        *(Conv2D(32, padding="valid"), ReLU()),
+        *(Conv2D(64, padding="valid"), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(128), ReLU()),
+    ]
+
+
+def convnet_5x5() -> list[Layer]:
+    """Two convolutions of 5x5 and a large dense layer, for 28x28 gray images.
+
+    The network of TensorFlow's first tutorial for experts, written again in NumPy by one of the
+    projects: 32 and 64 filters with a padding of two, pooled, 1024 dense units. 3,274,634
+    parameters. Trained by Adam at a rate of 0.001, lowered tenfold after 10 and after 20 epochs;
+    its author reported 99 % on MNIST after 25 epochs.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import convnet_5x5
+    >>> from sknpcnn.schedules import StepDecay
+    >>> clf = NumpyCNNClassifier(
+    ...     layers=convnet_5x5(), learning_rate=StepDecay(epochs=(10, 20), factor=0.1), max_iter=25
+    ... )
+    """
+    return [
+        *(Conv2D(32, 5, padding=2), ReLU(), MaxPool2D()),
+        *(Conv2D(64, 5, padding=2), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(1024), ReLU()),
+    ]
+
+
+def lenet() -> list[Layer]:
+    """Two convolutions of 5x5 without padding, in the manner of LeNet-5, for 28x28 gray images.
+
+    After LeCun et al. 1998, with ReLU and max pooling as they are used today: 6 filters, pool, 16
+    filters, pool, 128 dense units. 36,758 parameters. Its author trained it by Adam in batches of
+    32 for 5 epochs, and also used its convolutions, as they start, to make features for other
+    classifiers: see ``sknpcnn.NumpyCNNFeatures``.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import lenet
+    >>> clf = NumpyCNNClassifier(layers=lenet(), batch_size=32, max_iter=5)
+    """
+    return [
+        *(Conv2D(6, 5, padding="valid"), ReLU(), MaxPool2D()),
+        *(Conv2D(16, 5, padding="valid"), ReLU(), MaxPool2D()),
+        *(Flatten(), Dense(128), ReLU()),
+    ]
+
+
+def three_stage() -> list[Layer]:
+    """Three convolutions, the first two with a bias of its own for every pixel, for 28x28 images.
+
+    16, 32 and 64 filters; max pooling of overlapping windows, 3x3 with a stride of two, padded on
+    one side; 100 dense units. 356,774 parameters. Its author trained it by SGD, with a rate that
+    rises for three epochs and falls along a cosine for six, in 3782 minutes.
+
+    Returns
+    -------
+    layers : list of Layer
+        For ``NumpyCNNClassifier(layers=...)``.
+
+    Examples
+    --------
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.architectures import three_stage
+    >>> clf = NumpyCNNClassifier(layers=three_stage())
+    """
+    return [
+        *(Conv2D(16, bias="position"), ReLU(), MaxPool2D(3, stride=2, padding="same")),
+        *(Conv2D(32, bias="position"), ReLU(), MaxPool2D(3, stride=2, padding="same")),
+        *(Conv2D(64), ReLU()),
+        *(Flatten(), Dense(100), ReLU()),
+    ]
+
+
+__all__ = [
+    "convnet_5x5",
+    "keras_twin",
+    "lenet",
+    "network_1",
+    "network_2",
+    "network_3",
+    "network_4",
+    "network_4_improved",
+    "three_stage",
+]
