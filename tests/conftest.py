@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from sknpcnn.datasets import load_mnist
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +27,11 @@ def mnist():
     if not (folder / "mnist").is_dir():
         pytest.skip("MNIST is not here; SKNPCNN_DATA may name the folder that holds mnist/")
 
-    import gzip
-
-    def read(name, header):
-        with gzip.open(folder / "mnist" / name) as file:
-            return np.frombuffer(file.read(), np.uint8, offset=header)
-
-    return (
-        read("train-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28),
-        read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28),
-        read("train-labels-idx1-ubyte.gz", 8),
-        read("t10k-labels-idx1-ubyte.gz", 8),
+    images, labels = zip(
+        *(
+            load_mnist(folder / "mnist", split=split, return_X_y=True)
+            for split in ("train", "test")
+        ),
+        strict=True,
     )
+    return *images, *labels

@@ -10,6 +10,7 @@ import pytest
 import sknpcnn
 import sknpcnn.architectures
 import sknpcnn.augmentation
+import sknpcnn.datasets
 import sknpcnn.layers
 import sknpcnn.optimizers
 import sknpcnn.schedules
@@ -60,6 +61,7 @@ def test_links_lead_somewhere(page):
         sknpcnn,
         sknpcnn.architectures,
         sknpcnn.augmentation,
+        sknpcnn.datasets,
         sknpcnn.layers,
         sknpcnn.optimizers,
         sknpcnn.schedules,

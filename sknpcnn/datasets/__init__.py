@@ -1,0 +1,17 @@
+"""Data to learn from: the well-known sets of images, and images of your own, as uint8 arrays."""
+
+from sknpcnn.datasets.cifar import load_cifar10
+from sknpcnn.datasets.folder import load_image_folder
+from sknpcnn.datasets.idx import load_fashion_mnist, load_idx, load_mnist
+from sknpcnn.datasets.openml import fetch_cifar10, fetch_fashion_mnist, fetch_mnist
+
+__all__ = [
+    "fetch_cifar10",
+    "fetch_fashion_mnist",
+    "fetch_mnist",
+    "load_cifar10",
+    "load_fashion_mnist",
+    "load_idx",
+    "load_image_folder",
+    "load_mnist",
+]

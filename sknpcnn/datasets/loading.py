@@ -1,0 +1,41 @@
+"""What all loaders share: the part that is asked for, the file it is in, the form of the answer."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+Array = np.ndarray
+Name = str | PathLike[str]
+
+PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
+
+
+def parts_of(split: str) -> tuple[str, ...]:
+    """Decide which parts of a set of data are wanted."""
+    if not (isinstance(split, str) and split in PARTS):
+        raise ValueError(f"split={split!r}; needed: 'train', 'test' or 'all'.")
+    return PARTS[split]
+
+
+def find(folder: Name, *names: str) -> Path:
+    """Find a file that goes by several names."""
+    home = Path(folder).expanduser()
+    for name in names:
+        if (home / name).is_file():
+            return home / name
+    there = "holds no" if home.is_dir() else "is not a folder; needed: one that holds"
+    raise FileNotFoundError(
+        f"{home} {there} {' or '.join(names)}. Give the folder with the files in it."
+    )
+
+
+def answer(
+    data: Array, target: Array, names: list[str], descr: str, return_X_y: bool, **more: Any
+) -> Any:
+    """Return what every loader returns: a Bunch, or two arrays."""
+    if return_X_y:
+        return data, target
+    return Bunch(data=data, target=target, target_names=names, DESCR=descr, **more)

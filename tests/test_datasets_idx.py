@@ -1,0 +1,232 @@
+"""IDX files: read as they were written, and never believed."""
+
+import gzip
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from sknpcnn.datasets import load_fashion_mnist, load_idx, load_mnist
+
+
+def idx(array):
+    """What is in the IDX file of an array of bytes."""
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def write_mnist(folder, n_train=20, n_test=10, suffix="", sign="-"):
+    """Write the four files, with each digit as often as any other; return what is in them."""
+    rng = np.random.default_rng(0)
+    parts = {}
+    for part, stem, n in [("train", "train", n_train), ("test", "t10k", n_test)]:
+        X, y = rng.integers(256, size=(n, 28, 28)).astype(np.uint8), rng.permutation(n) % 10
+        for kind, array in [(f"images{sign}idx3", X), (f"labels{sign}idx1", y)]:
+            content = gzip.compress(idx(array)) if suffix else idx(array)
+            (folder / f"{stem}-{kind}-ubyte{suffix}").write_bytes(content)
+        parts[part] = X, y
+    return parts
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """The paths of a small pair of files: five images of 3 x 2 pixels, and their labels."""
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.write_bytes(idx(np.arange(30).reshape(5, 3, 2)))
+    labels.write_bytes(idx(np.array([3, 1, 200, 1, 0])))
+    return images, labels
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("sign", ["-", "."])
+def test_files_may_be_compressed_and_spelt_in_two_ways(tmp_path, sign, suffix):
+    parts = write_mnist(tmp_path, suffix=suffix, sign=sign)
+    for part, (X, y) in parts.items():
+        found = load_mnist(tmp_path, split=part)
+        np.testing.assert_array_equal(found.data, X)
+        np.testing.assert_array_equal(found.target, y)
+    assert found.target_names == list("0123456789")
+
+
+def test_fashion_has_the_files_of_mnist_and_names_of_its_own(tmp_path):
+    parts = write_mnist(tmp_path)
+    clothes = load_fashion_mnist(tmp_path)
+    np.testing.assert_array_equal(clothes.data, parts["train"][0])
+    assert clothes.target_names[0] == "T-shirt/top"
+    assert clothes.target_names[9] == "Ankle boot"
+    assert "Fashion" in clothes.DESCR
+
+
+def test_name_says_nothing_about_compression(tmp_path):
+    """Some servers and browsers unpack on the way, and keep the name."""
+    parts = write_mnist(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.rename(f"{path}.gz")
+    np.testing.assert_array_equal(load_mnist(tmp_path).data, parts["train"][0])
+
+
+def test_folder_of_the_same_name_is_not_taken_for_the_file(tmp_path):
+    parts = write_mnist(tmp_path, suffix=".gz")
+    (tmp_path / "train-images-idx3-ubyte").mkdir()
+    np.testing.assert_array_equal(load_mnist(tmp_path).data, parts["train"][0])
+
+
+def test_any_pair_keeps_its_labels(pair):
+    found = load_idx(*pair)
+    np.testing.assert_array_equal(found.data, np.arange(30).reshape(5, 3, 2))
+    assert found.data.dtype == np.uint8
+    assert found.target.tolist() == [3, 1, 200, 1, 0]
+    assert found.target.dtype == np.int64
+    assert found.target_names == ["0", "1", "3", "200"]
+    assert str(pair[0]) in found.DESCR
+    X, y = load_idx(*pair, return_X_y=True)
+    np.testing.assert_array_equal(X, found.data)
+    np.testing.assert_array_equal(y, found.target)
+
+
+def test_images_of_a_pair_may_have_channels(pair):
+    pair[0].write_bytes(idx(np.arange(60).reshape(5, 2, 2, 3)))
+    np.testing.assert_array_equal(load_idx(*pair).data, np.arange(60).reshape(5, 2, 2, 3))
+
+
+def test_missing_file_is_named_with_its_folder(tmp_path):
+    write_mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    message = re.escape(f"{tmp_path} holds no train-labels-idx1-ubyte or train-labels.idx1-ubyte")
+    with pytest.raises(FileNotFoundError, match=message):
+        load_mnist(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_idx(tmp_path / "nowhere", tmp_path / "nowhere")
+
+
+def said(path, problem):
+    """A pattern for an error that names a file and what is wrong with it."""
+    return f"^{re.escape(str(path))}: .*{problem}"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", r"begins with the bytes \(none\)"),
+        (b"\0\0\x08", "begins with the bytes 00 00 08"),
+        (b"<html>Not found</html>", "begins with the bytes 3c 68 74 6d; needed: an IDX file"),
+        (b"\0\0\x0d\x03" + bytes(40), "begins with the bytes 00 00 0d 03"),  # floats
+        (idx(np.zeros((5, 6))), "array of 2 dimensions; needed: images, which have 3 or 4"),
+        (idx(np.zeros(5)), "array of 1 dimensions; needed: images.*exchanged"),
+        (b"\0\0\x08\xff" + b"\xff" * 2000, "array of 255 dimensions"),
+        (idx(np.zeros((5, 3, 2)))[:15], r"have the shape \(5, 3\); needed: 3 sizes"),
+        (idx(np.zeros((0, 3, 2))), r"have the shape \(0, 3, 2\); needed: 3 sizes above 0"),
+        (idx(np.zeros((5, 3, 2)))[:16], r"promises.*\(5, 3, 2\), 30 bytes, but only 0 follow"),
+        (idx(np.zeros((5, 3, 2)))[:-1], "but only 29 follow; needed: a fresh copy"),
+        (idx(np.zeros((5, 3, 2))) + b"\0", "30 bytes, but more follow"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "compressed"])
+def test_file_that_is_no_images_is_refused(pair, content, problem, pack):
+    pair[0].write_bytes(pack(content))
+    with pytest.raises(ValueError, match=said(pair[0], problem)):
+        load_idx(*pair)
+
+
+def test_exchanged_images_and_labels_are_noticed(pair):
+    with pytest.raises(ValueError, match=said(pair[1], "1 dimensions; needed: images.*exchanged")):
+        load_idx(pair[1], pair[0])
+    with pytest.raises(ValueError, match=said(pair[0], "3 dimensions; needed: labels.*exchanged")):
+        load_idx(pair[0], pair[0])
+
+
+def test_images_and_labels_of_different_sets_are_noticed(pair):
+    pair[1].write_bytes(idx(np.array([1, 2, 3])))
+    message = (
+        f"{re.escape(str(pair[0]))} holds 5 images, but {re.escape(str(pair[1]))} holds 3 labels"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_idx(*pair)
+
+
+def test_header_that_promises_too_much_costs_no_memory(pair):
+    """Room for what this one promises, 2**96 bytes, is nowhere."""
+    for pack in bytes, gzip.compress:
+        pair[0].write_bytes(pack(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(100)))
+        with pytest.raises(ValueError, match=said(pair[0], "but only 100 follow")):
+            load_idx(*pair)
+
+
+@pytest.mark.parametrize("load", [load_mnist, load_fashion_mnist])
+def test_labels_of_mnist_are_digits(tmp_path, load):
+    write_mnist(tmp_path)
+    path = tmp_path / "train-labels-idx1-ubyte"
+    content = bytearray(path.read_bytes())
+    content[8 + 13] = 10
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=said(path, "label 13 is 10; needed: 0 to 9")):
+        load(tmp_path)
+
+
+def test_images_of_mnist_are_of_its_size(tmp_path):
+    write_mnist(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(idx(np.zeros((20, 32, 32))))
+    with pytest.raises(ValueError, match=said(path, r"shape \(32, 32\); needed: \(28, 28\)")):
+        load_mnist(tmp_path)
+
+
+@pytest.mark.parametrize("left", [2, 9, 12, 30, -9, -1])
+def test_compressed_file_that_is_cut_short_is_refused(pair, left):
+    content = gzip.compress(pair[0].read_bytes())
+    pair[0].write_bytes(content[:left])
+    with pytest.raises(ValueError, match=said(pair[0], "cut short or corrupt")):
+        load_idx(*pair)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: packed[:-8] + bytes(4) + packed[-4:],  # the checksum
+        lambda packed: packed[:-4] + bytes(4),  # the length
+        lambda packed: packed[:2] + b"\x09" + packed[3:],  # the method
+        lambda packed: packed[:10] + b"\xff" * 10 + packed[20:],
+        lambda packed: packed + b"and more",
+    ],
+)
+def test_compressed_file_that_is_corrupt_is_refused(pair, spoil):
+    pair[0].write_bytes(spoil(gzip.compress(pair[0].read_bytes())))
+    with pytest.raises(ValueError, match=said(pair[0], "cut short or corrupt")) as caught:
+        load_idx(*pair)
+    assert isinstance(caught.value.__cause__, (EOFError, gzip.BadGzipFile, zlib.error))
+
+
+def spoilt(content, rng):
+    """Flip some bytes, or cut the end off, or repeat a part."""
+    content = bytearray(content)
+    kind = rng.integers(4)
+    if kind == 0:
+        return content[: rng.integers(len(content))]
+    if kind == 1:
+        return content + content[rng.integers(len(content)) :]
+    for _ in range(1 if kind == 2 else 4):
+        content[rng.integers(len(content))] = rng.integers(256)
+    return content
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "compressed"])
+def test_spoilt_file_is_refused_by_name_or_is_an_array(pair, pack, seed):
+    rng = np.random.default_rng(seed)
+    sound = [pack(path.read_bytes()) for path in pair]
+    refused = 0
+    for i in range(100):
+        path = pair[i % 2]
+        path.write_bytes(spoilt(sound[i % 2], rng))
+        try:
+            X, y = load_idx(*pair, return_X_y=True)
+        except ValueError as error:
+            assert str(path) in str(error)  # noqa: PT017
+            refused += 1
+        else:
+            assert X.ndim in (3, 4)
+            assert (X.dtype, y.dtype, y.shape) == (np.uint8, np.int64, (len(X),))
+        path.write_bytes(sound[i % 2])
+    assert refused > 30
