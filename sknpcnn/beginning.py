@@ -1,6 +1,7 @@
 """From a classifier's parameters and data to a fit that is ready to run."""
 
 from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import _num_samples
 
 from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
+from sknpcnn.checkpoints import Checkpoint, fingerprint
 from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import Fit, Validation, plan_of
 from sknpcnn.network import Network
@@ -134,8 +136,18 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
             estimator=estimator, **data, reconstruction_attributes=model
         )
 
-    fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch)
+    checkpoint = _checkpoint_of(estimator, fit)
+    if checkpoint is None:
+        fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch)
+    elif not checkpoint.begin(fit):
+        keep = partial(checkpoint.keep, fit)
+        fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch, keep)
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
+
+
+def _checkpoint_of(estimator: Any, fit: Fit) -> Checkpoint | None:
+    folder = estimator.checkpoint_dir
+    return None if folder is None else Checkpoint(folder, fingerprint(estimator, fit))
 
 
 def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:

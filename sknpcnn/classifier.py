@@ -98,8 +98,11 @@ default="relu"
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
         on too: they count all epochs.
-    checkpoint_dir : None, default=None
-        Reserved.
+    checkpoint_dir : str or path, default=None
+        Folder in which ``fit`` writes down, after every epoch, all that it has come to. A fit of
+        the same parameters to the same data goes on from there, and ends in the same bits as one
+        that was never interrupted; one that has ended returns at once. Nothing is ever removed.
+        ``partial_fit`` leaves saving to you.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the samples, dropout and the held-out samples.
     n_jobs : int, default=None

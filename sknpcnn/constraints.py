@@ -64,7 +64,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 
 def check_together(params: dict[str, Any]) -> None:
-    """Refuse parameters that do not go together, and those whose time has not come."""
+    """Refuse parameters that do not go together."""
     layers = [name for name, _ in named(params["layers"] or ())]
     check_free(layers, params, "layers")
     check_free(
@@ -81,8 +81,6 @@ def check_together(params: dict[str, Any]) -> None:
             )
     if params["n_jobs"] == 0:
         raise ValueError("n_jobs=0; needed: a number of threads, -1 for all cores, or None.")
-    if params["checkpoint_dir"] is not None:
-        raise NotImplementedError("checkpoint_dir is not available yet; use None.")
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -59,15 +59,19 @@ class Fit:
         n_jobs: int | None,
         begin: Callable[[], Any] = lambda: None,
         end: Callable[[Any], bool] = lambda task: False,
+        keep: Callable[[bool], None] = lambda ended: None,
     ) -> None:
         """Train until the epochs are used up, nothing improves, ``end`` or Ctrl-C says stop.
 
-        ``begin()`` and ``end(what begin returned)`` are called around each epoch.
+        ``begin()`` and ``end(what begin returned)`` are called around each epoch; ``keep(ended)``
+        behind it, and when the fit has come to its end.
         """
+        stopped = False
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
             if self.validation is not None:  # a scorer that fails should do so before training
                 _, _, watched = self._validate(self.validation, engine)
-                if self.early_stopping and self.history:  # going on: what is there may be the best
+                # going on: what is there may be the best
+                if self.early_stopping and self.history and self.best is None:
                     self.best = watched, self.state.theta.copy()
             epochs = train(
                 self.network,
@@ -79,13 +83,14 @@ class Fit:
                 watch=lambda epoch: self._watch(epoch, engine),
             )
             try:
-                for _ in range(n_epochs):
+                while not (stopped or self._converged() or self.epochs_run >= n_epochs):
                     task = begin()
                     next(epochs)
-                    if end(task) or self._converged():
-                        break
+                    stopped = end(task)
+                    keep(False)
             except KeyboardInterrupt:
-                if len(self.history) == self.epochs_before:
+                stopped = True
+                if self.epochs_run == 0:
                     raise
                 warnings.warn(
                     f"Training was interrupted: the model of epoch {len(self.history)} is kept.",
@@ -93,6 +98,13 @@ class Fit:
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]
+        if not stopped:
+            keep(True)
+
+    @property
+    def epochs_run(self) -> int:
+        """How many epochs this fit has trained."""
+        return len(self.history) - self.epochs_before
 
     def _watch(self, epoch: Epoch, engine: Engine) -> None:
         """Write down what an epoch has brought."""

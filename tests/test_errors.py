@@ -89,7 +89,6 @@ BAD = {
     "image_shape kind": (lambda: fit(image_shape=(8,)), ValueError, r"image_shape=\(8,\); needed: \(height, width\)"),
     "image_shape against X": (lambda: fit(image_shape=(4, 16)), ValueError, r"X holds images of shape \(8, 8, 1\), but image_shape=\(4, 16\)"),
     "augment": (lambda: fit(augment=[1]), TypeError, "augment holds 1 of type int; each item must be an augmentation"),
-    "checkpoint_dir": (lambda: fit(checkpoint_dir="here"), NotImplementedError, "checkpoint_dir is not available yet"),
     # layers
     "layers and architecture": (lambda: fit(layers=[Flatten()], conv_filters=(4,), dropout=0.1), ValueError, r"layers spells the whole network out, so conv_filters, dropout cannot be set"),
     "layers class": (lambda: fit(layers=[ReLU]), TypeError, r"layers holds the class ReLU; give an instance, ReLU\(...\)"),
