@@ -43,12 +43,12 @@ def write(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) ->
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read values and arrays; a ValueError says what is wrong with a file that is not intact."""
+    whole = path.read_bytes()
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = path.stat().st_size
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             content = {}
             for member in archive.infolist():
-                if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(whole):
                     raise ValueError(
                         f"{member.filename!r} is packed in a way that is not used here"
                     )
@@ -57,8 +57,6 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         if not isinstance(values, dict):
             raise ValueError("its values are no dictionary")
         arrays = {name.removesuffix(".npy"): _array(raw) for name, raw in content.items()}
-    except OSError:
-        raise
     except Exception as error:  # there is hardly one that a broken archive cannot raise
         reason = str(error) or type(error).__name__
         raise ValueError(f"{path}: is not an intact file ({reason}).") from error

@@ -28,13 +28,14 @@ ROOMS = [
     {"training"},
     {"fitting"},
     {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints"},
-    {"classifier", "features", "sknpcnn"},
+    {"classifier", "features", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     "classifier",
     "features",
+    "saving",
     "inputs",
     "constraints",
     "beginning",
