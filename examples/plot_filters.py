@@ -23,7 +23,7 @@ clf.fit(X, y)
 # a convolution is an array (rows, columns, input channels, filters).
 
 weights = clf.get_weights()
-W, b = weights["conv2d_1.W"], weights["conv2d_1.b"]
+W, b, limit = weights["conv2d_1.W"], weights["conv2d_1.b"], abs(weights["conv2d_1.W"]).max()
 print(clf.summary().to_string(index=False))
 
 # %%
@@ -42,10 +42,9 @@ seen = np.maximum(np.einsum("hwij,ijf->hwf", patches, W[:, :, 0]) + b, 0)
 fig, axes = plt.subplots(2, 9, figsize=(10, 3), layout="constrained")
 axes[0, 0].axis("off")
 axes[1, 0].imshow(X[0], cmap="gray_r")
-limit = abs(W).max()
-for k in range(8):
-    axes[0, k + 1].imshow(W[:, :, 0, k], cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axes[1, k + 1].imshow(seen[:, :, k], cmap="magma", vmin=0, vmax=seen.max())
+for k, (above, below) in enumerate(axes.T[1:]):
+    above.imshow(W[:, :, 0, k], cmap="RdBu_r", vmin=-limit, vmax=limit)
+    below.imshow(seen[:, :, k], cmap="magma", vmin=0, vmax=seen.max())
 titles = {(1, 0): "a digit", (0, 1): "the filters", (1, 1): "what each of them makes of it"}
 for place, title in titles.items():
     text = axes[place].text(0, 1.08, title, weight="bold", transform=axes[place].transAxes)

@@ -20,6 +20,7 @@ from sknpcnn.augmentation import (
     HorizontalFlip,
     RandomCrop,
     Shift,
+    augment_images,
 )
 from sknpcnn.augmentation.base import augmented, steps_of
 from sknpcnn.layers import Conv2D
@@ -299,6 +300,24 @@ def test_shifts_help_where_the_test_images_are_shifted(digits):
     params = {"max_iter": 15, "conv_filters": (8, 16), "learning_rate_init": 0.005}
     plain = small(**params).fit(X, y).score(moved, y_test)
     assert small(**params, augment=[Shift(1)]).fit(X, y).score(moved, y_test) > plain + 0.1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float64])
+def test_images_can_be_looked_at(dtype):
+    images = (images_of() * 40 + 100).clip(0, 255).astype(dtype)
+    augment = [("shift", Shift(1)), Contrast(0.5)]
+    changed = augment_images(images, augment, random_state=0)
+    assert changed.dtype == np.result_type(dtype, np.float32)
+    rng = np.random.default_rng(0)
+    expected = images.astype(changed.dtype)
+    for _, step in named(augment):
+        expected = step.apply(expected, rng.random((len(images), step.draws)))
+    np.testing.assert_array_equal(changed, expected)
+    np.testing.assert_array_equal(augment_images(images, augment, random_state=0), changed)
+    gray = augment_images(images[..., 0], augment, random_state=0)
+    assert gray.shape == images.shape[:3]
+    with pytest.raises(ValueError, match=r"images has the shape \(9, 7\); needed"):
+        augment_images(images[0, :, :, 0], augment)
 
 
 # In scikit-learn

@@ -1,14 +1,18 @@
 """The examples run as a user runs them, and the quickstart keeps what the README promises."""
 
+import gzip
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+PICTURES = sorted(path.name for path in EXAMPLES.glob("plot_*.py"))
 
 
 def run(script, *args, cwd):
@@ -28,7 +32,7 @@ def run(script, *args, cwd):
 
 def test_quickstart_shows_progress_and_reaches_its_accuracy(tmp_path):
     shown = run("quickstart.py", cwd=tmp_path)
-    epochs = re.findall(r"^Epoch +(\d+) .*loss \d+\.\d+", shown, re.MULTILINE)
+    epochs = re.findall(r"^Epoch +(\d+)/\d+ .*loss \d+\.\d+", shown, re.MULTILINE)
     assert epochs == [str(number) for number in range(1, len(epochs) + 1)]
     assert len(epochs) >= 10
     accuracy = re.search(r"^Test accuracy: (\d\.\d+)", shown, re.MULTILINE)
@@ -38,12 +42,55 @@ def test_quickstart_shows_progress_and_reaches_its_accuracy(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["digits.joblib"]
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("plot_*.py")))
+def draw(script, *args, folder):
+    """Run an example that draws, look at its picture, and return what it has printed."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    shown = run(script, *args, "--save", folder / "picture.png", cwd=folder)
+    assert [path.name for path in folder.iterdir()] == ["picture.png"]
+    picture = pyplot.imread(folder / "picture.png")
+    assert picture.shape[0] >= 300
+    assert picture.shape[1] >= 700
+    assert picture[..., :3].std() > 0.1  # an empty one is white all over
+    return shown
+
+
+@pytest.mark.parametrize("script", PICTURES)
 def test_picture_is_drawn_and_written_only_where_asked(script, tmp_path):
-    pytest.importorskip("matplotlib")
-    run(script, "--save", tmp_path / "picture.png", cwd=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    shown = draw(script, folder=tmp_path)
+    without_data = script in ("plot_mnist.py", "plot_cifar10.py")
+    assert shown.startswith("No folder with ") == without_data
+
+
+def test_mnist_is_drawn_from_a_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    for part, n in (("train", 64), ("t10k", 40)):
+        images = struct.pack(">IIII", 0x803, n, 28, 28) + rng.bytes(n * 28 * 28)
+        labels = struct.pack(">II", 0x801, n) + bytes(k % 10 for k in range(n))
+        (tmp_path / "mnist" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (tmp_path / "mnist" / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    (tmp_path / "out").mkdir()
+    shown = draw("plot_mnist.py", tmp_path / "mnist", folder=tmp_path / "out")
+    assert re.match(r"Epoch 1/5  loss", shown)
+
+
+def test_cifar10_is_drawn_from_a_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "cifar").mkdir()
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        samples = [bytes([k % 10]) + rng.bytes(3 * 32 * 32) for k in range(20)]
+        (tmp_path / "cifar" / f"{name}.bin").write_bytes(b"".join(samples))
+    (tmp_path / "out").mkdir()
+    assert draw("plot_cifar10.py", tmp_path / "cifar", folder=tmp_path / "out") == ""
+
+
+@pytest.mark.parametrize("script", PICTURES)
+def test_example_is_short_and_begins_with_a_title(script):
+    text = (EXAMPLES / script).read_text()
+    assert len(text.splitlines()) < 60
+    title, underline = text.splitlines()[1:3]
+    assert text.startswith('"""\n')
+    assert underline == "=" * len(title)
 
 
 def test_examples_only_draw_with_matplotlib_and_nothing_else_needs_it():

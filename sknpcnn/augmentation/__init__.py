@@ -1,6 +1,6 @@
 """Augmentation: training images, changed a little at random every time that they are seen."""
 
-from sknpcnn.augmentation.base import Augmentation
+from sknpcnn.augmentation.base import Augmentation, augment_images
 from sknpcnn.augmentation.geometry import Affine, HorizontalFlip, RandomCrop, Shift
 from sknpcnn.augmentation.values import Brightness, Contrast, Cutout
 
@@ -13,4 +13,5 @@ __all__ = [
     "HorizontalFlip",
     "RandomCrop",
     "Shift",
+    "augment_images",
 ]

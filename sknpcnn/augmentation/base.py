@@ -66,6 +66,45 @@ def steps_of(augment: Any, image: Image) -> Steps:
     return steps
 
 
+def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array:
+    """Change some images as training would, to look at them.
+
+    Parameters
+    ----------
+    images : array-like of shape (n, height, width) or (n, height, width, channels)
+        The images.
+    augment : list of augmentations or of (name, augmentation) pairs
+        As the parameter of the classifier.
+    random_state : int, numpy.random.Generator or None, default=None
+        What the random numbers are drawn from.
+
+    Returns
+    -------
+    changed : ndarray of the shape of the images
+        The changed images, in floating point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sknpcnn.augmentation import HorizontalFlip, augment_images
+    >>> images = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
+    >>> augment_images(images, [HorizontalFlip(rate=1.0)])
+    array([[[1., 0.],
+            [3., 2.]]], dtype=float32)
+    """
+    given = np.asarray(images)
+    if given.ndim not in (3, 4):
+        raise ValueError(
+            f"images has the shape {given.shape}; needed: (n, h, w) or (n, h, w, channels)."
+        )
+    floats = given.astype(np.result_type(given.dtype, np.float32), copy=False)
+    floats = floats.reshape(*given.shape[:3], -1)
+    rng = np.random.default_rng(random_state)
+    steps = steps_of(augment, floats.shape[1:])
+    changed = augmented(floats, steps, lambda name, count: rng.random((len(floats), count)))
+    return changed.reshape(given.shape)
+
+
 def augmented(images: Array, steps: Steps, random: Callable[[str, int], Array]) -> Array:
     """Change images (n, h, w, c) by all steps; ``random(name, count)`` draws their numbers."""
     for name, step in steps:
