@@ -117,12 +117,13 @@ def network_4() -> list[Layer]:
 
 
 def network_4_improved() -> list[Layer]:
-    """Five convolutions with batch normalisation, for 32x32 colour images.
+    """Seven convolutions with batch normalisation, for 32x32 colour images.
 
     What became of ``network_4``: batch normalisation behind each convolution, more filters where
     images are small, and the mean over each channel in place of the large dense layer, in the
-    manner of VGG (Simonyan and Zisserman 2014) and of Network in Network (Lin et al. 2013). 559,818
-    parameters.
+    manner of VGG (Simonyan and Zisserman 2014) and of Network in Network (Lin et al. 2013). Images
+    are pooled at once behind a convolution, so that what follows has fewer pixels to work on.
+    1,168,362 parameters.
 
     Returns
     -------
@@ -139,12 +140,10 @@ def network_4_improved() -> list[Layer]:
     ... )
     """
     layers: list[Layer] = []
-    for stage in ((64, 64), (128, 128), (256,)):
-        for filters in stage:
-            layers += [Conv2D(filters, bias=False), BatchNorm(), ReLU()]
-        layers.append(MaxPool2D())
-    layers[-1] = GlobalAvgPool2D()
-    return layers
+    for filters in (32, 64, 128):
+        layers += [Conv2D(filters, bias=False), BatchNorm(), ReLU()]
+        layers += [Conv2D(2 * filters, bias=False), MaxPool2D(), BatchNorm(), ReLU()]
+    return [*layers, Conv2D(256, bias=False), BatchNorm(), ReLU(), GlobalAvgPool2D()]
 
 
 def keras_twin() -> list[Layer]:

@@ -111,7 +111,7 @@ default="relu"
     dtype : {"float32", "float64"}, default=None
         Type to compute in. By default float64 for X of that type, else float32.
     verbose : bool or int, default=0
-        Whether to print a line per epoch.
+        1 prints a line per epoch, 2 also shows a bar within the epoch.
 
     Attributes
     ----------
@@ -466,8 +466,10 @@ default="relu"
         check_is_fitted(self, "_theta")
         X = inputs.rows_to_predict(self, X, self.image_shape_)
         rows = Rows(X, self.image_shape_, fitted.standard_of(self))
+        network = fitted.network_of(self)
+        at_once = inputs.rows_at_once(network, self._theta.dtype)
         with Engine(threads_for(self.n_jobs), self._theta.dtype) as engine:
-            return fitted.network_of(self).logits(self._theta, rows, engine)
+            return network.logits(self._theta, rows, engine, at_once)
 
     def _take_over(self, fit: Fit, keep: bool) -> None:
         for name, value in fitted.attributes_of(fit, fit.state.theta, keep).items():

@@ -123,8 +123,10 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         model = self.estimator_
         X = inputs.rows_to_predict(self, X, model.image_shape_)
         rows = Rows(X, model.image_shape_, fitted.standard_of(model))
+        network = fitted.network_of(model)
+        at_once = inputs.rows_at_once(network, model._theta.dtype)
         with Engine(threads_for(model.n_jobs), model._theta.dtype) as engine:
-            return fitted.network_of(model).outputs(model._theta, rows, engine, self.layer_)
+            return network.outputs(model._theta, rows, engine, at_once, self.layer_)
 
     def get_feature_names_out(self, input_features=None) -> Array:
         """Name the features by layer and place: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from math import inf, isfinite, nan
 from typing import Any
 
 from sknpcnn import optimizers, schedules
@@ -13,6 +13,7 @@ from sknpcnn.batches import Array, Samples, Standard
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
+from sknpcnn.report import Report
 from sknpcnn.schedules import Progress
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
@@ -67,6 +68,8 @@ class Fit:
         behind it, and when the fit has come to its end.
         """
         stopped = False
+        last = self.epochs_before + n_epochs
+        self._report = Report(self.epochs_before, last, len(self.samples))
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
             if self.validation is not None:  # a scorer that fails should do so before training
                 _, _, watched = self._validate(self.validation, engine)
@@ -81,6 +84,7 @@ class Fit:
                 self.state,
                 engine,
                 watch=lambda epoch: self._watch(epoch, engine),
+                tick=self._tick if self.verbose > 1 else None,
             )
             try:
                 while not (stopped or self._converged() or self.epochs_run >= n_epochs):
@@ -106,6 +110,9 @@ class Fit:
         """How many epochs this fit has trained."""
         return len(self.history) - self.epochs_before
 
+    def _tick(self, part: float) -> None:
+        self._report.progress(len(self.history) + 1, part)
+
     def _watch(self, epoch: Epoch, engine: Engine) -> None:
         """Write down what an epoch has brought."""
         row = {
@@ -121,7 +128,7 @@ class Fit:
             loss, score, watched = self._validate(self.validation, engine)
             row |= {"validation_loss": loss, "validation_score": score}
         if self.verbose:
-            print(_line(len(self.history) + 1, row, len(self.samples)), flush=True)
+            self._report.epoch([*self.history, row])
         if self.early_stopping and (self.best is None or watched < self.best[0]):
             self.best = watched, self.state.theta.copy()
         self.state.curve.append(watched if self.early_stopping else epoch.loss)
@@ -185,17 +192,3 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         for name, value in before.items():
             setattr(estimator, name, value)
         raise
-
-
-def _line(number: int, row: dict[str, float], n_samples: int) -> str:
-    """Report an epoch in one line."""
-    parts = [f"Epoch {number:3d}"]
-    parts += [f"loss {row['train_loss']:.4f}", f"accuracy {row['train_score']:.4f}"]
-    if not isnan(row["validation_loss"]):
-        parts += [
-            f"validation loss {row['validation_loss']:.4f}",
-            f"score {row['validation_score']:.4f}",
-        ]
-    parts += [f"lr {row['learning_rate']:.2g}"]
-    parts += [f"{n_samples / max(row['seconds'], 1e-9):,.0f} images/s"]
-    return "  ".join(parts)

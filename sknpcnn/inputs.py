@@ -5,12 +5,14 @@ from math import inf, isqrt, prod
 from typing import Any
 
 import numpy as np
+from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.batches import Array, Samples, content_ids
 from sknpcnn.kernels.randomness import keyed
+from sknpcnn.network import Network
 from sknpcnn.spec import is_integer
 
 Image = tuple[int, int, int]
@@ -80,6 +82,12 @@ def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Ar
         )
     X = validate_data(estimator, X, reset=False, dtype="numeric")
     return _numbers(X)
+
+
+def rows_at_once(network: Network, dtype: np.dtype) -> int:
+    """Decide how many images to predict together, within scikit-learn's ``working_memory``."""
+    # the input and the output of the widest layer; all others are smaller, or cut into chunks
+    return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
 
 
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -60,22 +61,26 @@ class Network:
         self.image = image
         self._order = _Order.of(self.steps)
         self.layout = Layout(parameters(self.steps, image))
+        self.widest = max(map(prod, shapes(self.steps, image)))
         self.random = any(layer.random for _, layer in self.steps)
 
-    def logits(self, theta: Array, rows: Rows, engine: Engine) -> Array:
-        """Compute the logits of all rows, (n, classes)."""
-        return self._predict(self._order, theta, rows, engine)
+    def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
+        """Compute the logits of all rows, (n, classes), so many of them at a time."""
+        return self._predict(self._order, theta, rows, engine, at_once)
 
-    def outputs(self, theta: Array, rows: Rows, engine: Engine, last: str) -> Array:
+    def outputs(
+        self, theta: Array, rows: Rows, engine: Engine, at_once: int | None, last: str
+    ) -> Array:
         """Compute what comes out of a layer for all rows, (n, features)."""
         n_steps = [name for name, _ in self.steps].index(last) + 1
-        return self._predict(_Order.of(self.steps[:n_steps]), theta, rows, engine)
+        return self._predict(_Order.of(self.steps[:n_steps]), theta, rows, engine, at_once)
 
-    def _predict(self, order: "_Order", theta: Array, rows: Rows, engine: Engine) -> Array:
-        """Run steps on all rows, some hundred of them at a time."""
+    def _predict(
+        self, order: "_Order", theta: Array, rows: Rows, engine: Engine, at_once: int | None
+    ) -> Array:
         params = self.layout.views(theta)
         parts = []
-        for lo, hi in cut(len(rows), PREDICT):
+        for lo, hi in cut(len(rows), min(at_once or PREDICT, PREDICT)):
             index = _part(rows.index, lo, hi)
             part = Rows(rows.X, rows.image, rows.standard, index, flat=order.flat)
             ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))

@@ -24,10 +24,10 @@ Array = np.ndarray
 FORMAT, VERSION = "sknpcnn model", 1
 
 SPECS: dict[str, type[Spec]] = {
-    name: getattr(module, name)
+    thing.__name__: thing
     for module in (layers, optimizers, schedules, augmentation)
-    for name in module.__all__
-    if issubclass(getattr(module, name), Spec)
+    for thing in (getattr(module, name) for name in module.__all__)
+    if isinstance(thing, type) and issubclass(thing, Spec)
 }
 
 # The fitted attributes that are plain values, and what each may be.

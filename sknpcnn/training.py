@@ -91,8 +91,11 @@ def train(
     state: TrainingState,
     engine: Engine,
     watch: Callable[[Epoch], None] | None = None,
+    tick: Callable[[float], None] | None = None,
 ) -> Iterator[Epoch]:
     """Train for as many epochs as are asked for; ``watch`` looks at each before it counts.
+
+    ``tick`` is told after every mini-batch which part of the epoch has passed.
 
     An epoch is taken whole or not at all: if it fails or is interrupted, ``state`` is what it was
     before it.
@@ -101,7 +104,7 @@ def train(
     while True:
         before = state.copy()
         try:
-            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad)
+            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad, tick)
             if watch is not None:
                 watch(epoch)
         except BaseException:
@@ -120,6 +123,7 @@ def _one_epoch(
     state: TrainingState,
     engine: Engine,
     grad: Array,
+    tick: Callable[[float], None] | None,
 ) -> Epoch:
     start = perf_counter()
     n, size = len(samples), min(plan.batch_size, len(samples))
@@ -164,6 +168,8 @@ def _one_epoch(
         state.step += 1
         _update(state, grad, network.layout, plan.optimizer, lr, engine)
         loss, hits, weight = loss + batch_loss, hits + batch_hits, weight + batch_weight
+        if tick is not None:
+            tick((i + 1) / n_steps)
     if not np.isfinite(state.theta).all():
         raise ValueError(
             f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, at a "

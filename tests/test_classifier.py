@@ -447,17 +447,6 @@ def test_methods_before_fit_say_so():
     assert not hasattr(small(), "history_")
 
 
-def test_verbose_prints_a_line_per_epoch_and_predict_nothing(digits, capsys):
-    X, _, y, _ = digits
-    clf = small(verbose=1).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert "loss" in lines[0]
-    assert "images/s" in lines[0]
-    clf.predict(X)
-    assert capsys.readouterr().out == ""
-
-
 class InterruptAt:
     """A callback that presses Ctrl-C when an epoch begins."""
 

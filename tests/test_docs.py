@@ -10,6 +10,7 @@ import pytest
 import sknpcnn
 import sknpcnn.architectures
 import sknpcnn.augmentation
+import sknpcnn.callbacks
 import sknpcnn.datasets
 import sknpcnn.layers
 import sknpcnn.optimizers
@@ -61,6 +62,7 @@ def test_links_lead_somewhere(page):
         sknpcnn,
         sknpcnn.architectures,
         sknpcnn.augmentation,
+        sknpcnn.callbacks,
         sknpcnn.datasets,
         sknpcnn.layers,
         sknpcnn.optimizers,

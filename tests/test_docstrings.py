@@ -6,11 +6,29 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 import sknpcnn
-from sknpcnn import architectures, augmentation, datasets, layers, optimizers, schedules, testing
+from sknpcnn import (
+    architectures,
+    augmentation,
+    callbacks,
+    datasets,
+    layers,
+    optimizers,
+    schedules,
+    testing,
+)
 
 PUBLIC = [
     getattr(module, name)
-    for module in (sknpcnn, architectures, augmentation, datasets, layers, optimizers, schedules)
+    for module in (
+        sknpcnn,
+        architectures,
+        augmentation,
+        callbacks,
+        datasets,
+        layers,
+        optimizers,
+        schedules,
+    )
     for name in module.__all__
 ] + [testing.check_layer]
 

@@ -152,7 +152,7 @@ class SlowInHelpers(Optimizer):
 
 def test_ctrl_c_waits_for_the_other_threads(few):
     X, y = few
-    big = {"layers": [Flatten(), Dense(1200)], "batch_size": 300, "n_jobs": 2}
+    big = {"layers": [Flatten(), Dense(5000)], "batch_size": 300, "n_jobs": 2}  # shared work
     clf = NumpyCNNClassifier(solver=SlowInHelpers(), max_iter=5, random_state=0, **big)
     wanted = NumpyCNNClassifier(solver=SGD(), max_iter=2, random_state=0, **big).fit(X, y)
     main = threading.main_thread().ident

@@ -26,7 +26,7 @@ ROOMS = [
     {"batches"},
     {"network"},
     {"training"},
-    {"fitting"},
+    {"fitting", "report"},
     {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints"},
     {"classifier", "features", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import config_context
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.layers import AvgPool2D
+from sknpcnn.layers import AvgPool2D, Conv2D
 
 STATUS = Path("/proc/self/status")
 MB, GIB = 10**6, 2**30
@@ -147,3 +148,21 @@ def test_peak_does_not_depend_on_the_number_of_samples(params, small_images):
     peak(few)  # what is imported and cached on the way
     # a few numbers per sample, such as its class and its place in the order; an image has 256 bytes
     assert peak(many) - peak(few) < 0.5 * MB + 48 * (many - few)
+
+
+def test_predictions_keep_to_the_working_memory_of_scikit_learn():
+    """The dense layer sees some hundred images at once, each 65,536 numbers here; or fewer."""
+    X, y = np.zeros((512, 32, 32), np.float32), np.arange(512) % 2
+    clf = NumpyCNNClassifier(layers=[Conv2D(64, 1)], max_iter=1, n_jobs=1).fit(X[:8], y[:8])
+
+    def predicted(megabytes):
+        with config_context(working_memory=megabytes):
+            tracemalloc.start()
+            found = clf.predict_proba(X)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return found, peak
+
+    (much, most), (little, least) = predicted(1024), predicted(8)
+    np.testing.assert_allclose(little, much, rtol=1e-5)
+    assert least < 16 * MB < 100 * MB < most

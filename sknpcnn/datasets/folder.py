@@ -27,7 +27,7 @@ _FORMATS = {
 def load_image_folder(
     folder: Name,
     *,
-    size: int | tuple[int, int] | None,
+    size: int | tuple[int, int] | None = None,
     color: bool = True,
     return_X_y: bool = False,
 ) -> Any:
@@ -40,7 +40,7 @@ def load_image_folder(
     folder : str or path
         Its sub-folders are the classes, and what is directly in them the images: png, jpg, gif,
         webp, bmp, tif, ppm. Hidden files and files of other kinds are left out.
-    size : int, (height, width) or None
+    size : int, (height, width) or None, default=None
         What all images are resized to; their proportions are not kept. With None they are not
         resized, and must be of one size.
     color : bool, default=True
