@@ -39,8 +39,8 @@ class Rows:
     image: tuple[int, int, int]
     standard: Standard | None = None
     index: Array | slice = field(default_factory=lambda: slice(None))
-    identify: bool = False
-    """Whether random numbers will be asked for, which depend on the content of the rows."""
+    ids: Array | None = None
+    """Hashes of the rows, where random numbers will be asked for: these depend on the content."""
     augment: Steps = ()
     """How training images are changed, by name."""
     flat: bool = False
@@ -63,8 +63,8 @@ class Rows:
             rows = self.X[start + lo : min(start + hi, stop)]
         else:
             rows = self.X[self.index[lo:hi]]
-        if self.identify:
-            ctx.note_ids(row_ids(rows))
+        if self.ids is not None:
+            ctx.note_ids(self.ids[lo:hi])
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
         if self.augment:

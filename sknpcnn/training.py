@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from sknpcnn.batches import Array, Rows, Samples, Standard
+from sknpcnn.batches import Array, Rows, Samples, Standard, content_ids
 from sknpcnn.engine import Engine
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.network import Network
@@ -101,10 +101,11 @@ def train(
     before it.
     """
     grad = np.zeros_like(state.theta)
+    ids = content_ids(samples) if network.random or plan.augment else None
     while True:
         before = state.copy()
         try:
-            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad, tick)
+            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad, ids, tick)
             if watch is not None:
                 watch(epoch)
         except BaseException:
@@ -123,6 +124,7 @@ def _one_epoch(
     state: TrainingState,
     engine: Engine,
     grad: Array,
+    ids: Array | None,
     tick: Callable[[float], None] | None,
 ) -> Epoch:
     start = perf_counter()
@@ -131,12 +133,13 @@ def _one_epoch(
     order = np.arange(n)
     if plan.shuffle:
         order = np.random.default_rng([state.seed, state.epoch]).permutation(n)
-    random = network.random or bool(plan.augment)
     loss = hits = weight = lr = 0.0
     for i in range(n_steps):
-        index = samples.index[order[i * size : (i + 1) * size]]
+        part = order[i * size : (i + 1) * size]
+        index = samples.index[part]
         weights = samples.weights_at(index)
-        rows = Rows(samples.X, network.image, standard, index, random, plan.augment)
+        known = None if ids is None else ids[part]
+        rows = Rows(samples.X, network.image, standard, index, known, plan.augment)
         key = crc32(pack("<QQQ", state.seed, state.epoch, i))
         batch_loss, batch_hits = network.learn(
             state.theta,

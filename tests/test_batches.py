@@ -102,7 +102,7 @@ def test_data_of_any_order_are_read_and_never_written(order):
     before = X.copy()
     X.flags.writeable = False
     standard = standard_of(samples(X), IMAGE, np.float64)
-    images, _ = load(Rows(X, IMAGE, standard, np.arange(N), identify=True), 0, N, np.float64)
+    images, _ = load(Rows(X, IMAGE, standard, np.arange(N), row_ids(X)), 0, N, np.float64)
     images += 1
     np.testing.assert_array_equal(X, before)
 
@@ -110,7 +110,7 @@ def test_data_of_any_order_are_read_and_never_written(order):
 def test_loaded_rows_tell_who_they_are_only_when_asked():
     X = data()
     index = np.array([5, 2, 5, 1])
-    _, ids = load(Rows(X, IMAGE, index=index, identify=True), 1, 3)
+    _, ids = load(Rows(X, IMAGE, index=index, ids=row_ids(X[index])), 1, 3)
     np.testing.assert_array_equal(ids[1:3], row_ids(X[[2, 5]]))
     _, ids = load(Rows(X, IMAGE, index=index), 1, 3)
     np.testing.assert_array_equal(ids, np.arange(4))

@@ -13,6 +13,7 @@ from sknpcnn import parallel
 from sknpcnn.batches import Rows, Standard
 from sknpcnn.blas import BlasGuard, one_thread_blas, threads_for
 from sknpcnn.engine import Arena, Engine
+from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -414,7 +415,7 @@ class Case:
 
     def learn(self, engine, grad, weighted, n=N, key=5):
         index = np.arange(n)
-        rows = Rows(self.X, IMAGE, self.standard, index, identify=True)
+        rows = Rows(self.X, IMAGE, self.standard, index, row_ids(self.X[index]))
         weights = self.weights[:n] if weighted else None
         return self.network.learn(
             self.theta, grad, rows, self.classes[:n], weights, engine, key, 0.1

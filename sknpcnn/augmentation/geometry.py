@@ -44,9 +44,7 @@ class Shift(Augmentation):
         _check_inside(self, "pixels", self.pixels, image)
 
     def apply(self, images: Array, random: Array) -> Array:
-        rows, columns = as_pair(self.pixels)
-        border = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        return _cut_out(np.pad(images, border, constant_values=self.fill), images.shape, random)
+        return _cut_out(images, self.pixels, random, constant_values=self.fill)
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,12 +82,9 @@ class RandomCrop(Augmentation):
         _check_inside(self, "padding", self.padding, image)
 
     def apply(self, images: Array, random: Array) -> Array:
-        rows, columns = as_pair(self.padding)
-        border = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        how: dict[str, Any] = {"mode": self.border}
-        if self.border not in BORDERS:
-            how = {"constant_values": self.border}
-        return _cut_out(np.pad(images, border, **how), images.shape, random)
+        if self.border in BORDERS:
+            return _cut_out(images, self.padding, random, mode=self.border)
+        return _cut_out(images, self.padding, random, constant_values=self.border)
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,10 +161,10 @@ class Affine(Augmentation):
     def apply(self, images: Array, random: Array) -> Array:
         _, h, w, _ = images.shape
         most = np.array([np.deg2rad(self.degrees), self.zoom, self.shear, self.shift, self.shift])
-        angle, zoom, shear, down, along = (2 * random - 1).T[..., None, None] * most[
-            :, None, None, None
-        ]
-        y, x = np.arange(h)[:, None] - (h - 1) / 2 - down, np.arange(w) - (w - 1) / 2 - along
+        drawn = ((2 * random - 1) * most).astype(images.dtype)
+        angle, zoom, shear, down, along = drawn.T[..., None, None]
+        rows, columns = np.arange(h, dtype=images.dtype), np.arange(w, dtype=images.dtype)
+        y, x = rows[:, None] - (h - 1) / 2 - down, columns - (w - 1) / 2 - along
         # backwards: where in the old image does each pixel of the new one come from?
         cos, sin = np.cos(angle) / (1 + zoom), np.sin(angle) / (1 + zoom)
         from_y = cos * y + sin * x
@@ -185,11 +180,12 @@ def _check_inside(step: Augmentation, name: str, value: Any, image: Image) -> No
         )
 
 
-def _cut_out(padded: Array, shape: tuple[int, ...], random: Array) -> Array:
-    """Cut images of a shape out of larger ones, each at a place of its own."""
-    n, h, w, c = shape
-    room = np.array([padded.shape[1] - h + 1, padded.shape[2] - w + 1])
-    rows, columns = np.floor(random * room).astype(np.intp).T
+def _cut_out(images: Array, pixels: int | tuple[int, int], random: Array, **how: Any) -> Array:
+    """Put a border around images and cut the old size out, each at a place of its own."""
+    n, h, w, c = images.shape
+    around = as_pair(pixels)
+    padded = np.pad(images, ((0, 0), *((p, p) for p in around), (0, 0)), **how)
+    rows, columns = np.floor(random * (2 * np.array(around) + 1)).astype(np.intp).T
     places = np.lib.stride_tricks.sliding_window_view(padded, (h, w, c), axis=(1, 2, 3))
     return places[np.arange(n), rows, columns, 0]
 
@@ -201,9 +197,20 @@ def _between(images: Array, y: Array, x: Array, fill: float) -> Array:
     pixels = padded.reshape(-1, c)
     y, x = np.clip(y, -1, h), np.clip(x, -1, w)
     top, left = np.minimum(np.floor(y), h - 1), np.minimum(np.floor(x), w - 1)
-    down, along = ((a - b).astype(images.dtype)[..., None] for a, b in ((y, top), (x, left)))
+    down, along = (y - top)[..., None], (x - left)[..., None]
     first = np.arange(n)[:, None, None] * (h + 2) * (w + 2)
-    at = first + ((top + 1) * (w + 2) + left + 1).astype(np.intp)
-    upper = pixels[at] + (pixels[at + 1] - pixels[at]) * along
-    lower = pixels[at + w + 2] + (pixels[at + w + 3] - pixels[at + w + 2]) * along
-    return upper + (lower - upper) * down
+    at = first + (top.astype(np.intp) + 1) * (w + 2) + left.astype(np.intp) + 1
+    upper, lower = (_mixed(pixels, at + step, along) for step in (0, w + 2))
+    return _mix(upper, lower, down)
+
+
+def _mixed(pixels: Array, at: Array, part: Array) -> Array:
+    """Mix pixels with their neighbours to the right."""
+    return _mix(pixels.take(at, axis=0), pixels.take(at + 1, axis=0), part)
+
+
+def _mix(here: Array, there: Array, part: Array) -> Array:
+    there -= here
+    there *= part
+    there += here
+    return there
