@@ -1,5 +1,6 @@
 """NumpyCNNFeatures: what a layer makes of images, as features for any other estimator."""
 
+import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -168,6 +169,12 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         if self.random_state is not None:
             model.random_state = self.random_state
         if not self.train:
+            if hasattr(self.estimator, "classes_"):
+                warnings.warn(
+                    "estimator is fitted, but a clone of it starts anew, with random weights. To "
+                    "use those that it has, give FrozenEstimator(estimator).",
+                    stacklevel=4,
+                )
             return beginning.untrained(model, X, sample_weight)
         if y is None:
             raise ValueError(

@@ -163,6 +163,16 @@ def test_it_is_searched_cloned_and_saved(digits, tmp_path):
     assert not hasattr(clone(search.best_estimator_[0]), "estimator_")
 
 
+def test_weights_that_are_dropped_are_told(digits):
+    X, _, y, _ = digits
+    clf = network().fit(X, y)
+    with pytest.warns(UserWarning, match=r"give FrozenEstimator\(estimator\)"):
+        features = NumpyCNNFeatures(clf).fit(X)
+    np.testing.assert_array_equal(
+        features.transform(X), NumpyCNNFeatures(network()).fit(X).transform(X)
+    )
+
+
 def test_the_estimator_given_stays_as_it_is(digits):
     X, _, y, _ = digits
     given = network()
