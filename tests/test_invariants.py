@@ -6,9 +6,11 @@ from dataclasses import FrozenInstanceError
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sknpcnn import NumpyCNNClassifier, layers
 from sknpcnn.batches import Rows
+from sknpcnn.callbacks import TimeLimit
 from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
 from sknpcnn.network import Network
@@ -164,7 +166,7 @@ def test_8_the_callers_arrays_are_never_modified(images, tmp_path):
         ("adam", ReduceOnPlateau(patience=1, tol=10.0)),
     ],
 )
-def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(
+def test_9_partial_fits_a_pickled_a_resumed_and_an_uninterrupted_fit_are_the_same(
     solver, schedule, images, tmp_path
 ):
     whole = deep(max_iter=4, solver=solver, learning_rate=schedule).fit(*images)
@@ -178,6 +180,13 @@ def test_9_partial_fits_a_pickled_and_an_uninterrupted_fit_are_the_same(
             parts = joblib.load(tmp_path / "parts.joblib", mmap_mode="r")
     np.testing.assert_array_equal(whole._theta, parts._theta)
     assert whole.loss_curve_ == parts.loss_curve_
+
+    clf = deep(max_iter=4, solver=solver, learning_rate=schedule, checkpoint_dir=tmp_path)
+    clf.set_callbacks(TimeLimit(1e-9)).fit(*images)  # stops behind the first epoch
+    assert clf.n_iter_ == 1
+    resumed = clone(clf).set_callbacks().fit(*images)
+    np.testing.assert_array_equal(whole._theta, resumed._theta)
+    assert whole.loss_curve_ == resumed.loss_curve_
 
 
 def test_10_imports_point_one_way():
