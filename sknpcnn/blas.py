@@ -1,5 +1,6 @@
 """The number of BLAS threads, which is one for the whole process, held down by whoever computes."""
 
+import os
 from threading import Lock
 from typing import Any, Self
 
@@ -14,15 +15,18 @@ class BlasGuard:
         self._lock = Lock()
         self._inside = 0
         self._controller: ThreadpoolController | None = None
-        self._limiter: Any = None
-        self._before = 1
+        self._before: list[int] | None = None
+        """How many threads each library had, while they are held or are being changed."""
 
     def __enter__(self) -> Self:
         with self._lock:
             if self._inside == 0:
-                self._before = self._threads_now()
-                self._free_control()
-                self._limiter = self._blas().limit(limits=1, user_api="blas")
+                before = self._before = [lib.num_threads for lib in self._libraries()]
+                try:
+                    self._set([1] * len(before))
+                except BaseException:
+                    self._give_back()
+                    raise
             self._inside += 1
         return self
 
@@ -30,38 +34,73 @@ class BlasGuard:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._free_control()
-                self._limiter.restore_original_limits()
-                self._free_control()
-                self._limiter = None
+                self._give_back()
 
     def threads_allowed(self) -> int:
         """How many threads BLAS may use now, or could before somebody entered."""
         with self._lock:
-            return self._before if self._inside else self._threads_now()
+            held = self._before
+            numbers = [lib.num_threads for lib in self._libraries()] if held is None else held
+            return max(numbers) if numbers else self._without_blas()
 
-    def _free_control(self) -> None:
-        """Let this thread set the limit, although another one has done so before.
+    def _give_back(self) -> None:
+        try:
+            self._set(self._before or [])
+        finally:
+            self._before = None
 
-        Since threadpoolctl 3.8 only one thread may set that of OpenBLAS, and it is not told when
-        that thread has done with it. The calls of all others do nothing, silently.
-        """
-        for lib in self._blas().lib_controllers:
-            if hasattr(lib, "clear_controlling_thread"):
-                lib.clear_controlling_thread(force=True)
+    def _set(self, numbers: list[int]) -> None:
+        """Set the limits of all libraries, whatever happens; a Ctrl-C is raised afterwards."""
+        interrupt = None
+        waiting = list(zip(self._libraries(), numbers, strict=True))
+        while waiting:
+            try:
+                lib, number = waiting[-1]
+                # Since threadpoolctl 3.8 only one thread may set the limit of OpenBLAS, and it is
+                # not told when that thread has done with it: the others' calls do nothing.
+                if hasattr(lib, "clear_controlling_thread"):
+                    lib.clear_controlling_thread(force=True)
+                lib.set_num_threads(number)
+                if hasattr(lib, "clear_controlling_thread"):
+                    lib.clear_controlling_thread(force=True)
+                waiting.pop()
+            except KeyboardInterrupt as pressed:
+                interrupt = pressed
+        if interrupt is not None:
+            raise interrupt
 
-    def _blas(self) -> ThreadpoolController:
+    def _libraries(self) -> list[Any]:
         if self._controller is None:
             self._controller = ThreadpoolController()
-        return self._controller
+        return [lib for lib in self._controller.lib_controllers if lib.user_api == "blas"]
 
-    def _threads_now(self) -> int:
-        libraries = self._blas().lib_controllers
-        threads = [lib.num_threads for lib in libraries if lib.user_api == "blas"]
-        return max(threads) if threads else joblib.cpu_count()
+    def _without_blas(self) -> int:
+        """Count threads where BLAS does not tell how many it has: those of OpenMP, or cores."""
+        libraries = [] if self._controller is None else self._controller.lib_controllers
+        return max((lib.num_threads for lib in libraries), default=joblib.cpu_count())
+
+    def when_forking(self) -> None:
+        """Have forked processes begin with the limits that nobody holds down.
+
+        No other thread may be about to set one at that moment: BLAS would never get over it.
+        """
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._lock.acquire,
+                after_in_parent=self._lock.release,
+                after_in_child=self._begin_anew,
+            )
+
+    def _begin_anew(self) -> None:
+        """Whoever was inside is not in this process."""
+        self._inside = 0
+        if self._before is not None:
+            self._give_back()
+        self._lock.release()
 
 
 one_thread_blas = BlasGuard()
+one_thread_blas.when_forking()
 
 
 def threads_for(n_jobs: int | None) -> int:

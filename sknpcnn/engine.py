@@ -108,9 +108,15 @@ class Engine:
                 waiting.clear()  # an error or Ctrl-C: nobody starts another task
                 raise
 
-        futures: list[Future[None]] = [self._pool.submit(work, t + 1) for t in range(helpers)]
+        futures: list[Future[None]] = []
         try:
+            for t in range(helpers):
+                future = self._pool.submit(work, t + 1)
+                futures.append(future)
             work(0)
+        except BaseException:
+            waiting.clear()
+            raise
         finally:
             _finish(futures)  # nobody may still use our memory when we go
         for future in futures:

@@ -1,0 +1,335 @@
+"""Nothing stays of a fit but the model: no thread, no memory, no limit on BLAS, in no process."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+
+import joblib
+import numpy as np
+import pytest
+import threadpoolctl
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import ThreadpoolController
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.blas import BlasGuard, one_thread_blas, threads_for
+from sknpcnn.engine import Engine
+from sknpcnn.layers import Conv2D, Flatten, Identity, ReLU
+from tests import test_parallel
+from tests.test_parallel import PATIENCE, blas_threads, our_threads
+
+pytestmark = [
+    pytest.mark.thread_unsafe(reason="looks at all threads of the process and at its BLAS"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
+three = test_parallel.three  # a BLAS of three threads, on any machine
+
+
+@dataclass(frozen=True, repr=False)
+class Hook(Identity):
+    """Calls a function whenever a chunk comes by, in whatever thread that is."""
+
+    action: object = None
+    replayable = False
+
+    def forward(self, params, x, ctx):
+        if self.action is not None:
+            self.action()
+        return x, None
+
+
+def wide(action=None, **params):
+    """A network whose batches are cut into four chunks, so that three threads have work."""
+    layers = [Conv2D(32), ReLU(), Hook(action), Flatten()]
+    given = {"layers": layers, "batch_size": 300, "max_iter": 3, "random_state": 0, "n_jobs": 3}
+    return NumpyCNNClassifier(**given | params)
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    X, _, y, _ = digits
+    return X[:600].astype("float32"), y[:600]
+
+
+class Callback:
+    """Calls functions of the context."""
+
+    def __init__(self, begin=lambda context: None, end=lambda context: None):
+        self.begin, self.end = begin, end
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begin(context)
+
+    def on_fit_task_end(self, estimator, context):
+        return self.end(context)
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = setup
+
+
+def in_epoch(number, action):
+    return lambda context: context.task_name == "epoch" and context.task_id == number and action()
+
+
+def fail():
+    raise OSError("on purpose")
+
+
+def press():
+    signal.raise_signal(signal.SIGINT)
+
+
+def fit_and_predict(place, action, X, y):
+    """Something happens on the way: in the second epoch, or in prediction."""
+    calls, fitted = count(1), []
+
+    def at(number, here):
+        if place == here and next(calls) == number:
+            action()
+
+    def layer():
+        if threading.current_thread() is not threading.main_thread():
+            at(20, "helper")
+        at(12, "layer")
+        if fitted:
+            at(1, "prediction")
+
+    def score(model, X, y):
+        at(3, "scorer")
+        return 0.0
+
+    clf = wide(layer, max_iter=200 if place == "helper" else 3, n_iter_no_change=np.inf)
+    clf.set_params(early_stopping=place == "scorer", scoring=score)
+    clf.set_callbacks(Callback(in_epoch(1, lambda: at(1, "callback")))).fit(X, y)
+    fitted.append(True)
+    clf.partial_fit(X, y).predict(X)
+
+
+@pytest.mark.parametrize("place", ["callback", "layer", "helper", "scorer", "prediction"])
+@pytest.mark.parametrize("action", [lambda: None, fail, press], ids=["nothing", "error", "Ctrl-C"])
+def test_no_thread_no_engine_and_no_limit_is_left(action, place, data, three):
+    before = set(threading.enumerate())
+    if action is press and place != "prediction":
+        with pytest.warns(UserWarning, match="interrupted: the model of epoch"):
+            fit_and_predict(place, action, *data)
+    elif action in (press, fail):
+        with pytest.raises(KeyboardInterrupt if action is press else OSError) as caught:
+            fit_and_predict(place, action, *data)
+        del caught  # and the traceback, with all that it holds
+    else:
+        fit_and_predict(place, action, *data)
+    if action is press:  # it may come when a helper has just been started, which ends by itself
+        for thread in our_threads():
+            thread.join(PATIENCE)
+    assert set(threading.enumerate()) <= before
+    assert blas_threads() == three
+    assert threads_for(None) == 3
+    gc.collect()
+    assert [thing for thing in gc.get_objects() if type(thing) is Engine] == []
+    again, alone = (wide(max_iter=1, n_jobs=n).fit(*data) for n in (3, 1))
+    np.testing.assert_array_equal(again._theta, alone._theta)
+
+
+def test_while_it_runs_there_are_as_many_threads_as_asked_for_and_blas_has_one(data, three):
+    seen = []
+    note = in_epoch(1, lambda: seen.append((1 + len(our_threads()), set(blas_threads()))))
+    for n_jobs in (1, 2, 3, None):
+        wide(n_jobs=n_jobs).set_callbacks(Callback(end=note)).fit(*data)
+    assert seen == [(n, {1}) for n in (1, 2, 3, 3)]
+
+
+def test_fits_of_several_threads_of_the_user_do_not_disturb_each_other(data, three):
+    together, seen = threading.Barrier(4), []
+
+    def meet():
+        together.wait(PATIENCE)
+        seen.append(set(blas_threads()))
+        together.wait(PATIENCE)
+
+    def fit(i):
+        clf = wide(random_state=i, n_jobs=1 + i % 2, max_iter=2 + i)  # each ends at another time
+        end = in_epoch(1, fail if i == 0 else lambda: False)
+        return clf.set_callbacks(Callback(in_epoch(1, meet), end)).fit(*data)
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = [pool.submit(fit, i) for i in range(4)]
+        assert isinstance(first.exception(PATIENCE), OSError)
+        for i, future in enumerate(others, start=1):
+            alone = wide(random_state=i, max_iter=2 + i).fit(*data)
+            np.testing.assert_array_equal(future.result(PATIENCE)._theta, alone._theta)
+    assert seen == [{1}] * 4
+    assert not our_threads()
+    assert blas_threads() == three
+
+
+def test_ctrl_c_while_helpers_are_started_waits_for_those_that_are_there(monkeypatch):
+    submit, calls, working = ThreadPoolExecutor.submit, [], threading.Event()
+    finished = []
+
+    def submit_or_press(pool, *args):
+        calls.append(args)
+        if len(calls) == 2:
+            assert working.wait(PATIENCE)
+            raise KeyboardInterrupt
+        return submit(pool, *args)
+
+    def task(i, thread):
+        working.set()
+        time.sleep(0.2)  # until Ctrl-C has come
+        finished.append(i)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit_or_press)
+    with Engine(3, np.float32) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(task, 3)
+        assert len(finished) == 1
+
+
+def test_ctrl_c_while_blas_is_held_or_given_back_leaves_it_as_it_was(three):
+    """Ctrl-C is pressed when the guard calls threadpoolctl for the first time, for the second..."""
+    guard, tracing = BlasGuard(), sys.gettrace()
+    with guard:
+        pass
+    for number in count():
+        calls, pressed = count(), False
+
+        def trace(frame, event, arg, calls=calls, number=number):
+            # a function begins: there Python looks for Ctrl-C
+            if frame.f_code.co_filename == threadpoolctl.__file__ and next(calls) == number:
+                raise KeyboardInterrupt
+
+        sys.settrace(trace)
+        try:
+            with guard:
+                pass
+        except KeyboardInterrupt:
+            pressed = True
+        finally:
+            sys.settrace(tracing)
+        assert blas_threads() == three, f"Ctrl-C at call {number}"
+        if not pressed:
+            break
+    assert number > 4
+
+
+def in_child(task):
+    """Run a task in a forked process; fail if that fails, or hangs."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            signal.alarm(PATIENCE)
+            task()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(process, 0)[1] == 0
+
+
+def test_fork_after_a_fit(data, three):
+    clf = wide().fit(*data)
+    wanted = clf.predict_proba(data[0])
+
+    def task():
+        np.testing.assert_array_equal(clf.predict_proba(data[0]), wanted)
+        np.testing.assert_array_equal(wide().fit(*data)._theta, clf._theta)
+        assert blas_threads() == three
+
+    in_child(task)
+
+
+def test_fork_while_another_thread_fits(data, three):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait():
+        inside.set()
+        go_on.wait(PATIENCE)
+
+    def task():
+        assert blas_threads() == three  # who has held it is not in this process
+        wide().fit(*data)
+        assert blas_threads() == three
+
+    with ThreadPoolExecutor(1) as pool:
+        clf = wide().set_callbacks(Callback(begin=in_epoch(1, wait)))
+        future = pool.submit(clf.fit, *data)
+        try:
+            assert inside.wait(PATIENCE)
+            in_child(task)
+        finally:
+            go_on.set()
+        np.testing.assert_array_equal(future.result(PATIENCE)._theta, wide().fit(*data)._theta)
+    assert blas_threads() == three
+
+
+def test_fork_at_any_moment_of_another_thread(three):
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            with one_thread_blas:
+                pass
+
+    def task():
+        with one_thread_blas:
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(come_and_go)
+        try:
+            for _ in range(10):
+                in_child(task)
+        finally:
+            stop.set()
+        future.result(PATIENCE)
+    assert blas_threads() == three
+
+
+def test_fork_within_a_fit(data, three):
+    def task():
+        assert wide().fit(*data).n_iter_ == 3
+
+    callback = Callback(begin=in_epoch(1, lambda: in_child(task)))
+    clf = wide().set_callbacks(callback).fit(*data)
+    np.testing.assert_array_equal(clf._theta, wide().fit(*data)._theta)
+    assert blas_threads() == three
+
+
+class CountsThreads(Callback):
+    """Writes down how many threads compute, where the scorer below can see it."""
+
+    def on_fit_task_end(self, estimator, context):
+        estimator.threads_ = max(1 + len(our_threads()), getattr(estimator, "threads_", 0))
+
+
+def threads_of(estimator, X, y):
+    return estimator.threads_
+
+
+def test_processes_of_a_grid_search_share_the_cores(data):
+    clf = wide(n_jobs=None).set_callbacks(CountsThreads())
+    assert clf.fit(*data).threads_ == min(threads_for(None), 4)
+    grid = {"alpha": [0.0, 0.1]}
+    search = GridSearchCV(clf, grid, cv=2, n_jobs=2, scoring=threads_of, refit=False).fit(*data)
+    assert 1 <= search.cv_results_["mean_test_score"].max() <= max(joblib.cpu_count() // 2, 1)
+
+
+def test_where_blas_does_not_tell_its_limit_that_of_openmp_counts():
+    """As with Accelerate on a Mac: joblib limits OpenMP too, and so may the user."""
+    guard, threads = BlasGuard(), joblib.cpu_count() + 1
+    guard._controller = ThreadpoolController().select(user_api="openmp")
+    if not guard._controller.lib_controllers:
+        pytest.skip("scikit-learn comes without OpenMP here")
+    with ThreadpoolController().limit(limits=threads, user_api="openmp"):
+        assert guard.threads_allowed() == threads
