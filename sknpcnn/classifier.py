@@ -291,6 +291,7 @@ default="relu"
             The fitted classifier.
         """
         with unchanged_on_error(self):
+            self._validate_params()  # scikit-learn does so in the first call only
             if self.class_weight == "balanced":
                 raise ValueError(
                     "class_weight='balanced' needs all of the data, and partial_fit has one batch. "

@@ -86,14 +86,20 @@ class Fit:
                 watch=lambda epoch: self._watch(epoch, engine),
                 tick=self._tick if self.verbose > 1 else None,
             )
+            counted, best = self.state.epoch, self.best
+            not_here = len(self.history) - counted  # epochs that the state knows nothing of
             try:
                 while not (stopped or self._converged() or self.epochs_run >= n_epochs):
                     task = begin()
+                    counted, best = self.state.epoch, self.best
                     next(epochs)
                     stopped = end(task)
                     keep(False)
             except KeyboardInterrupt:
                 stopped = True
+                if self.state.epoch == counted:  # the epoch may have been written down already
+                    self.best = best
+                    del self.history[counted + not_here :]
                 if self.epochs_run == 0:
                     raise
                 warnings.warn(

@@ -108,10 +108,10 @@ def train(
             epoch = _one_epoch(network, samples, standard, plan, state, engine, grad, ids, tick)
             if watch is not None:
                 watch(epoch)
+            state.epoch += 1
         except BaseException:
             state.go_back_to(before)
             raise
-        state.epoch += 1
         yield epoch
 
 
@@ -182,6 +182,7 @@ def _one_epoch(
     return Epoch(state.epoch + 1, loss / weight, hits / weight, lr, seconds)
 
 
+@np.errstate(all="ignore")  # who asks looks whether the loss is finite
 def evaluate(
     network: Network,
     theta: Array,
