@@ -77,7 +77,9 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
         if (top, left) != (bottom, right):
             raise NotImplementedError(f"{layer!r}: a border that differs from side to side")
         kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-        return nn.Conv2d(shape[2], layer.filters, kernel, stride, (top, left), dilation)
+        return nn.Conv2d(
+            shape[2], layer.filters, kernel, stride, (top, left), dilation, bias=layer.bias is True
+        )
     if isinstance(layer, MaxPool2D):
         window, stride = windows_of(layer)
         pads = pads_of(layer, shape)
@@ -85,9 +87,10 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
             return nn.MaxPool2d(window, stride)
         return PaddedMaxPool2d(window, stride, pads)
     if isinstance(layer, BatchNorm):
-        return nn.BatchNorm2d(shape[2], layer.epsilon, 1 - layer.momentum)
+        kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+        return kind(shape[-1], layer.epsilon, 1 - layer.momentum)
     if isinstance(layer, Dense):
-        return nn.Linear(shape[0], layer.units)
+        return nn.Linear(shape[0], layer.units, layer.bias)
     if isinstance(layer, GlobalAvgPool2D):
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return {Identity: nn.Identity, ReLU: nn.ReLU, Flatten: nn.Flatten}[type(layer)]()
@@ -105,7 +108,10 @@ def _tensors(
         if isinstance(layer, Flatten):
             image = shape
             continue
+        learned = layer.parameters(shape)
         for ours, theirs in NAMES.get(type(layer), {}).items():
+            if ours not in learned:
+                continue
             flattened = image if isinstance(layer, Dense) and ours == "W" else None
             yield f"{name}.{ours}", getattr(getattr(module, name), theirs), flattened
         if isinstance(layer, Dense):

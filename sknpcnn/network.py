@@ -12,6 +12,7 @@ from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
 from sknpcnn.layers.compose import parameters
+from sknpcnn.layers.folding import Folding, fold, folded
 from sknpcnn.layers.steps import backward, forward, pooled_first, shapes, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.parallel import MiniBatch, RunningContext, cut
@@ -19,6 +20,8 @@ from sknpcnn.parameters import Layout
 
 # How many samples are predicted together: enough for the dense layers, little in memory.
 PREDICT = 512
+# From how many samples on it pays to scale the weights instead of what comes out.
+FOLD = 16
 
 
 class LayerSummary(NamedTuple):
@@ -35,16 +38,18 @@ class _Order(NamedTuple):
     """The steps as they are run."""
 
     steps: list[tuple[str, Layer]]
+    foldings: list[Folding]
     flat: bool
     """Whether rows need not be turned into images first."""
 
     @classmethod
-    def of(cls, steps: list[tuple[str, Layer]]) -> "_Order":
-        ordered = pooled_first(steps)
-        flat = isinstance(ordered[1][1], Flatten)
+    def of(cls, steps: list[tuple[str, Layer]], fold: bool = False) -> "_Order":
+        left, foldings = folded(steps) if fold else (steps, [])
+        ordered = pooled_first(left)
+        flat = len(ordered) > 1 and isinstance(ordered[1][1], Flatten)
         if flat:
             del ordered[1]
-        return cls(ordered, flat)
+        return cls(ordered, foldings, flat)
 
 
 class Network:
@@ -59,26 +64,30 @@ class Network:
             self.steps.append(("flatten", Flatten()))
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
-        self._order = _Order.of(self.steps)
+        self._order, self._folded = (_Order.of(self.steps, fold) for fold in (False, True))
         self.layout = Layout(parameters(self.steps, image))
         self.widest = max(map(prod, shapes(self.steps, image)))
         self.random = any(layer.random for _, layer in self.steps)
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""
-        return self._predict(self._order, theta, rows, engine, at_once)
+        order = self._folded if len(rows) >= FOLD else self._order
+        return self._predict(order, theta, rows, engine, at_once)
 
     def outputs(
         self, theta: Array, rows: Rows, engine: Engine, at_once: int | None, last: str
     ) -> Array:
         """Compute what comes out of a layer for all rows, (n, features)."""
         n_steps = [name for name, _ in self.steps].index(last) + 1
-        return self._predict(_Order.of(self.steps[:n_steps]), theta, rows, engine, at_once)
+        order = _Order.of(self.steps[:n_steps], fold=len(rows) >= FOLD)
+        return self._predict(order, theta, rows, engine, at_once)
 
     def _predict(
         self, order: "_Order", theta: Array, rows: Rows, engine: Engine, at_once: int | None
     ) -> Array:
-        params = self.layout.views(theta)
+        memory = engine.arena("folded")
+        memory.rewind()
+        params = fold(self.layout.views(theta), order.foldings, memory.empty)
         parts = []
         for lo, hi in cut(len(rows), min(at_once or PREDICT, PREDICT)):
             index = _part(rows.index, lo, hi)

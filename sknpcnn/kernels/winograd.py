@@ -39,7 +39,7 @@ The usual 0, 1, -1, 2, -2 cost more than three times as much accuracy as these.
 MANY = 8
 """How many channels make the matrix products long enough."""
 
-FEW = 16
+FEW = 32
 """How many tiles, of all images together, make it worth it to bring the kernel to the points."""
 
 

@@ -70,11 +70,15 @@ class BatchNorm(Layer):
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         if self.joins(ctx.training):
             return params
-        scale = 1 / np.sqrt(params["var"] + params["var"].dtype.type(self.epsilon))
-        gain, shift = (ctx.empty(scale.shape, scale.dtype) for _ in range(2))
-        np.multiply(params["gamma"], scale, out=gain)
-        np.subtract(params["beta"], params["mean"] * gain, out=shift)
+        constants = self.gain_and_shift(params)
+        gain, shift = (ctx.empty(values.shape, values.dtype) for values in constants)
+        gain[...], shift[...] = constants
         return {**params, "gain": gain, "shift": shift}
+
+    def gain_and_shift(self, params: Arrays) -> tuple[Array, Array]:
+        """Compute what each channel is multiplied by, and what is added, in prediction."""
+        gain = params["gamma"] / np.sqrt(params["var"] + params["var"].dtype.type(self.epsilon))
+        return gain, params["beta"] - params["mean"] * gain
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         if not self.joins(ctx.training):  # mean and variance are constants
