@@ -14,7 +14,7 @@ from sknpcnn import NumpyCNNClassifier, architectures
 from sknpcnn.augmentation import Cutout, HorizontalFlip, RandomCrop, Shift
 from sknpcnn.layers import Layer
 from sknpcnn.optimizers import SGD, Adadelta
-from sknpcnn.schedules import CosineDecay, OneCycle, StepDecay
+from sknpcnn.schedules import CosineDecay, OneCycle
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,10 @@ RECIPES = {
         epochs=25,
         theirs="99 %, 25 epochs",
         goal=0.994,
+        # theirs lowers the rate after epochs 10 and 20
         params={
-            "learning_rate": StepDecay(epochs=(10, 20), factor=0.1),
-            "learning_rate_init": 0.001,
+            "learning_rate": OneCycle(),
+            "learning_rate_init": 0.002,
             "augment": [Shift(2)],
         },
     ),

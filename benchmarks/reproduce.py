@@ -1,6 +1,6 @@
 """Train the networks that people know on the real data: ``python -m benchmarks.reproduce --help``.
 
-Every run is written down as soon as it has ended, so a command that was interrupted goes on where
+Every epoch is written down as soon as it has ended, so a command that was interrupted goes on where
 it stopped. The test data are looked at once, when a run has ended; recipes are chosen with
 ``--validate``, which holds out a part of the training data instead.
 """
@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,8 @@ def main() -> None:
         if kept.holds(name, seed, recipe, args.validate):
             continue
         print(f"\n{recipe.title}, seed {seed}", flush=True)
-        found = train(recipe, seed, load(recipe.data, folders, args.validate), args.n_jobs)
+        data = load(recipe.data, folders, args.validate)
+        found = train(recipe, seed, data, args.n_jobs, args.runs.with_suffix(".checkpoints"))
         kept.add({"network": name, "seed": seed, "validated": args.validate, **found})
         print(f"{recipe.title}, seed {seed}: {found['accuracy']:.4f}", flush=True)
     if args.docs is not None and not args.validate:
@@ -86,13 +86,12 @@ def load(data: str, folders: dict[str, Path | None], validate: bool) -> Data:
     return X, y, *loader(folder, split="test", return_X_y=True)
 
 
-def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None) -> Run:
-    """Train a network, then look at the test data, once."""
+def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None, checkpoints: Path) -> Run:
+    """Train a network, or go on from a checkpoint; then look at the test data, once."""
     X, y, X_test, y_test = data
-    clf = recipe.classifier(seed, n_jobs)
-    start = perf_counter()
+    clf = recipe.classifier(seed, n_jobs).set_params(checkpoint_dir=checkpoints)
     clf.fit(X, y)
-    minutes = (perf_counter() - start) / 60
+    seconds = clf.history_["seconds"]
     probabilities = clf.predict_proba(X_test)
     predicted = clf.classes_[probabilities.argmax(axis=1)]
     return {
@@ -101,8 +100,8 @@ def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None) -> Run:
         "test_loss": float(log_loss(y_test, probabilities)),
         "epochs": clf.n_iter_,
         "threads": threads_for(n_jobs),
-        "seconds_per_epoch": float(clf.history_["seconds"].median()),
-        "minutes": minutes,
+        "seconds_per_epoch": float(seconds.median()),
+        "minutes": float(seconds.sum()) / 60,
         "parameters": int(clf.summary()["parameters"].sum()),
         "train_error": (1 - clf.history_["train_score"]).tolist(),
         "shown": {
