@@ -122,6 +122,7 @@ class Samples:
         return None if self.weights is None else self.weights[index]
 
 
+@np.errstate(all="ignore")
 def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> Standard:
     """Compute weighted mean and deviation of every channel, in double precision, block by block."""
     channels = image[2]
@@ -141,7 +142,14 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
         total += weight
         mean += apart * (weight / total)
     deviation = np.sqrt(squares / total)
-    flat = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # constant, but for rounding
+    least, largest = np.finfo(dtype).tiny, np.finfo(dtype).max / 4
+    if not (deviation <= largest).all():
+        spread = np.nan_to_num(deviation, nan=np.inf, posinf=np.inf).max()
+        raise ValueError(
+            f"standardize=True, but X varies by {spread:.3g}, which {np.dtype(dtype)} "
+            "cannot scale. Divide X by a power of ten, or set standardize=False."
+        )
+    flat = deviation <= np.maximum(1e-12 * np.abs(mean), least)  # constant, but for rounding
     scale = 1 / np.where(flat, 1.0, deviation)
     # the mean is subtracted in the precision of the data: it may be large, and the rest small
     return Standard(mean.astype(np.result_type(samples.X.dtype, dtype)), scale.astype(dtype))

@@ -2,6 +2,7 @@
 
 from copy import copy
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -160,11 +161,13 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
     index = samples.index
     y = fit.classes[samples.classes[index]]
     weights = samples.weights_at(index)
-    extra = {} if weights is None else {"sample_weight": weights}
+    weighted = weights is not None and _takes_weights(scorer)
+    extra = {"sample_weight": weights} if weighted else {}
     own = callable(estimator.scoring) or type(estimator).score is not ClassifierMixin.score
 
     def score(theta: Array, logits: Array) -> float:
         model = copy(estimator)
+        vars(model).pop("feature_names_in_", None)  # which X has no longer
         # the epoch that is being scored is not in the history yet
         row = {"train_loss": np.nan, "validation_score": np.nan}
         so_far = copy(fit)
@@ -178,6 +181,13 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
         return float(scorer(model, samples.X, y, **extra))
 
     return score
+
+
+def _takes_weights(scorer: Any) -> bool:
+    """Tell whether a scorer makes a difference between samples."""
+    if hasattr(scorer, "_accept_sample_weight"):  # scikit-learn's all have the argument
+        return scorer._accept_sample_weight()
+    return "sample_weight" in signature(scorer).parameters
 
 
 def _check_unchanged(params: dict[str, Any], dtype: np.dtype, estimator: Any) -> None:

@@ -94,7 +94,8 @@ default="relu"
     tol : float, default=1e-4
         What counts as an improvement.
     scoring : str, callable or None, default="loss"
-        What ``early_stopping`` goes by: the validation loss, or a scorer; None for accuracy.
+        What ``early_stopping`` goes by: the validation loss, or a scorer; None for accuracy. A
+        scorer that takes no ``sample_weight`` does without.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
         on too: they count all epochs.
@@ -253,6 +254,7 @@ default="relu"
         """
         with unchanged_on_error(self):
             going_on = self.warm_start and hasattr(self, "_theta")
+            data = {"X": X, "y": y, "sample_weight": sample_weight}
             X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
             classes = self.classes_ if going_on else np.unique(y)
             samples = inputs.samples_of(X, y, classes, sample_weight, self.class_weight)
@@ -262,7 +264,7 @@ default="relu"
             fit = beginning.begin(
                 self, samples, image, classes, going_on, held_out, self.early_stopping
             )
-            beginning.run_with_callbacks(self, fit, X, y, sample_weight)
+            beginning.run_with_callbacks(self, fit, **data)
             self._take_over(fit, keep=self.warm_start)
         return self
 
@@ -298,6 +300,7 @@ default="relu"
                     "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
                 )
             going_on = hasattr(self, "_theta")
+            inputs.check_classes(classes)
             _check_partial_fit_first_call(self, classes)
             X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
             samples = inputs.samples_of(X, y, self.classes_, sample_weight, self.class_weight)

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sknpcnn import blocks, optimizers, schedules
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
-from sknpcnn.spec import check_free, named
+from sknpcnn.spec import check_free, is_finite, named
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
@@ -78,6 +78,12 @@ def check_together(params: dict[str, Any]) -> None:
             raise ValueError(
                 f"layers spells the whole network out, so {', '.join(changed)} cannot be set as "
                 "well. Put them into layers, or leave layers at None."
+            )
+    for name, value in params.items():
+        if isinstance(value, Integral) and not is_finite(value):
+            raise ValueError(
+                f"{name} is an integer of {int(value).bit_length()} bits; needed: one that a "
+                "floating-point number can hold, at most 1.7e308."
             )
     if params["n_jobs"] == 0:
         raise ValueError("n_jobs=0; needed: a number of threads, -1 for all cores, or None.")

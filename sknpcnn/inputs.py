@@ -5,14 +5,16 @@ from math import inf, isqrt, prod
 from typing import Any
 
 import numpy as np
+from sklearn.utils import assert_all_finite
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from sknpcnn.batches import Array, Samples, content_ids
+from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
+from sknpcnn.parallel import cut
 from sknpcnn.spec import is_integer
 
 Image = tuple[int, int, int]
@@ -80,8 +82,8 @@ def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Ar
             f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
             f"images of shape {image}."
         )
-    X = validate_data(estimator, X, reset=False, dtype="numeric")
-    return _numbers(X)
+    X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
+    return _finite_numbers(X, estimator, name)
 
 
 def rows_at_once(network: Network, dtype: np.dtype) -> int:
@@ -93,8 +95,8 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
-    X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric")
-    check_classification_targets(y)
+    X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
+    _check_labels(y)
     if reset:
         image = image_of(X.shape[1], given, estimator.image_shape)
     else:
@@ -104,7 +106,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
                 f"X holds images of shape {given}, but the fit that is to be continued was on "
                 f"images of shape {image}."
             )
-    return _numbers(X), y, image
+    return _finite_numbers(X, estimator, "X"), y, image
 
 
 def samples_of(
@@ -127,9 +129,11 @@ def samples_of(
         weights = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
         )
+        weights = _comparable(weights)
     if class_weight is not None:
         weights = np.ones(len(X)) if weights is None else weights
-        weights *= _class_weights(class_weight, classes, place, weights)[place]
+        by_class = _comparable(_class_weights(class_weight, classes, place, weights))
+        weights = _comparable(weights * by_class[place])
         if not weights.any():
             raise ValueError(
                 f"class_weight={class_weight!r}; needed: a weight above 0 for a class that {name} "
@@ -137,6 +141,15 @@ def samples_of(
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
     return Samples(X, place, weights, index)
+
+
+def _comparable(weights: Array) -> Array:
+    """Bring extreme weights to a size whose sums and products are finite: they are proportions."""
+    largest = weights.max(initial=0.0)
+    if largest == 0 or 1e-100 < largest < 1e100:
+        return weights
+    _, exponent = np.frexp(largest)
+    return np.ldexp(weights, -exponent)  # by a power of two, which changes no digit
 
 
 def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Array) -> Array:
@@ -169,11 +182,26 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
     return found
 
 
+def check_classes(classes: Any) -> None:
+    """Refuse classes that no label could belong to; scikit-learn checks the rest."""
+    if classes is None:
+        return
+    values = np.asarray(classes)
+    if values.size == 0 or (values.dtype.kind == "f" and not np.isfinite(values).all()):
+        raise ValueError(f"classes={classes!r}; needed: all labels that may come, and no NaN.")
+
+
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
     y = column_or_1d(y, warn=True, input_name=name)
-    check_classification_targets(y)
+    assert_all_finite(y, input_name=name)
+    _check_labels(y)
     return y
+
+
+def _check_labels(y: Array) -> None:
+    with np.errstate(invalid="ignore"):  # which scikit-learn takes for integers, to compare them
+        check_classification_targets(y)
 
 
 def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
@@ -206,7 +234,15 @@ def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Sa
     return samples.at(samples.index[~held_out]), samples.at(samples.index[held_out])
 
 
-def _numbers(X: Array) -> Array:
+def _finite_numbers(X: Array, estimator: Any, name: str) -> Array:
+    """Refuse what is not a finite number, looking at one block after the other.
+
+    scikit-learn would look at all of X at once where its sum is infinite, as that of half precision
+    soon is; that takes half as much memory again.
+    """
     if X.dtype.kind not in "biuf":
-        raise ValueError(f"X has the dtype {X.dtype}; needed: numbers.")
+        raise ValueError(f"{name} has the dtype {X.dtype}; needed: numbers.")
+    with np.errstate(all="ignore"):  # the sum of finite numbers need not be one
+        for lo, hi in cut(len(X), max(BLOCK // X.shape[1], 1)):
+            assert_all_finite(X[lo:hi], estimator_name=type(estimator).__name__, input_name=name)
     return X

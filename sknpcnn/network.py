@@ -20,6 +20,8 @@ from sknpcnn.parameters import Layout
 
 # How many samples are predicted together: enough for the dense layers, little in memory.
 PREDICT = 512
+# How many numbers a layer may make of one image, or learn: more than that fill any memory.
+MOST = 2**40
 # From how many samples on it pays to scale the weights instead of what comes out.
 FOLD = 16
 
@@ -65,9 +67,22 @@ class Network:
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
         self._order, self._folded = (_Order.of(self.steps, fold) for fold in (False, True))
-        self.layout = Layout(parameters(self.steps, image))
         self.widest = max(map(prod, shapes(self.steps, image)))
+        self._check_size()
+        self.layout = Layout(parameters(self.steps, image))
         self.random = any(layer.random for _, layer in self.steps)
+
+    def _check_size(self) -> None:
+        """Refuse what no computer has room for, before the training data are looked at."""
+        for name, layer, shape in with_shapes(self.steps, self.image):
+            learned = sum(p.size for p in layer.parameters(shape).values())
+            made = prod(layer.output_shape(shape))
+            if max(learned, made) > MOST:
+                raise ValueError(
+                    f"layer {name!r}: {layer!r} has {learned:.3g} parameters and makes {made:.3g} "
+                    f"numbers of one image of shape {shape}; needed: no more than {MOST:.3g}. "
+                    "Use fewer filters, a smaller kernel, less padding, or pool before it."
+                )
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""

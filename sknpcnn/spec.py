@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import inf
+from math import inf, isfinite
 from numbers import Integral
 from typing import Any, Self
 
@@ -93,14 +93,17 @@ def check_free(names: Iterable[str], params: Iterable[str], owner: str) -> None:
 
 
 def holds_specs(value: Any) -> bool:
-    """Tell whether a parameter's value is a list of specs or of ``(name, spec)`` pairs."""
+    """Tell whether a parameter's value is a list of specs or of ``(name, spec)`` pairs.
+
+    One that could not be named is no such list: ``fit`` will refuse it.
+    """
     if not isinstance(value, (list, tuple)) or not value:
         return False
-    return all(
-        isinstance(item, Spec)
-        or (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[1], Spec))
-        for item in value
-    )
+    try:
+        named(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _shown(value: Any) -> Any:
@@ -203,15 +206,23 @@ def check_real(owner: Any, name: str, low: float = 0.0, high: float = inf, open_
     inside = (
         isinstance(value, (int, float, np.floating, np.integer))
         and not isinstance(value, bool)
+        and is_finite(value)
         and low <= value <= high
         and not ("low" in open_ and value == low)
         and not ("high" in open_ and value == high)
-        and value != inf
     )
     if not inside:
         left = "above" if "low" in open_ else "of at least"
         right = "" if high == inf else f" and {'below' if 'high' in open_ else 'at most'} {high}"
         refuse(owner, name, f"a number {left} {low}{right}")
+
+
+def is_finite(number: Any) -> bool:
+    """Tell whether a floating-point number can hold it: not infinity, nor an enormous integer."""
+    try:
+        return isfinite(number)
+    except OverflowError:
+        return False
 
 
 def check_flag(owner: Any, name: str) -> None:

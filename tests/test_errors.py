@@ -47,6 +47,13 @@ def with_nan(where=np.nan):
 # name: (what is done, the exception, what its message has to hold: what was given, what is needed)
 BAD = {
     # parameters
+    "enormous integer": (lambda: fit(learning_rate_init=10**400), ValueError, r"learning_rate_init is an integer of 1329 bits; needed: one that a floating-point number can hold"),
+    "enormous integer in a layer": (lambda: Conv2D(2, lr_scale=10**400), ValueError, r"lr_scale=10+; needed: a number of at least 0.0"),
+    "window beyond any image": (lambda: fit(layers=[MaxPool2D(10**30, padding="same")]), ValueError, r"reaches over 1e\+30 pixels, which no image has in a row; needed: a window, a stride and a padding of at most 1048576"),
+    "layer beyond any memory": (lambda: fit(layers=[Conv2D(10**20)]), ValueError, r"'conv2d_1': Conv2D\(filters=1\d+\) has 1e\+21 parameters and makes 6.4e\+21 numbers .* needed: no more than 1.1e\+12"),
+    "pixels too far apart": (lambda: fit(np.where(X > 0, 1e300, X)), ValueError, r"standardize=True, but X varies by inf, which float64 cannot scale. Divide X"),
+    "partial_fit no classes": (lambda: NumpyCNNClassifier().partial_fit(X, y, classes=[]), ValueError, r"classes=\[\]; needed: all labels that may come"),
+    "partial_fit nan class": (lambda: NumpyCNNClassifier().partial_fit(X, y, classes=[0, np.nan]), ValueError, r"classes=\[0, nan\]; needed: all labels that may come, and no NaN"),
     "conv_filters": (lambda: fit(conv_filters=(8, 0)), ValueError, r"conv_filters=\(8, 0\); needed: an integer of at least 1, or a tuple"),
     "conv_filters text": (lambda: fit(conv_filters="8"), ValueError, r"'conv_filters' parameter .* must be .* Got '8'"),
     "conv_filters float": (lambda: fit(conv_filters=(8.5,)), ValueError, r"conv_filters=\(8.5,\); needed: an integer"),

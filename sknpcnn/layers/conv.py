@@ -29,6 +29,8 @@ from sknpcnn.spec import (
 )
 
 Size = int | tuple[int, int]
+LONGEST = 2**20
+"""How many pixels a window may reach over."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,6 +181,12 @@ def axes(
     paddings: tuple[Any, Any] = (padding, padding) if isinstance(padding, str) else as_pair(padding)
     found = []
     for length, k, s, d, border in zip(shape[:2], window, stride, dilation, paddings, strict=True):
+        reach = max(d * (k - 1) + 1, s, 0 if isinstance(border, str) else border)
+        if reach > LONGEST:
+            raise ValueError(
+                f"{layer!r} reaches over {reach:.3g} pixels, which no image has in a row; needed: "
+                f"a window, a stride and a padding of at most {LONGEST}."
+            )
         pads = windows.axis_pads(length, k, s, d, border)
         outputs = windows.output_length(length, pads, k, s, d)
         if outputs < 1:
