@@ -7,7 +7,6 @@ thread meanwhile; the threads share out whole stretches of layers, not single pr
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import prod
 from typing import Any
 from zlib import crc32
 
@@ -19,9 +18,10 @@ from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
 from sknpcnn.layers.steps import Stretch, backward, forward, prepare, shapes
 from sknpcnn.tape import NEW, SPOILED, Recorded, Tape, recorded, spoil
 
-# What the widest layer of a stretch may write per chunk, in numbers: with its neighbours it should
-# stay in the cache of one core.
-CHUNK = 2**18
+# How many numbers a layer should have in hand at once, so that they stay in the caches of a core.
+CHUNK = 2**20
+# The products of fewer samples are short; so there are that many, unless that is far too much.
+LEAST = 4
 # The least work worth a tile of its own in a layer that sees the whole batch, in numbers.
 TILE = 2**18
 
@@ -246,11 +246,13 @@ class RunningContext:
         return RunningContext(self._engine, self._batch, rows, thread, arena, self.path, needs_dx)
 
     def _plan(self, key: tuple[str, ...], stretch: Stretch, x: Any) -> tuple[int, Shape]:
-        """Decide how many samples make a chunk, by the largest array on the way."""
+        """Decide how many samples make a chunk, by the layer that has most in hand."""
         plan = self._engine.plans.get(key)
         if plan is None:
             walk = shapes(stretch.steps, _of_one_sample(x.shape))
-            rows = max(CHUNK // max(map(prod, walk)), 1)
+            steps = zip(stretch.steps, walk[:-1], strict=True)
+            most = max(layer.in_hand(before) for (_, layer), before in steps)
+            rows = max(CHUNK // most, min(LEAST, LEAST * CHUNK // most), 1)
             plan = self._engine.plans[key] = rows, walk[-1]
         return plan
 

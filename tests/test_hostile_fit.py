@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from tests.hostile.checks import (
     samples_in,
     y,
 )
+
+pytestmark = pytest.mark.thread_unsafe(reason="alarms, and a spy on the network")
 
 
 @cases(40)

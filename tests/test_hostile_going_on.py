@@ -1,6 +1,7 @@
 """Any batch for partial_fit, and any images to predict."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,9 @@ from tests.hostile.checks import (
     outcome,
     y,
 )
+
+pytestmark = pytest.mark.thread_unsafe(reason="alarms, and a spy on the network")
+
 
 CLASSES = [None, [0, 1], [1, 0], np.arange(3), ["no", "yes"], [0, np.nan], [], 5, [[0, 1]], "ab"]
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from tests.hostile.checks import (
     no_warning_from_numpy,
     y,
 )
+
+pytestmark = pytest.mark.thread_unsafe(reason="alarms, and a spy on the network")
 
 
 class Presses:

@@ -567,3 +567,29 @@ def test_layers_of_different_names_draw_different_numbers():
         with ctx.inside("a"):
             assert ctx.random_bits((8, 4)).tobytes() == drawn["a",]
     assert len(set(drawn.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(8), (16, 16, 3)),  # by planes
+        (Conv2D(8, stride=2), (16, 16, 16)),  # by rows
+        (Conv2D(24), (16, 16, 16)),  # by Winograd's method
+        (Conv2D(24, 5, padding="valid"), (12, 16, 16)),
+        (MaxPool2D(), (16, 16, 8)),
+        (ReLU(), (16, 16, 8)),
+        (Residual([Conv2D(16)]), (16, 16, 16)),
+    ],
+    ids=str,
+)
+def test_what_a_layer_has_in_hand_is_about_what_it_asks_for(layer, shape):
+    n, asked = 32, []
+    x = np.ones((*shape[:2], n, shape[2]), np.float32)
+    engine = Engine(1, np.float32)
+    ctx = RunningContext(engine, MiniBatch(n, training=True), rows=(0, n))
+    ctx._given = lambda array: asked.append(array.size) or array
+    layout = Network([("layer", layer)], shape, 2).layout
+    params = layout.views(layout.start(0, np.float32)).get("layer", {})
+    layer.forward(params, x, ctx)
+    in_hand = n * layer.in_hand(shape)
+    assert in_hand / 3 < x.size + sum(asked) < 3 * in_hand

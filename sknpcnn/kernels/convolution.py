@@ -1,9 +1,10 @@
 """Convolution by whichever way is the fastest for the shape, and its gradients.
 
-Every way is a module of three functions: ``prepare`` brings the kernel into the form that is
-needed, ``correlate`` slides it over images, ``kernel_gradient`` computes its gradient. The gradient
-of the input needs no fourth: it is again a convolution, of ``dy`` laid out on the input's grid,
-with the kernel turned by 180 degrees.
+Every way is a module of four functions: ``prepare`` brings the kernel into the form that is
+needed, ``correlate`` slides it over images, ``kernel_gradient`` computes its gradient, and
+``between`` tells how much room that takes. The gradient of the input needs no function of its own:
+it is again a convolution, of ``dy`` laid out on the input's grid, with the kernel turned by 180
+degrees.
 """
 
 from types import ModuleType

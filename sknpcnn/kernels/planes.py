@@ -7,6 +7,8 @@ convolution, and their product with ``dy`` the kernel's gradient. There is one p
 of the output: what it reads and writes is in the cache when it is needed again.
 """
 
+from math import prod
+
 import numpy as np
 
 from sknpcnn.kernels.windows import Empty, Window, strided
@@ -15,6 +17,11 @@ from sknpcnn.kernels.windows import Empty, Window, strided
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
     """View the kernel as a matrix: (kh, kw, c, filters) -> (kh * kw * c, filters)."""
     return W.reshape(-1, W.shape[-1])
+
+
+def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
+    return prod(window.size) * shape[2] * prod(window.outputs)
 
 
 def correlate(

@@ -22,6 +22,12 @@ def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarra
     return W
 
 
+def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
+    h, _, c = shape
+    return h * window.outputs[1] * window.size[1] * c
+
+
 def correlate(
     x: np.ndarray,
     W: np.ndarray,

@@ -81,10 +81,14 @@ def saves(window: Window, channels: int, filters: int, samples: int) -> bool:
     """Tell whether it is worth it: half of the products at least, and these large enough."""
     if not all(k in POINTS for k in window.size) or not window.stride == window.dilation == (1, 1):
         return False
-    both = zip(window.size, window.outputs, strict=True)
-    products = prod((k + TILE - 1) * tiles(outputs) for k, outputs in both)
     large = min(channels, filters) >= MANY and samples * prod(map(tiles, window.outputs)) >= FEW
-    return large and 2 * products <= prod(window.size + window.outputs)
+    return large and 2 * _products(window) <= prod(window.size + window.outputs)
+
+
+def _products(window: Window) -> int:
+    """Count the points of all tiles of an image."""
+    both = zip(window.size, window.outputs, strict=True)
+    return prod((k + TILE - 1) * tiles(outputs) for k, outputs in both)
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
@@ -95,6 +99,11 @@ def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarra
     at_points = empty((len(down), len(along), c * filters), W.dtype)
     np.matmul(along, rows.reshape(len(down), kw, -1), out=at_points)
     return at_points.reshape(-1, c, filters)
+
+
+def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
+    return _products(window) * (shape[2] + filters)
 
 
 def correlate(

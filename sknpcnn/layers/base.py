@@ -121,6 +121,10 @@ class Layer(Spec, ABC):
         """How many multiplications one sample costs, for ``summary()``."""
         return 0
 
+    def in_hand(self, shape: Shape) -> int:
+        """How many numbers it works with at once for each sample."""
+        return prod(shape) + prod(self.output_shape(shape))
+
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         """Add to the parameters what depends on them alone; done once for all of a mini-batch.
 

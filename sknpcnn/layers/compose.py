@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,10 @@ class Sequential(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         return sum(layer.multiply_adds(s) for _, layer, s in with_shapes(self.steps, shape))
+
+    def in_hand(self, shape: Shape) -> int:
+        inside = (layer.in_hand(s) for _, layer, s in with_shapes(self.steps, shape))
+        return max(inside, default=prod(shape))
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
         return prepare(self.steps, params, shape, ctx)
@@ -153,6 +158,11 @@ class Residual(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
         return sum(layer.multiply_adds(s) for _, layer, s in steps)
+
+    def in_hand(self, shape: Shape) -> int:
+        steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
+        inside = (layer.in_hand(s) for _, layer, s in steps)
+        return prod(shape) + max(inside, default=prod(shape))  # what the other way waits for
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
         through = prepare(self.steps, params, shape, ctx)

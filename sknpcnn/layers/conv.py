@@ -31,6 +31,8 @@ from sknpcnn.spec import (
 Size = int | tuple[int, int]
 LONGEST = 2**20
 """How many pixels a window may reach over."""
+MANY = 128
+"""A usual number of samples."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,6 +98,11 @@ class Conv2D(Layer):
         kh, kw = as_pair(self.kernel_size)
         ho, wo, filters = self.output_shape(shape)
         return ho * wo * filters * kh * kw * shape[2]
+
+    def in_hand(self, shape: Shape) -> int:
+        window, image = self._window(shape), image_shape(self, shape)
+        way = convolution.way(window, image[2], self.filters, MANY)
+        return super().in_hand(shape) + way.between(window, image, self.filters)
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]
