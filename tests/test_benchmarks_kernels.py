@@ -5,6 +5,8 @@ import pytest
 from benchmarks import kernels
 from benchmarks.kernels import adam, planes, pooling, tape, winograd
 
+pytestmark = pytest.mark.thread_unsafe(reason="kernels are exchanged for their predecessors")
+
 MODULES = pytest.mark.parametrize(
     "module", [winograd, planes, pooling, adam, tape], ids=lambda module: module.__name__
 )

@@ -192,6 +192,7 @@ def test_polars_frames(few):
     np.testing.assert_array_equal(clf.predict(frame), quick().fit(X, y).predict(X))
 
 
+@pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 def test_uint8_images_are_never_copied_to_floats_as_a_whole(tmp_path):
     import tracemalloc
 

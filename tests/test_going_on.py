@@ -120,6 +120,7 @@ def test_only_the_ratios_of_sample_weights_matter(size, batch_norm, few):
     np.testing.assert_allclose(scaled.predict_proba(X), wanted.predict_proba(X), atol=1e-4)
 
 
+@pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 def test_batch_norm_predicts_in_chunks():
     import tracemalloc
 

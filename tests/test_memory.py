@@ -15,6 +15,8 @@ from sklearn import config_context
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.layers import AvgPool2D, Conv2D
 
+pytestmark = pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
+
 STATUS = Path("/proc/self/status")
 MB, GIB = 10**6, 2**30
 SIDE = 512

@@ -185,6 +185,7 @@ def loaded(file):
         return None if str(file) in str(refused) else pytest.fail(f"no file is named: {refused}")
 
 
+@pytest.mark.thread_unsafe(reason="all write the same file")
 def test_a_byte_that_is_wrong_is_an_error_or_does_no_harm(data, file):
     content = bytearray(file.read_bytes())
     whole = sknpcnn.load(file)

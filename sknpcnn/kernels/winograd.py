@@ -26,11 +26,16 @@ import numpy as np
 
 from sknpcnn.kernels.windows import Empty, Window, pad, strided
 
-TILE = 4
-"""How many outputs are made together, along each axis."""
+TILES = {3: {4: 2048}, 5: {4: 32, 3: 64}}
+"""How many outputs are made together along an axis, by the length of the kernel, and how many
+channels may then be added up for the error to stay below 1e-5 in single precision."""
 
-POINTS = {3: (0, 0.75, -0.75, 1.5, -1.5), 5: (0, 0.5, -0.5, 1, -1, 2, -2)}
-"""Where the polynomials are multiplied, by the length of the kernel; and also at infinity.
+POINTS = {
+    6: (0, 0.75, -0.75, 1.5, -1.5),
+    7: (0, 0.625, -0.625, 1, -1, -3),
+    8: (0, 0.5, -0.5, 1, -1, 2, -2),
+}
+"""Where the polynomials are multiplied, by how many points they need; and also at infinity.
 
 Their powers should be neither large nor small: so they lie around one, and not too close together.
 The usual 0, 1, -1, 2, -2 cost more than three times as much accuracy as these.
@@ -52,49 +57,65 @@ class Mixtures(NamedTuple):
 
 
 @lru_cache
-def mixtures(length: int, dtype: np.dtype | None = None) -> Mixtures:
+def mixtures(length: int, tile: int, dtype: np.dtype | None = None) -> Mixtures:
     """Compute the matrices by Lagrange's interpolation.
 
     The polynomial that is one at a point ``p`` and zero at all others ``q`` is the product of
     ``(x - q) / (p - q)``. Its numerators go to the input, the denominators to the kernel. At
     infinity a polynomial's value is its highest coefficient.
     """
-    points = np.array(POINTS[length], float)
-    n = len(points) + 1
-    to_input, kernel, output = np.zeros((n, n)), np.zeros((n, length)), np.zeros((n, TILE))
+    n = length + tile - 1
+    points = np.array(POINTS[n], float)
+    to_input, kernel, output = np.zeros((n, n)), np.zeros((n, length)), np.zeros((n, tile))
     for i, p in enumerate(points):
         others = np.delete(points, i)
         to_input[i, :-1] = np.poly(others)[::-1]
         kernel[i] = p ** np.arange(length) / np.prod(p - others)
-        output[i] = p ** np.arange(TILE)
+        output[i] = p ** np.arange(tile)
     to_input[-1] = np.poly(points)[::-1]
     kernel[-1, -1] = output[-1, -1] = 1
     return Mixtures(*(np.ascontiguousarray(m, dtype) for m in (to_input, kernel, output.T)))
 
 
-def tiles(outputs: int) -> int:
-    """Count the tiles of four outputs; the last one may be cut."""
-    return -(-outputs // TILE)
+def tile(length: int, depth: int) -> int:
+    """Choose how many outputs to make together where so many channels are added up; 0 for none."""
+    return next((t for t, most in TILES.get(length, {}).items() if depth <= most), 0)
+
+
+def tiles(window: Window, depth: int) -> tuple[int, int]:
+    """Count the tiles along both axes; the last ones may be cut."""
+    height, width = (
+        -(-outputs // tile(k, depth))
+        for k, outputs in zip(window.size, window.outputs, strict=True)
+    )
+    return height, width
 
 
 def saves(window: Window, channels: int, filters: int, samples: int) -> bool:
     """Tell whether it is worth it: half of the products at least, and these large enough."""
-    if not all(k in POINTS for k in window.size) or not window.stride == window.dilation == (1, 1):
+    if not (all(tile(k, channels) for k in window.size) and min(channels, filters) >= MANY):
         return False
-    large = min(channels, filters) >= MANY and samples * prod(map(tiles, window.outputs)) >= FEW
-    return large and 2 * _products(window) <= prod(window.size + window.outputs)
+    if not window.stride == window.dilation == (1, 1):
+        return False
+    large = samples * prod(tiles(window, channels)) >= FEW
+    return large and 2 * _products(window, channels) <= prod(window.size + window.outputs)
 
 
-def _products(window: Window) -> int:
+def _products(window: Window, depth: int) -> int:
     """Count the points of all tiles of an image."""
-    both = zip(window.size, window.outputs, strict=True)
-    return prod((k + TILE - 1) * tiles(outputs) for k, outputs in both)
+    return prod(tiles(window, depth)) * prod(k + tile(k, depth) - 1 for k in window.size)
+
+
+def _both(window: Window, depth: int, dtype: np.dtype) -> tuple[Mixtures, Mixtures]:
+    """Look up the matrices for both axes."""
+    down, along = (mixtures(k, tile(k, depth), dtype) for k in window.size)
+    return down, along
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
     """Mix the kernel into points: (kh, kw, c, filters) -> (points, c, filters)."""
     kh, kw, c, filters = W.shape
-    down, along = mixtures(kh, W.dtype).kernel, mixtures(kw, W.dtype).kernel
+    down, along = (mixture.kernel for mixture in _both(window, c, W.dtype))
     rows = np.matmul(down, W.reshape(kh, -1), out=empty((len(down), kw * c * filters), W.dtype))
     at_points = empty((len(down), len(along), c * filters), W.dtype)
     np.matmul(along, rows.reshape(len(down), kw, -1), out=at_points)
@@ -103,7 +124,7 @@ def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarra
 
 def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
     """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
-    return _products(window) * (shape[2] + filters)
+    return _products(window, shape[2]) * (shape[2] + filters)
 
 
 def correlate(
@@ -115,56 +136,66 @@ def correlate(
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
     (ho, wo), n, filters = window.outputs, x.shape[2], kernel.shape[-1]
-    down, along = (mixtures(k, x.dtype).output for k in window.size)
-    grid = input_at_points(x, window, scratch)
+    down, along = (mixture.output for mixture in _both(window, x.shape[3], x.dtype))
+    grid = input_at_points(x, window, x.shape[3], scratch)
     rows, columns, height, width, _, c = grid.shape
     products = scratch((rows, columns, height, width, n * filters), x.dtype)
     at_points = products.reshape(rows * columns, -1, filters)
     np.matmul(grid.reshape(rows * columns, -1, c), kernel, out=at_points)
-    mixed = scratch((rows, height, width, TILE, n * filters), x.dtype)
+    mixed = scratch((rows, height, width, len(along), n * filters), x.dtype)
     np.matmul(along, products.transpose(0, 2, 3, 1, 4), out=mixed)
-    y = empty((TILE * height, wo, n, filters), x.dtype)
+    y = empty((len(down) * height, wo, n, filters), x.dtype)
     inside = mixed.reshape(rows, height, -1)[..., : wo * n * filters]
-    np.matmul(down, inside.swapaxes(0, 1), out=y.reshape(height, TILE, -1))
+    np.matmul(down, inside.swapaxes(0, 1), out=y.reshape(height, len(down), -1))
     return y[:ho]
 
 
 def kernel_gradient(
     x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
 ) -> None:
-    """Write the gradient of the kernel into ``dW``."""
+    """Write the gradient of the kernel into ``dW``.
+
+    What is added up here are tiles, first those of one row: short sums lose fewer digits.
+    """
     kh, kw, c, filters = dW.shape
-    down, along = (mixtures(k, x.dtype) for k in window.size)
-    grid = input_at_points(x, window, scratch)
+    down, along = _both(window, 1, x.dtype)
+    grid = input_at_points(x, window, 1, scratch)
     rows, columns, height, width, n, _ = grid.shape
-    missing = (0, TILE * height - dy.shape[0]), (0, TILE * width - dy.shape[1])
+    tall, wide = len(down.output), len(along.output)
+    missing = (0, tall * height - dy.shape[0]), (0, wide * width - dy.shape[1])
     dy = pad(dy, missing, 0.0, scratch)
     half = scratch((height, rows, dy[0].size), dy.dtype)
-    np.matmul(down.output.T, dy.reshape(height, TILE, -1), out=half)
+    np.matmul(down.output.T, dy.reshape(height, tall, -1), out=half)
     at_points = scratch((rows, columns, height, width, n * filters), dy.dtype)
-    half = half.reshape(height, rows, width, TILE, n * filters)
+    half = half.reshape(height, rows, width, wide, n * filters)
     np.matmul(along.output.T, half, out=at_points.transpose(2, 0, 3, 1, 4))
-    slabs = grid.reshape(rows * columns, -1, c).swapaxes(1, 2)
-    products = scratch((rows * columns, c, filters), dy.dtype)
-    np.matmul(slabs, at_points.reshape(rows * columns, -1, filters), out=products)
+    parts = height if max(window.size) == 5 else 1
+    slabs = grid.reshape(rows * columns, parts, -1, c).swapaxes(2, 3)
+    products = scratch((rows * columns, parts, c, filters), dy.dtype)
+    np.matmul(slabs, at_points.reshape(rows * columns, parts, -1, filters), out=products)
+    if parts > 1:
+        products = np.add.reduce(products, axis=1, out=scratch(products[:, 0].shape, dy.dtype))
     mixed = scratch((rows, kw, c * filters), dy.dtype)
     np.matmul(along.kernel.T, products.reshape(rows, columns, -1), out=mixed)
     np.matmul(down.kernel.T, mixed.reshape(rows, -1), out=dW.reshape(kh, -1))
 
 
-def input_at_points(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+def input_at_points(
+    x: np.ndarray, window: Window, depth: int, empty: Empty = np.empty
+) -> np.ndarray:
     """Mix rows, then columns, into points: (points, points, tiles, tiles, n, c)."""
-    down, along = (mixtures(k, x.dtype).input for k in window.size)
-    height, width = (tiles(outputs) for outputs in window.outputs)
+    down, along = (mixture.input for mixture in _both(window, depth, x.dtype))
+    height, width = tiles(window, depth)
+    tall, wide = (tile(k, depth) for k in window.size)
     h, w, n, c = x.shape
     (top, _), (left, _) = window.pads
-    tall, wide = TILE * (height - 1) + len(down), TILE * (width - 1) + len(along)
-    x = pad(x, ((top, tall - top - h), (left, wide - left - w)), 0.0, empty)
-    pixel, row = n * c, wide * n * c
+    down_to, right_to = tall * (height - 1) + len(down), wide * (width - 1) + len(along)
+    x = pad(x, ((top, down_to - top - h), (left, right_to - left - w)), 0.0, empty)
+    pixel, row = n * c, right_to * n * c
     rows = empty((height, len(down), row), x.dtype)
-    np.matmul(down, strided(x, (height, len(down), row), (TILE * row, row, 1)), out=rows)
+    np.matmul(down, strided(x, (height, len(down), row), (tall * row, row, 1)), out=rows)
     grid = empty((len(down), len(along), height, width, pixel), x.dtype)
     shape = (height, len(down), width, len(along), pixel)
-    windows = strided(rows, shape, (len(down) * row, row, TILE * pixel, pixel, 1))
+    windows = strided(rows, shape, (len(down) * row, row, wide * pixel, pixel, 1))
     np.matmul(along, windows, out=grid.transpose(2, 0, 3, 1, 4))
     return grid.reshape(*grid.shape[:4], n, c)
