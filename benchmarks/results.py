@@ -19,10 +19,10 @@ LEAST = 0.001  # percent: where the curve of an error of zero is drawn
 PAGE = """# Results
 
 The networks of `sknpcnn.architectures` on real data: MNIST (60,000 images to train, 10,000 to
-test) and CIFAR-10 (50,000 and 10,000). Every network was trained once for each of these seeds:
-{seeds}; a number behind ± is the standard deviation over several. The test data were looked at
-once, when a run had ended, and nothing was chosen by them; the recipes (`benchmarks/recipes.py`)
-were chosen on a part of the training data, or before any run. One command makes this page:
+test) and CIFAR-10 (50,000 and 10,000). Every run has a seed of its own, from 0 on; accuracy is
+the mean of the runs, and the number behind ± their standard deviation. The test data were looked
+at once, when a run had ended; the recipes (`benchmarks/recipes.py`) were chosen on a part of the
+training data, or before any run. One command makes this page:
 
 ```sh
 python -m benchmarks.reproduce --mnist FOLDER --cifar10 FOLDER --runs docs/results.json --docs docs
@@ -80,9 +80,6 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
             "![loss and accuracy](images/results/keras_twin_small.png)\n"
         )
     page = PAGE.format(
-        seeds=", ".join(
-            str(s) for s in sorted({run["seed"] for f in chosen.values() for run in f})
-        ),
         dates=" and ".join(sorted({run["date"] for found in chosen.values() for run in found})),
         machine=machine(next(iter(chosen.values()))[-1]),
         table=markdown(rows),
@@ -116,7 +113,7 @@ def table(chosen: dict[str, list[Run]]) -> pd.DataFrame:
                 "deviation": frame["accuracy"].std(),
                 "test loss": frame["test_loss"].mean(),
                 "epochs": found[0]["epochs"],
-                "threads": found[0]["threads"],
+                "threads": " or ".join(map(str, sorted({run["threads"] for run in found}))),
                 "seconds per epoch": frame["seconds_per_epoch"].mean(),
                 "minutes": frame["minutes"].mean(),
             }
@@ -125,7 +122,7 @@ def table(chosen: dict[str, list[Run]]) -> pd.DataFrame:
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    heads = ["network", "data", "parameters", "theirs", "goal", "accuracy"]
+    heads = ["network", "data", "parameters", "theirs", "goal", "runs", "accuracy"]
     heads += ["test loss", "epochs", "threads", "seconds per epoch", "minutes"]
     words = ("network", "data", "theirs")
     lines = [heads, ["---" if head in words else "---:" for head in heads]]
@@ -138,6 +135,7 @@ def markdown(rows: pd.DataFrame) -> str:
                 f"{row['parameters']:,}",
                 row["theirs"],
                 "" if pd.isna(row["goal"]) else f"{100 * row['goal']:.1f} %",
+                str(row["runs"]),
                 f"**{100 * row['accuracy']:.2f}**{spread} %",
                 f"{row['test loss']:.4f}",
                 str(row["epochs"]),

@@ -7,6 +7,7 @@ it is again a convolution, of ``dy`` laid out on the input's grid, with the kern
 degrees.
 """
 
+from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
@@ -15,6 +16,7 @@ from sknpcnn.kernels import planes, rows, winograd
 from sknpcnn.kernels.windows import Empty, Pair, Window, meet
 
 
+@lru_cache(1024)
 def way(window: Window, channels: int, filters: int, samples: int) -> ModuleType:
     """Choose how to compute, by shape, and by how many images there are in the mini-batch."""
     if winograd.saves(window, channels, filters, samples):

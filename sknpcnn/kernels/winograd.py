@@ -77,6 +77,7 @@ def mixtures(length: int, tile: int, dtype: np.dtype | None = None) -> Mixtures:
     return Mixtures(*(np.ascontiguousarray(m, dtype) for m in (to_input, kernel, output.T)))
 
 
+@lru_cache
 def tile(length: int, depth: int) -> int:
     """Choose how many outputs to make together where so many channels are added up; 0 for none."""
     return next((t for t, most in TILES.get(length, {}).items() if depth <= most), 0)

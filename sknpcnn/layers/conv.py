@@ -1,6 +1,7 @@
 """Convolution: the same small filter at every place of the image."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -81,8 +82,7 @@ class Conv2D(Layer):
         check_real(self, "lr_scale")
 
     def output_shape(self, shape: Shape) -> Shape:
-        (_, ho), (_, wo) = self._axes(shape)
-        return ho, wo, self.filters
+        return *self._window(image_shape(self, shape)).outputs, self.filters
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         kh, kw = as_pair(self.kernel_size)
@@ -152,14 +152,15 @@ class Conv2D(Layer):
 
     def _window(self, shape: Shape) -> windows.Window:
         """Fit the window to images, given as (h, w, c) or as a batch (h, w, n, c)."""
-        (rows, ho), (columns, wo) = self._axes((*shape[:2], shape[-1]))
-        return windows.Window(*self._geometry(), (rows, columns), (ho, wo))
+        return _window_of(self, (*shape[:2], shape[-1]))
 
-    def _geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-        return as_pair(self.kernel_size), as_pair(self.stride), as_pair(self.dilation)
 
-    def _axes(self, shape: Shape) -> list[tuple[tuple[int, int], int]]:
-        return axes(self, image_shape(self, shape), *self._geometry())
+@lru_cache(1024)
+def _window_of(layer: Conv2D, shape: Shape) -> windows.Window:
+    """Fit the window to images; asked for many times, even for a single image."""
+    geometry = as_pair(layer.kernel_size), as_pair(layer.stride), as_pair(layer.dilation)
+    (rows, ho), (columns, wo) = axes(layer, shape, *geometry)
+    return windows.Window(*geometry, (rows, columns), (ho, wo))
 
 
 def check_padding(layer: Any) -> None:
