@@ -91,7 +91,6 @@ def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None, checkpoints
     X, y, X_test, y_test = data
     clf = recipe.classifier(seed, n_jobs).set_params(checkpoint_dir=checkpoints)
     clf.fit(X, y)
-    seconds = clf.history_["seconds"]
     probabilities = clf.predict_proba(X_test)
     predicted = clf.classes_[probabilities.argmax(axis=1)]
     return {
@@ -100,8 +99,7 @@ def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None, checkpoints
         "test_loss": float(log_loss(y_test, probabilities)),
         "epochs": clf.n_iter_,
         "threads": threads_for(n_jobs),
-        "seconds_per_epoch": float(seconds.median()),
-        "minutes": float(seconds.sum()) / 60,
+        "seconds_per_epoch": float(clf.history_["seconds"].median()),
         "parameters": int(clf.summary()["parameters"].sum()),
         "train_error": (1 - clf.history_["train_score"]).tolist(),
         "shown": {

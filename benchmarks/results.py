@@ -32,8 +32,8 @@ Measured on {dates}: {machine}.
 
 {table}
 
-"Theirs" is what the author of the network reported. Seconds per epoch are medians, on a machine
-that also had other things to do. Also as [CSV](results.csv).
+"Theirs" is what the author of the network reported. Seconds per epoch are medians, and minutes are
+epochs times that, on a machine that also had other things to do. Also as [CSV](results.csv).
 
 ## Learning curves
 
@@ -115,7 +115,7 @@ def table(chosen: dict[str, list[Run]]) -> pd.DataFrame:
                 "epochs": found[0]["epochs"],
                 "threads": " or ".join(map(str, sorted({run["threads"] for run in found}))),
                 "seconds per epoch": frame["seconds_per_epoch"].mean(),
-                "minutes": frame["minutes"].mean(),
+                "minutes": (frame["epochs"] * frame["seconds_per_epoch"]).mean() / 60,
             }
         )
     return pd.DataFrame(rows)

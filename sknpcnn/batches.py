@@ -4,7 +4,7 @@ The data stay as they are, uint8 or on disk; a few rows at a time become floats,
 height first, just before the first layer reads them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ Array = np.ndarray
 BLOCK = 2**18
 # The same where they are hashed, which takes several passes of eight bytes per number.
 HASHED = 2**14
+# How many numbers an augmentation works with for each one that it changes, about.
+CHANGED = 8
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,47 @@ class Rows:
         index = self.index
         return len(range(*index.indices(len(self.X)))) if isinstance(index, slice) else len(index)
 
-    def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
-        """Make the images lo to hi of this batch."""
+    def augmented(self, ctx: RunningContext) -> "Rows":
+        """Change the images of this batch, as floating-point numbers, on all threads.
+
+        That is done before the batch is cut into the network's chunks, of only a few images:
+        NumPy would take longer to begin with each than to change it.
+        """
+        if not self.augment:
+            return self
+        if self.ids is not None:
+            ctx.note_ids(self.ids)
+        n, size = len(self), self.X.shape[1]
+        draws = {}
+        for name, step in self.augment:
+            with ctx.inside("augment", name):
+                draws[name] = ctx.random_bits((n, step.draws)) * 2.0**-32
+        changed = ctx.empty((n, size), np.result_type(self.X.dtype, ctx.dtype))
+        parts = ctx.tiles(n, CHANGED * size)
+
+        def change(i: int, scratch: Any) -> None:
+            part = slice(*parts[i])
+            images = self._rows(part).astype(changed.dtype, copy=False).reshape(-1, *self.image)
+            images = augmented(images, self.augment, lambda name, count: draws[name][part])
+            changed[part] = images.reshape(-1, size)
+
+        ctx.map(change, len(parts))
+        return replace(self, X=changed, index=slice(None), augment=())
+
+    def _rows(self, part: slice) -> Array:
+        """Take rows of this batch out of the data."""
         if isinstance(self.index, slice):
             start, stop, _ = self.index.indices(len(self.X))
-            rows = self.X[start + lo : min(start + hi, stop)]
-        else:
-            rows = self.X[self.index[lo:hi]]
+            return self.X[start + part.start : min(start + part.stop, stop)]
+        return self.X[self.index[part]]
+
+    def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
+        """Make the images lo to hi of this batch."""
+        rows = self._rows(slice(lo, hi))
         if self.ids is not None:
             ctx.note_ids(self.ids[lo:hi])
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
-        if self.augment:
-            rows = self._augmented(rows, out.dtype, ctx)
         with ctx.inside("rows"):
             if self.standard is not None:  # repeated for every pixel: one long run per row
                 mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
@@ -84,17 +114,6 @@ class Rows:
                 rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
             images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         return out
-
-    def _augmented(self, rows: Array, dtype: np.dtype, ctx: RunningContext) -> Array:
-        """Change some rows as images, in floating point."""
-
-        def random(name: str, count: int) -> Array:
-            with ctx.inside("augment", name):
-                return ctx.random_bits((len(rows), count)) * 2.0**-32
-
-        floats = rows.astype(np.result_type(rows.dtype, dtype), copy=False)
-        images = augmented(floats.reshape(len(rows), *self.image), self.augment, random)
-        return images.reshape(rows.shape)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class Network:
         batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
         ctx = RunningContext(engine, batch, needs_dx=False)
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            x = replace(rows, flat=self._order.flat)
+            x = replace(rows, flat=self._order.flat).augmented(ctx)
             y, caches = forward(self._order.steps, params, x, ctx)
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
             backward(self._order.steps, params, caches, loss.gradient, grads, ctx)

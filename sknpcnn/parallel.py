@@ -57,6 +57,7 @@ class RunningContext:
         self.whole = rows is None
         self.training = batch.training
         self.samples = batch.n
+        self.dtype = engine.dtype
         self.needs_dx = needs_dx
         self.path = path
         self._engine = engine
