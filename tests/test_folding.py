@@ -97,6 +97,15 @@ def test_only_what_follows_weights_is_folded():
     assert [name for name, _ in left] == [name for name, _ in steps if name != "batchnorm_2"]
 
 
+def test_what_inherits_from_a_convolution_is_left_alone():
+    class Squared(Conv2D):
+        def forward(self, params, x, ctx):
+            y, cache = super().forward(params, x, ctx)
+            return y * y, cache
+
+    assert folded(named([Squared(4), BatchNorm()]))[1] == []
+
+
 def test_features_of_the_convolution_itself_are_not_normalised(digits):
     X, _, y, _ = digits
     layers = [("conv", Conv2D(4)), ("norm", BatchNorm()), ("relu", ReLU())]

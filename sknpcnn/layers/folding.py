@@ -28,13 +28,12 @@ class Folding(NamedTuple):
 
 def folded(steps: Steps) -> tuple[list[tuple[str, Layer]], list[Folding]]:
     """Take out every batch normalisation that follows a convolution or a dense layer."""
-    left: list[tuple[str, Layer]] = []
+    left: list[tuple[str, Any]] = []
     foldings: list[Folding] = []
     for name, layer in steps:
-        before, weights = left[-1] if left else ("", None)
-        if isinstance(layer, BatchNorm) and isinstance(weights, (Conv2D, Dense)):
-            biased = weights if weights.bias else replace(weights, bias=True)
-            left[-1] = before, biased
+        if left and type(layer) is BatchNorm and type(left[-1][1]) in (Conv2D, Dense):
+            before, weights = left[-1]  # of these very types: what inherits may do anything
+            left[-1] = before, weights if weights.bias else replace(weights, bias=True)
             foldings.append(Folding(before, name, layer))
         else:
             left.append((name, layer))
