@@ -97,13 +97,21 @@ def test_only_what_follows_weights_is_folded():
     assert [name for name, _ in left] == [name for name, _ in steps if name != "batchnorm_2"]
 
 
-def test_what_inherits_from_a_convolution_is_left_alone():
+def test_what_inherits_from_a_layer_is_run_as_it_is(rows):
     class Squared(Conv2D):
         def forward(self, params, x, ctx):
             y, cache = super().forward(params, x, ctx)
             return y * y, cache
 
-    assert folded(named([Squared(4), BatchNorm()]))[1] == []
+    network = network_of([Squared(4), BatchNorm()])
+    theta = parameters_of(network, 0)
+    arrays = dict(network.layout.arrays(theta))
+    y = reference.conv2d(rows.X.reshape(N, *IMAGE), arrays["squared_1.W"], arrays["squared_1.b"])
+    norm = (arrays[f"batchnorm_1.{name}"] for name in ("gamma", "beta", "mean", "var"))
+    wanted = reference.batch_norm(y * y, *norm, 1e-5)
+    with Engine(1, np.float64) as engine:
+        given = network.outputs(theta, rows, engine, None, "batchnorm_1")
+    np.testing.assert_allclose(given, wanted.reshape(N, -1), rtol=1e-9)
 
 
 def test_features_of_the_convolution_itself_are_not_normalised(digits):

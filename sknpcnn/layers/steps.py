@@ -27,10 +27,10 @@ def pooled_first(steps: Steps) -> list[tuple[str, Layer]]:
     ordered: list[tuple[str, Layer]] = []
     for name, layer in steps:
         place = len(ordered)
-        if isinstance(layer, MaxPool2D):
+        if type(layer) is MaxPool2D:  # of these very types: what inherits may do anything
             while place and ordered[place - 1][1].rising:
                 place -= 1
-        if isinstance(layer, Conv2D) and layer.bias is True:
+        if type(layer) is Conv2D and layer.bias is True:
             ordered += [(name, replace(layer, bias=False)), (name, Bias())]
         else:
             ordered.insert(place, (name, layer))
