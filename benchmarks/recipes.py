@@ -30,6 +30,8 @@ class Recipe:
     """Accuracy that the mean of the seeds is to reach."""
     minutes: float | None = None
     """How long a run may take."""
+    note: str = ""
+    """What has to be known about its results."""
     shown: bool = False
     """Whether some test images are to be shown with their labels."""
     params: dict[str, Any] = field(default_factory=dict)
@@ -141,7 +143,11 @@ RECIPES = {
         epochs=25,
         theirs="99 %, 25 epochs",
         goal=0.994,
-        # theirs lowers the rate after epochs 10 and 20
+        note=(
+            "The 5x5 convnet was given another recipe, chosen on training data, after its first "
+            "one (the rate lowered after epochs 10 and 20, as its author did) had come to 99.34 % "
+            "with seed 0."
+        ),
         params={
             "learning_rate": OneCycle(),
             "learning_rate_init": 0.002,

@@ -33,7 +33,7 @@ Measured on {dates}: {machine}.
 {table}
 
 "Theirs" is what the author of the network reported. Seconds per epoch are medians, and minutes are
-epochs times that, on a machine that also had other things to do. Also as [CSV](results.csv).
+epochs times that, on a machine that also had other things to do.{notes} Also as [CSV](results.csv).
 
 ## Learning curves
 
@@ -83,6 +83,7 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
         dates=" and ".join(sorted({run["date"] for found in chosen.values() for run in found})),
         machine=machine(next(iter(chosen.values()))[-1]),
         table=markdown(rows),
+        notes="".join(f" {RECIPES[name].note}" for name in chosen if RECIPES[name].note),
         curves="\n".join(curves),
         more=more,
     )
@@ -163,6 +164,7 @@ def learning_curve(name: str, found: list[Run], file: Path) -> None:
     test = 100 * (1 - np.mean([run["accuracy"] for run in found]))
     ax.axhline(test, color=ORANGE, lw=1.2)
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     ax.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     ax.set(title=RECIPES[name].title, xlabel="epoch", ylabel="error, %")
