@@ -10,6 +10,8 @@ import pytest
 
 from sknpcnn.datasets import load_fashion_mnist, load_idx, load_mnist
 
+pytestmark = pytest.mark.thread_unsafe(reason="all write the same files")
+
 
 def idx(array):
     """What is in the IDX file of an array of bytes."""

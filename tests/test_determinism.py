@@ -30,7 +30,7 @@ PATIENCE = 60  # seconds that a test waits for a thread before it gives up
 
 # All that could draw random numbers, split, weigh, go through a dict or a set; two chunks a batch.
 PARAMS = {
-    "conv_filters": (32, 4),
+    "conv_filters": (64, 4),
     "hidden_layer_sizes": (16,),
     "batch_norm": True,
     "dropout": 0.2,

@@ -11,6 +11,8 @@ from sknpcnn import NumpyCNNClassifier
 from sknpcnn.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU
 from sknpcnn.optimizers import SGD
 
+pytestmark = pytest.mark.thread_unsafe(reason="scikit-learn's checks record warnings")
+
 CONFIGURATIONS = [
     NumpyCNNClassifier(),
     NumpyCNNClassifier(early_stopping=True),

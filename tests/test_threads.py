@@ -46,7 +46,7 @@ class Hook(Identity):
 
 def wide(action=None, **params):
     """A network whose batches are cut into four chunks, so that three threads have work."""
-    layers = [Conv2D(32), ReLU(), Hook(action), Flatten()]
+    layers = [Conv2D(64), ReLU(), Hook(action), Flatten()]
     given = {"layers": layers, "batch_size": 300, "max_iter": 3, "random_state": 0, "n_jobs": 3}
     return NumpyCNNClassifier(**given | params)
 
