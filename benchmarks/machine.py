@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,9 +14,9 @@ PACKAGES = ("sknpcnn", "numpy", "scikit-learn", "torch", "onnxruntime")
 
 def describe() -> dict[str, Any]:
     """Describe the machine as it is now; to be called in the environment of a measurement."""
-    import numpy  # noqa: F401  # loads its BLAS
     from threadpoolctl import threadpool_info
 
+    import_module("numpy")  # loads its BLAS
     libraries = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
     blas = {
         f"{lib['internal_api']} {lib['version']}, kernels for {lib.get('architecture', '?')}"

@@ -32,8 +32,6 @@ class Recipe:
     """How long a run may take."""
     note: str = ""
     """What has to be known about its results."""
-    shown: bool = False
-    """Whether some test images are to be shown with their labels."""
     params: dict[str, Any] = field(default_factory=dict)
 
     def classifier(self, seed: int, n_jobs: int | None = None) -> NumpyCNNClassifier:
@@ -171,7 +169,6 @@ RECIPES = {
         theirs="3782 minutes",
         goal=0.99,
         minutes=5,
-        shown=True,
         # up for three epochs and down for six, as theirs; but momentum, and a higher rate
         params={
             "solver": SGD(momentum=0.9),

@@ -56,10 +56,12 @@ def main() -> None:
         kept.add({"network": name, "seed": seed, "validated": args.validate, **found})
         print(f"{recipe.title}, seed {seed}: {found['accuracy']:.4f}", flush=True)
     if args.docs is not None and not args.validate:
-        extras = {}
+        extras: dict[str, Any] = {}
         if args.mnist is not None:
             extras["small run"] = small_run(load("mnist", folders, validate=True))
-            extras["hybrid"] = hybrid(load("mnist", folders, validate=False))
+            mnist = load("mnist", folders, validate=False)
+            extras["hybrid"] = hybrid(mnist)
+            extras["images"] = mnist[2][:SHOWN]
         results.write(kept.runs, extras, args.docs)
 
 
@@ -102,11 +104,8 @@ def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None, checkpoints
         "seconds_per_epoch": float(clf.history_["seconds"].median()),
         "parameters": int(clf.summary()["parameters"].sum()),
         "train_error": (1 - clf.history_["train_score"]).tolist(),
-        "shown": {
-            "images": X_test[:SHOWN].tolist() if recipe.shown else [],
-            "predicted": predicted[:SHOWN].tolist(),
-            "true": y_test[:SHOWN].tolist(),
-        },
+        "predicted": predicted[:SHOWN].tolist(),
+        "true": y_test[:SHOWN].tolist(),
         "date": date.today().isoformat(),
         "machine": machine.describe(),
     }

@@ -59,11 +59,15 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
     more = ""
     if "three_stage" in chosen:
         accuracy_curve(chosen["three_stage"], pictures / "three_stage_accuracy.png")
-        shown_images(chosen["three_stage"][0], pictures / "three_stage_images.png")
         more += (
-            "\n## Three-stage network\n\nThe accuracy of each epoch, and the first 32 test images "
-            "with their true and predicted label.\n\n"
+            "\n## Three-stage network\n\nThe accuracy of each epoch.\n\n"
             "![accuracy](images/results/three_stage_accuracy.png)\n"
+        )
+    if "three_stage" in chosen and "images" in extras:
+        file = pictures / "three_stage_images.png"
+        shown_images(extras["images"], chosen["three_stage"][0], file)
+        more += (
+            "\nThe first 32 test images, with their true and predicted label:\n\n"
             "![test images](images/results/three_stage_images.png)\n"
         )
     if "hybrid" in extras:
@@ -110,6 +114,7 @@ def table(chosen: dict[str, list[Run]]) -> pd.DataFrame:
                 "runs": len(found),
                 "theirs": recipe.theirs,
                 "goal": recipe.goal,
+                "goal minutes": recipe.minutes,
                 "accuracy": frame["accuracy"].mean(),
                 "deviation": frame["accuracy"].std(),
                 "test loss": frame["test_loss"].mean(),
@@ -135,7 +140,7 @@ def markdown(rows: pd.DataFrame) -> str:
                 row["data"],
                 f"{row['parameters']:,}",
                 row["theirs"],
-                "" if pd.isna(row["goal"]) else f"{100 * row['goal']:.1f} %",
+                goal(row),
                 str(row["runs"]),
                 f"**{100 * row['accuracy']:.2f}**{spread} %",
                 f"{row['test loss']:.4f}",
@@ -146,6 +151,13 @@ def markdown(rows: pd.DataFrame) -> str:
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def goal(row: dict[str, Any]) -> str:
+    if pd.isna(row["goal"]):
+        return ""
+    within = "" if pd.isna(row["goal minutes"]) else f" within {row['goal minutes']:.0f} min"
+    return f"{100 * row['goal']:.1f} %{within}"
 
 
 def machine(run: Run) -> str:
@@ -188,11 +200,11 @@ def accuracy_curve(found: list[Run], file: Path) -> None:
     _save(fig, file)
 
 
-def shown_images(run: Run, file: Path) -> None:
-    shown = run["shown"]
+def shown_images(images: np.ndarray, run: Run, file: Path) -> None:
     fig, axes = plt.subplots(4, 8, figsize=(7, 4.2), layout="constrained")
-    labels = zip(shown["images"], shown["true"], shown["predicted"], strict=True)
-    for ax, (image, true, predicted) in zip(axes.flat, labels, strict=True):
+    for ax, image, true, predicted in zip(
+        axes.flat, images, run["true"], run["predicted"], strict=True
+    ):
         ax.imshow(image, cmap="gray_r")
         right = true == predicted
         ax.set_title(f"{true} → {predicted}", fontsize=9, color="black" if right else ORANGE, pad=2)

@@ -127,7 +127,7 @@ class StepDecay(Schedule):
         check_real(self, "factor", 0.0, 1.0, open_="low")
         if is_integer(self.epochs):
             check_integer(self, "epochs")
-            object.__setattr__(self, "epochs", int(self.epochs))  # type: ignore[arg-type]
+            object.__setattr__(self, "epochs", int(self.epochs))
             return
         epochs = tuple(self.epochs) if isinstance(self.epochs, (tuple, list)) else ()
         numbers = bool(epochs) and all(is_integer(epoch) and epoch >= 1 for epoch in epochs)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 
@@ -231,7 +231,7 @@ def check_flag(owner: Any, name: str) -> None:
         refuse(owner, name, "True or False")
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Tell whether a value is an integer, and not a bool."""
     # ints first: the question whether something is Integral takes long, and is asked often
     return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))

@@ -153,7 +153,8 @@ def _predict(e: _Example, x: Array) -> Array:
 
 def _check_value(layer: Layer) -> None:
     with suppress(FrozenInstanceError):
-        layer.note = None  # type: ignore[attr-defined]
+        changeable: Any = layer
+        changeable.note = None
         _demand(False, layer, "its attributes can be set; make it @dataclass(frozen=True)")
     copies = {
         "its clone": clone(layer),

@@ -44,7 +44,7 @@ def test_all_is_the_training_part_and_then_the_test_part(written):
     np.testing.assert_array_equal(y, np.concatenate([parts["train"][1], parts["test"][1]]))
 
 
-def test_bunch_holds_what_return_X_y_returns(written):  # noqa: N802
+def test_bunch_holds_what_is_returned_as_a_pair(written):
     folder, _, load = written
     bunch = load(folder, split="test")
     X, y = load(folder, split="test", return_X_y=True)
@@ -91,7 +91,7 @@ def test_error_names_the_folder_that_is_missing(written):
 
 
 @pytest.mark.parametrize("name", datasets.__all__)
-def test_every_loader_can_return_X_y(name):  # noqa: N802
+def test_every_loader_can_return_a_pair(name):
     parameter = inspect.signature(getattr(datasets, name)).parameters["return_X_y"]
     assert parameter.default is False
     assert parameter.kind is parameter.KEYWORD_ONLY

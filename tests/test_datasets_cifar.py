@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sknpcnn.datasets import load_cifar10
-from tests.test_datasets_idx import said, spoilt
+from tests.test_datasets_idx import outcome, said, spoilt
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -242,10 +242,9 @@ def test_spoilt_pickle_is_refused_by_name_or_is_a_batch(tmp_path, protocol, seed
     for i in range(100):
         # most of a batch is pixels, where nothing can go wrong: spoil what is around them
         spoil = spoilt(sound[:pixels], rng) + sound[pixels:] if i % 2 else spoilt(sound, rng)
-        try:
-            found = loaded(tmp_path, spoil)
-        except ValueError as error:
-            assert str(tmp_path / "test_batch") in str(error)  # noqa: PT017
+        found, refusal = outcome(lambda spoil=spoil: loaded(tmp_path, spoil))
+        if refusal:
+            assert str(tmp_path / "test_batch") in refusal
             refused += 1
         else:
             assert found.data.shape == (len(found.target), 32, 32, 3)
@@ -259,10 +258,10 @@ def test_spoilt_binary_batch_is_refused_by_name_or_is_a_batch(tmp_path, seed):
     path = tmp_path / "test_batch.bin"
     for _ in range(100):
         path.write_bytes(spoilt(b"\x03" + bytes(3072), rng))
-        try:
-            X, y = load_cifar10(tmp_path, split="test", return_X_y=True)
-        except ValueError as error:
-            assert str(path) in str(error)  # noqa: PT017
+        found, refusal = outcome(lambda: load_cifar10(tmp_path, split="test", return_X_y=True))
+        if refusal:
+            assert str(path) in refusal
         else:
+            X, y = found
             assert (X.shape, X.dtype) == ((len(y), 32, 32, 3), np.uint8)
             assert set(y) <= set(range(10))

@@ -200,6 +200,14 @@ def test_compressed_file_that_is_corrupt_is_refused(pair, spoil):
     assert isinstance(caught.value.__cause__, (EOFError, gzip.BadGzipFile, zlib.error))
 
 
+def outcome(call):
+    """What a call returns, and an empty string; or nothing, and what its ValueError says."""
+    try:
+        return call(), ""
+    except ValueError as error:
+        return None, str(error)
+
+
 def spoilt(content, rng):
     """Flip some bytes, or cut the end off, or repeat a part."""
     content = bytearray(content)
@@ -222,12 +230,12 @@ def test_spoilt_file_is_refused_by_name_or_is_an_array(pair, pack, seed):
     for i in range(100):
         path = pair[i % 2]
         path.write_bytes(spoilt(sound[i % 2], rng))
-        try:
-            X, y = load_idx(*pair, return_X_y=True)
-        except ValueError as error:
-            assert str(path) in str(error)  # noqa: PT017
+        found, refusal = outcome(lambda: load_idx(*pair, return_X_y=True))
+        if refusal:
+            assert str(path) in refusal
             refused += 1
         else:
+            X, y = found
             assert X.ndim in (3, 4)
             assert (X.dtype, y.dtype, y.shape) == (np.uint8, np.int64, (len(X),))
         path.write_bytes(sound[i % 2])

@@ -78,10 +78,6 @@ class Layer(Spec, ABC):
     (8, 8, 3)
     """
 
-    whole_batch: ClassVar[bool] = False
-    """True for a layer that wants all rows of the mini-batch at once, such as BatchNorm. All others
-    see a few images at a time, and may not care which."""
-
     keeps_input: ClassVar[bool] = True
     """False for a layer whose backward needs no ``x``, and which reads it only once. Its memory can
     then be used again at once, while it is still in the cache."""
@@ -95,15 +91,32 @@ class Layer(Spec, ABC):
     rising: ClassVar[bool] = False
     """True for an activation that never falls, computed exactly: the largest number stays it."""
 
-    random: ClassVar[bool] = False
-    """True for a layer that asks for ``ctx.random_bits``."""
-
-    replayable: ClassVar[bool] = False
-    """True for a layer that makes the same NumPy calls for every mini-batch, all into arrays of the
-    context. They are then recorded once and played again; see ``sknpcnn.tape``."""
-
     transparent: ClassVar[bool] = False
     """True for a layer that may stand between weights and the activation that they belong to."""
+
+    # These may depend on the hyperparameters; where they do not, a layer sets them as above.
+
+    @property
+    def whole_batch(self) -> bool:
+        """True for a layer that wants all rows of the mini-batch at once, such as BatchNorm.
+
+        All others see a few images at a time, and may not care which.
+        """
+        return False
+
+    @property
+    def random(self) -> bool:
+        """True for a layer that asks for ``ctx.random_bits``."""
+        return False
+
+    @property
+    def replayable(self) -> bool:
+        """True for a layer that makes the same NumPy calls for every mini-batch.
+
+        All of them write into arrays of the context. They are then recorded once and played again;
+        see ``sknpcnn.tape``.
+        """
+        return False
 
     def joins(self, training: bool) -> bool:
         """Tell whether it wants the whole batch; BatchNorm does not in prediction."""

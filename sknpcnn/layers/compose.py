@@ -41,7 +41,7 @@ class Sequential(Layer):
         return self.layers
 
     @property
-    def whole_batch(self) -> bool:  # type: ignore[override]
+    def whole_batch(self) -> bool:
         """Whether one of the layers wants the whole batch."""
         return any(layer.whole_batch for _, layer in self.steps)
 
@@ -49,12 +49,12 @@ class Sequential(Layer):
         return any(layer.joins(training) for _, layer in self.steps)
 
     @property
-    def random(self) -> bool:  # type: ignore[override]
+    def random(self) -> bool:
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in self.steps)
 
     @property
-    def replayable(self) -> bool:  # type: ignore[override]
+    def replayable(self) -> bool:
         """Whether all of the layers are."""
         return all(layer.replayable for _, layer in self.steps)
 
@@ -124,7 +124,7 @@ class Residual(Layer):
         return [] if self.shortcut is None else [("shortcut", self.shortcut)]
 
     @property
-    def whole_batch(self) -> bool:  # type: ignore[override]
+    def whole_batch(self) -> bool:
         """Whether one of the layers wants the whole batch."""
         return any(layer.whole_batch for _, layer in (*self.steps, *self.around))
 
@@ -132,12 +132,12 @@ class Residual(Layer):
         return any(layer.joins(training) for _, layer in (*self.steps, *self.around))
 
     @property
-    def random(self) -> bool:  # type: ignore[override]
+    def random(self) -> bool:
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in (*self.steps, *self.around))
 
     @property
-    def replayable(self) -> bool:  # type: ignore[override]
+    def replayable(self) -> bool:
         """Whether all of the layers are."""
         return all(layer.replayable for _, layer in (*self.steps, *self.around))
 

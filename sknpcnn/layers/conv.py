@@ -32,8 +32,8 @@ from sknpcnn.spec import (
 Size = int | tuple[int, int]
 LONGEST = 2**20
 """How many pixels a window may reach over."""
-MANY = 128
-"""A usual number of samples."""
+SAMPLES = 128
+"""A usual number of samples in a mini-batch."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,7 +101,7 @@ class Conv2D(Layer):
 
     def in_hand(self, shape: Shape) -> int:
         window, image = self._window(shape), image_shape(self, shape)
-        way = convolution.way(window, image[2], self.filters, MANY)
+        way = convolution.way(window, image[2], self.filters, SAMPLES)
         return super().in_hand(shape) + way.between(window, image, self.filters)
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:

@@ -14,8 +14,7 @@ from sknpcnn.layers.base import Array, Arrays, Layer
 from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense
 from sknpcnn.layers.norm import BatchNorm
-
-Steps = Sequence[tuple[str, Layer]]
+from sknpcnn.layers.steps import Steps
 
 
 class Folding(NamedTuple):

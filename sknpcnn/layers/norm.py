@@ -49,7 +49,7 @@ class BatchNorm(Layer):
         check_real(self, "lr_scale")
 
     @property
-    def replayable(self) -> bool:  # type: ignore[override]
+    def replayable(self) -> bool:
         """In prediction; a frozen one is also differentiated within a chunk, which is not."""
         return self.lr_scale > 0
 
