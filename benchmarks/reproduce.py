@@ -149,7 +149,8 @@ class Kept:
     def add(self, run: Run) -> None:
         self.runs.append(run)
         beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps(self.runs))
+        lines = ",\n".join(json.dumps(run) for run in self.runs)  # one of a run, for ``git diff``
+        beside.write_text(f"[\n{lines}\n]\n")
         beside.replace(self.path)
 
 

@@ -473,7 +473,9 @@ default="relu"
         network = fitted.network_of(self)
         at_once = inputs.rows_at_once(network, self._theta.dtype)
         with Engine(threads_for(self.n_jobs), self._theta.dtype) as engine:
-            return network.logits(self._theta, rows, engine, at_once)
+            logits = network.logits(self._theta, rows, engine, at_once)
+        inputs.check_no_overflow(logits)
+        return logits
 
     def _take_over(self, fit: Fit, keep: bool) -> None:
         for name, value in fitted.attributes_of(fit, fit.state.theta, keep).items():

@@ -127,7 +127,9 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         network = fitted.network_of(model)
         at_once = inputs.rows_at_once(network, model._theta.dtype)
         with Engine(threads_for(model.n_jobs), model._theta.dtype) as engine:
-            return network.outputs(model._theta, rows, engine, at_once, self.layer_)
+            outputs = network.outputs(model._theta, rows, engine, at_once, self.layer_)
+        inputs.check_no_overflow(outputs)
+        return outputs
 
     def get_feature_names_out(self, input_features=None) -> Array:
         """Name the features by layer and place: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.

@@ -1,7 +1,10 @@
 """What the user hands in, checked and flattened: X, y, weights, and the shape of an image."""
 
 import warnings
-from math import inf, isqrt, prod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isqrt, prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
 from sknpcnn.parallel import cut
-from sknpcnn.spec import is_integer
+from sknpcnn.spec import is_finite, is_integer
 
 Image = tuple[int, int, int]
 
@@ -74,6 +77,17 @@ def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
     return wanted
 
 
+@contextmanager
+def _numbers_fit(name: str) -> Iterator[None]:
+    """Refuse integers that are too large for any floating-point number by what holds them."""
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} holds an integer beyond 1e308; needed: finite numbers."
+        ) from error
+
+
 def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
     """Check X against what the estimator was fitted on: images of that shape."""
     X, given = flatten(X)
@@ -82,8 +96,20 @@ def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Ar
             f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
             f"images of shape {image}."
         )
-    X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
+    with _numbers_fit(name):
+        X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
     return _finite_numbers(X, estimator, name)
+
+
+def check_no_overflow(outputs: Array) -> None:
+    """Refuse images that a network makes infinities of, or numbers whose differences are."""
+    limit = np.finfo(outputs.dtype).max / 2
+    if not (-limit < outputs.min() and outputs.max() < limit):
+        first = np.argmin((abs(outputs) < limit).all(axis=1))
+        raise ValueError(
+            f"X[{first}] makes the network overflow in {outputs.dtype}; needed: pixels on the "
+            "scale of those that it was trained on."
+        )
 
 
 def rows_at_once(network: Network, dtype: np.dtype) -> int:
@@ -95,7 +121,8 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
-    X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
+    with _numbers_fit("X"):
+        X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
     if reset:
         image = image_of(X.shape[1], given, estimator.image_shape)
@@ -126,9 +153,10 @@ def samples_of(
         )
     weights = None
     if sample_weight is not None:
-        weights = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
-        )
+        with _numbers_fit("sample_weight"):
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
+            )
         weights = _comparable(weights)
     if class_weight is not None:
         weights = np.ones(len(X)) if weights is None else weights
@@ -165,7 +193,7 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
                 stacklevel=5,
             )
         given = [class_weight.get(label, 1.0) for label in known]
-        if not all(isinstance(w, (int, float, np.number)) and 0 <= w < inf for w in given):
+        if not all(isinstance(w, Real) and is_finite(w) and float(w) >= 0 for w in given):
             raise ValueError(
                 f"class_weight={class_weight!r}; needed: finite numbers of at least 0."
             )

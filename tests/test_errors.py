@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sknpcnn import NumpyCNNClassifier
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
 from sknpcnn.layers import (
     ELU,
     AvgPool2D,
@@ -48,6 +48,11 @@ def with_nan(where=np.nan):
 BAD = {
     # parameters
     "enormous integer": (lambda: fit(learning_rate_init=10**400), ValueError, r"learning_rate_init is an integer of 1329 bits; needed: one that a floating-point number can hold"),
+    "enormous integer in X": (lambda: fit(np.full((20, 4, 4), 10**400, object)), ValueError, r"X holds an integer beyond 1e308; needed: finite numbers"),
+    "enormous integer in sample_weight": (lambda: fit(sample_weight=[10**400] * 20), ValueError, r"sample_weight holds an integer beyond 1e308"),
+    "enormous integer in class_weight": (lambda: fit(class_weight={0: 10**400}), ValueError, r"class_weight=\{0: 10+\}; needed: finite numbers of at least 0"),
+    "predict too large pixels": (lambda: fit(X.astype("f4")).predict(np.stack([X[0], np.full((8, 8), 3e38)]).astype("f4")), ValueError, r"X\[1\] makes the network overflow in float32; needed: pixels on the scale of those that it was trained on"),
+    "predict features of too large pixels": (lambda: NumpyCNNFeatures(NumpyCNNClassifier(max_iter=1)).fit(X.astype("f4"), y).transform(np.full((2, 8, 8), 3e38, "f4")), ValueError, r"X\[0\] makes the network overflow in float32"),
     "enormous integer in a layer": (lambda: Conv2D(2, lr_scale=10**400), ValueError, r"lr_scale=10+; needed: a number of at least 0.0"),
     "window beyond any image": (lambda: fit(layers=[MaxPool2D(10**30, padding="same")]), ValueError, r"reaches over 1e\+30 pixels, which no image has in a row; needed: a window, a stride and a padding of at most 1048576"),
     "layer beyond any memory": (lambda: fit(layers=[Conv2D(10**20)]), ValueError, r"'conv2d_1': Conv2D\(filters=1\d+\) has 1e\+21 parameters and makes 6.4e\+21 numbers .* needed: no more than 1.1e\+12"),

@@ -9,6 +9,8 @@ import polars as pl
 import scipy.sparse
 from hypothesis import strategies as st
 
+from tests.hostile.numbers import TOO_LARGE_FOR_A_FLOAT
+
 
 class Images(NamedTuple):
     """How to make X."""
@@ -153,6 +155,7 @@ DRESSES = {
     "masked": masked,
     "subclass": lambda x: x.view(Tagged),
     "object": lambda x: x.astype(object),
+    "enormous integer": lambda x: with_one(TOO_LARGE_FOR_A_FLOAT)(x.astype(object)),
     "csr matrix": sparse(scipy.sparse.csr_matrix),
     "coo array": sparse(scipy.sparse.coo_array),
     "coo array of images": sparse_images,

@@ -9,6 +9,7 @@ import scipy.sparse
 from hypothesis import strategies as st
 
 from tests.hostile.images import backwards, read_only
+from tests.hostile.numbers import TOO_LARGE_FOR_A_FLOAT
 
 
 class PerSample(NamedTuple):
@@ -54,6 +55,7 @@ ODD_LABELS = {
     "all nan": lambda i: np.full(len(i), np.nan),
     "inf": lambda i: np.where(i == 0, np.inf, i % 2),
     "huge": lambda i: np.where(i % 2, 1e300, 2.0),
+    "enormous integers": lambda i: np.array([0, TOO_LARGE_FOR_A_FLOAT], object)[i % 2],
     "continuous": lambda i: i + 0.5,
     "multilabel": lambda i: np.stack([i % 2, i // 2 % 2], axis=1),
     "two columns": lambda i: np.stack([i % 3, i % 2], axis=1),
@@ -95,6 +97,7 @@ ODD_WEIGHTS = {
     "negative weights": lambda i: np.full(len(i), -1.0),
     "a nan": lambda i: np.where(i == 0, np.nan, 1.0),
     "an inf": lambda i: np.where(i == 0, np.inf, 1.0),
+    "enormous weights": lambda i: [TOO_LARGE_FOR_A_FLOAT] * len(i),
     "short weights": lambda i: np.ones(max(len(i) - 1, 0)),
     "matrix": lambda i: np.ones((len(i), 2)),
     "complex weights": lambda i: np.full(len(i), 1j),
