@@ -10,9 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, fitted, inputs, losses
 from sknpcnn.batches import Array, Rows
-from sknpcnn.blas import threads_for
 from sknpcnn.constraints import CONSTRAINTS
-from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit, unchanged_on_error
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
@@ -472,7 +470,7 @@ default="relu"
         rows = Rows(X, self.image_shape_, fitted.standard_of(self))
         network = fitted.network_of(self)
         at_once = inputs.rows_at_once(network, self._theta.dtype)
-        with Engine(threads_for(self.n_jobs), self._theta.dtype) as engine:
+        with fitted.engine_for(self, len(rows)) as engine:
             logits = network.logits(self._theta, rows, engine, at_once)
         inputs.check_no_overflow(logits)
         return logits

@@ -43,6 +43,10 @@ class Arena:
         self._next += 1
         return buffer[:wanted].view(dtype).reshape(shape)
 
+    def size(self) -> int:
+        """Count the bytes of all buffers."""
+        return sum(buffer.size for buffer in self._buffers)
+
 
 def _aligned(size: int) -> Array:
     raw = np.empty(size + 64, np.uint8)
@@ -51,7 +55,10 @@ def _aligned(size: int) -> Array:
 
 
 class Engine:
-    """The threads and the memory of one fit or one predict; a context manager."""
+    """The threads and the memory of one fit or one predict; a context manager.
+
+    It may be entered again, and then has its memory still.
+    """
 
     def __init__(self, n_threads: int, dtype: Any) -> None:
         self.n_threads = n_threads
@@ -72,6 +79,7 @@ class Engine:
         try:
             if self._pool is not None:
                 self._pool.shutdown()
+                self._pool = None
         finally:
             one_thread_blas.__exit__()
 
@@ -81,6 +89,10 @@ class Engine:
         if arena is None:
             arena = self._arenas[owner] = Arena(self.dtype, self.tapes.clear)
         return arena
+
+    def size(self) -> int:
+        """Count the bytes of everybody's memory."""
+        return sum(arena.size() for arena in self._arenas.values())
 
     def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
         """Run ``task(i, thread)`` for all i. Every thread, the caller too, begins with its own.

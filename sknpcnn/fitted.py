@@ -4,7 +4,9 @@ It holds arrays and plain values only: the vector of parameters, what the input 
 scaled by, and the hyperparameters that the network was made of.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from math import nan
 from typing import Any
@@ -14,8 +16,10 @@ import numpy as np
 
 from sknpcnn import blocks
 from sknpcnn.batches import Array, Standard
+from sknpcnn.blas import threads_for
+from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
-from sknpcnn.network import Network
+from sknpcnn.network import FOLD, Network
 from sknpcnn.parameters import Layout
 from sknpcnn.training import TrainingState
 
@@ -58,21 +62,56 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
     }
 
 
-_networks: WeakKeyDictionary[Any, tuple[Any, Network]] = WeakKeyDictionary()
+# The most memory that a classifier keeps between two predictions, in bytes.
+KEPT = 2**23
+
+
+class _Made:
+    """What has been made of a fitted classifier, and does not belong to it: pickles do without."""
+
+    def __init__(self, estimator: Any) -> None:
+        self.architecture = estimator._architecture  # a new one for every fit
+        image = estimator.image_shape_
+        steps = blocks.build(self.architecture, image)
+        self.network = Network(steps, image, len(estimator.classes_))
+        self.engines: deque[tuple[Array, Engine]] = deque(maxlen=1)
+        """An engine that nobody uses, and the parameters that its tapes read."""
+
+
+_made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
+
+
+def _made_of(estimator: Any) -> _Made:
+    made = _made.get(estimator)
+    if made is None or made.architecture is not estimator._architecture:
+        made = _made[estimator] = _Made(estimator)
+    return made
 
 
 def network_of(estimator: Any) -> Network:
-    """Return the network that a classifier was fitted with; made once for every fit.
+    """Return the network that a classifier was fitted with; it holds no parameters."""
+    return _made_of(estimator).network
 
-    It holds no parameters and does not belong to the estimator, which is pickled without it.
+
+@contextmanager
+def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
+    """Provide the threads and the memory to predict with.
+
+    For a few images the memory is kept until the next time: finding and clearing it takes the
+    system as long as the network takes for its arithmetic.
     """
-    architecture = estimator._architecture  # a new one for every fit
-    known, network = _networks.get(estimator, (None, None))
-    if network is None or known is not architecture:
-        steps = blocks.build(architecture, estimator.image_shape_)
-        network = Network(steps, estimator.image_shape_, len(estimator.classes_))
-        _networks[estimator] = architecture, network
-    return network
+    theta, engines = estimator._theta, _made_of(estimator).engines
+    engine = Engine(threads_for(estimator.n_jobs), theta.dtype)
+    few = n_images < FOLD  # others take another way through the network
+    if few:
+        with suppress(IndexError):
+            known, kept = engines.pop()  # and no other thread has it now
+            if known is theta and kept.n_threads == engine.n_threads:
+                engine = kept
+    with engine:
+        yield engine
+    if few and engine.size() <= KEPT:
+        engines.append((theta, engine))
 
 
 def standard_of(estimator: Any) -> Standard | None:
