@@ -1,8 +1,11 @@
 """The named networks: their sizes are what their docstrings say, and they learn."""
 
+from doctest import DocTestParser
+
 import numpy as np
 import pytest
 
+from benchmarks.recipes import RECIPES
 from sknpcnn import NumpyCNNClassifier, architectures
 
 NAMES = architectures.__all__
@@ -21,6 +24,62 @@ def fitted(name, **params):
     y = np.tile(np.arange(10), 2)
     clf = NumpyCNNClassifier(layers=getattr(architectures, name)(), random_state=0, **params)
     return clf.fit(X, y), X, y
+
+
+POOL, ENDS = "maxpool 2x2/2 valid", "flatten, dense {}, relu"
+WRITTEN = {
+    "network_1": f"conv 3x3x4 same unbiased, relu, {POOL}, {ENDS.format(128)}",
+    "network_2": ", ".join(2 * ["conv 3x3x16 same rate 2, relu, maxpool 2x2/2 same"])
+    + f", {ENDS.format(200)}",
+    "network_3": f"conv 3x3x8 same, relu, {POOL}, conv 3x3x16 same, relu, conv 3x3x32 same, relu, "
+    f"{POOL}, {ENDS.format(256)}",
+    "network_4": f"conv 3x3x32 same, relu, conv 3x3x32 same, relu, {POOL}, "
+    f"conv 3x3x64 same, relu, conv 3x3x64 same, relu, {POOL}, {ENDS.format(256)}",
+    "network_4_improved": ", ".join(
+        f"conv 3x3x{n} same unbiased, batchnorm, relu, "
+        f"conv 3x3x{2 * n} same unbiased, {POOL}, batchnorm, relu"
+        for n in (32, 64, 128)
+    )
+    + ", conv 3x3x256 same unbiased, batchnorm, relu, globalavgpool",
+    "keras_twin": f"conv 3x3x32 valid, relu, conv 3x3x64 valid, relu, {POOL}, {ENDS.format(128)}",
+    "convnet_5x5": f"conv 5x5x32 2, relu, {POOL}, conv 5x5x64 2, relu, {POOL}, {ENDS.format(1024)}",
+    "lenet": f"conv 5x5x6 valid, relu, {POOL}, conv 5x5x16 valid, relu, {POOL}, {ENDS.format(128)}",
+    "three_stage": "conv 3x3x16 same biased by position, relu, maxpool 3x3/2 same, "
+    "conv 3x3x32 same biased by position, relu, maxpool 3x3/2 same, "
+    f"conv 3x3x64 same, relu, {ENDS.format(100)}",
+}
+BIASES = {True: "", False: " unbiased", "position": " biased by position"}
+
+
+def in_words(layer):
+    """Write a layer as people do."""
+    kind = type(layer).__name__.lower()
+    if kind == "conv2d":
+        assert (layer.stride, layer.dilation) == (1, 1)
+        k, rate = layer.kernel_size, "" if layer.lr_scale == 1 else f" rate {layer.lr_scale}"
+        return f"conv {k}x{k}x{layer.filters} {layer.padding}{BIASES[layer.bias]}{rate}"
+    if kind == "maxpool2d":
+        k = layer.size
+        return f"maxpool {k}x{k}/{layer.stride or k} {layer.padding}"
+    if kind == "dense":
+        assert layer.lr_scale == 1
+        return f"dense {layer.units}"
+    return {"globalavgpool2d": "globalavgpool"}.get(kind, kind)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_are_those_that_were_written(name):
+    assert ", ".join(map(in_words, getattr(architectures, name)())) == WRITTEN[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_trains_it_as_the_results_were_made(name):
+    examples = DocTestParser().get_examples(getattr(architectures, name).__doc__)
+    made = {}
+    exec("".join(example.source for example in examples), made)
+    recipe = RECIPES[name].classifier(seed=0).set_params(verbose=0, random_state=None)
+    recipe.set_params(n_iter_no_change=made["clf"].n_iter_no_change)
+    assert repr(made["clf"]) == repr(recipe)
 
 
 @pytest.mark.parametrize("name", NAMES)
