@@ -13,8 +13,9 @@ from sklearn.utils.validation import _num_samples
 
 from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
-from sknpcnn.checkpoints import Checkpoint, fingerprint
+from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.constraints import CONSTRAINTS, check_together
+from sknpcnn.fingerprint import described, fingerprint
 from sknpcnn.fitting import Fit, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
@@ -29,6 +30,7 @@ def begin(
     held_out: Samples | None = None,
     early_stopping: bool = False,
     n_epochs: int | None = None,
+    checkpoint_dir: Any = None,
 ) -> Fit:
     """Make a fit: a new one, or one that goes on from what the estimator holds.
 
@@ -41,12 +43,19 @@ def begin(
     architecture = fitted.architecture_of(estimator)
     network = Network(blocks.build(architecture, image), image, len(classes))
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
-    if going_on:
-        state = fitted.state_of(estimator, network.layout, seed)
-        _check_unchanged(params, state.theta.dtype, estimator)
-    else:
+    state = fitted.state_of(estimator, network.layout, seed) if going_on else None
+    checkpoint = None
+    if checkpoint_dir is not None:
+        start = _start_of(estimator, seed, state)
+        name = fingerprint(estimator, classes, [samples, held_out], image, start)
+        checkpoint = Checkpoint(checkpoint_dir, name, _stopping(estimator))
+        if start is None:  # any seed will do: that of the first call
+            seed = seed if (known := checkpoint.seed()) is None else known
+    if state is None:
         theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
         state = TrainingState(theta, {}, seed)
+    else:
+        _check_unchanged(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
         samples, held_out = inputs.split_off(samples, params["validation_fraction"], state.seed)
@@ -76,6 +85,7 @@ def begin(
         tol=params["tol"],
         n_iter_no_change=params["n_iter_no_change"],
         verbose=int(params["verbose"]),
+        checkpoint=checkpoint,
     )
     if fit.validation is not None and scorer is not None:
         fit.validation.score = _score_of(scorer, estimator, fit, fit.validation.samples)
@@ -137,18 +147,37 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
             estimator=estimator, **data, reconstruction_attributes=model
         )
 
-    checkpoint = _checkpoint_of(estimator, fit)
-    if checkpoint is None:
-        fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch)
-    elif not checkpoint.begin(fit):
-        keep = partial(checkpoint.keep, fit)
-        fit.run(max_iter, estimator.n_jobs, begin_epoch, end_epoch, keep)
+    run = partial(fit.run, max_iter, estimator.n_jobs, begin_epoch, end_epoch)
+    if fit.checkpoint is None:
+        run(alone=_is_alone(estimator))
+    elif not fit.checkpoint.begin(fit):
+        run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
 
 
-def _checkpoint_of(estimator: Any, fit: Fit) -> Checkpoint | None:
-    folder = estimator.checkpoint_dir
-    return None if folder is None else Checkpoint(folder, fingerprint(estimator, fit))
+def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
+    """Collect what training starts from; None for a new network from any seed."""
+    if state is None:
+        return None if estimator.random_state is None else seed
+    results = [{**row, "seconds": 0.0} for row in estimator._history]
+    return [vars(state), results]
+
+
+def _stopping(estimator: Any) -> str | None:
+    """Describe the callbacks that may stop a fit; None where it is to go on after that."""
+    callbacks = getattr(estimator, "_skl_callbacks", [])
+    if any(getattr(callback, "goes_on", False) for callback in callbacks):
+        return None
+    own = [c for c in callbacks if not type(c).__module__.startswith("sklearn.")]
+    return described(own)
+
+
+def _is_alone(estimator: Any) -> bool:
+    """Tell whether this is the fit that the user has called, perhaps by a pipeline."""
+    above = getattr(estimator, "_parent_callback_ctx", None)
+    while above is not None and above.estimator_name == "Pipeline":
+        above = above.parent
+    return above is None
 
 
 def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:

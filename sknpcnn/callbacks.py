@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 
 class TimeLimit:
@@ -15,7 +15,8 @@ class TimeLimit:
     Parameters
     ----------
     seconds : float
-        How long ``fit`` may train. In a grid search this holds for every single fit.
+        How long ``fit`` may train. Give the callback to the classifier: in a grid search over it,
+        this holds for every single fit.
 
     Examples
     --------
@@ -29,6 +30,9 @@ class TimeLimit:
     """
 
     seconds: float
+
+    goes_on: ClassVar[bool] = True
+    """A fit that was stopped has not ended: with a checkpoint the next one goes on."""
 
     def __init__(self, seconds: float) -> None:
         if not isinstance(seconds, Real) or isinstance(seconds, bool) or not seconds > 0:

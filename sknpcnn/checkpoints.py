@@ -4,11 +4,9 @@ A fit is known by its fingerprint: parameters, data, weights and start. What it 
 a file of that name, replaced after every epoch.
 """
 
-import re
 import warnings
-from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import blake2b
+from math import isfinite
 from pathlib import Path
 from time import time
 from typing import Any
@@ -16,23 +14,32 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import storage
-from sknpcnn.batches import BLOCK, Array, Samples
-from sknpcnn.fitting import Fit
-from sknpcnn.spec import Spec
+from sknpcnn.batches import Array
+from sknpcnn.fitting import COLUMNS, Fit
 
 FORMAT = "sknpcnn checkpoint"
-VERSION = 1
-
-# What makes no difference to the result; of random_state it is the seed that does.
-WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
+VERSION = 2
 
 
 class Checkpoint:
-    """The file of one fit."""
+    """The file of one fit.
 
-    def __init__(self, folder: Any, fingerprint: str) -> None:
+    ``stopping`` describes the callbacks that may stop it: a fit that was stopped has ended for
+    those that stopped it, and goes on where they have changed. With None it always goes on.
+    """
+
+    def __init__(self, folder: Any, fingerprint: str, stopping: str | None = None) -> None:
         self.fingerprint = fingerprint
+        self.stopping = stopping
         self.path = Path(folder).expanduser() / f"{fingerprint}.npz"
+
+    def seed(self) -> int | None:
+        """Read which seed a fit began with, for one whose user has not chosen any."""
+        with suppress(OSError, ValueError):
+            seed = storage.read(self.path)[0].get("seed")
+            if type(seed) is int and 0 <= seed < 2**31:
+                return seed
+        return None
 
     def begin(self, fit: Fit) -> bool:
         """Take over what is in the file, or write the first one; tell whether the fit has ended."""
@@ -47,7 +54,7 @@ class Checkpoint:
                         f"The checkpoint cannot be used, and training starts anew. {error}",
                         stacklevel=2,
                     )
-            self._write(fit, ended=False)
+            self._write(fit, "training")
         except OSError as error:
             raise type(error)(
                 error.errno,
@@ -56,10 +63,10 @@ class Checkpoint:
             ) from error
         return False
 
-    def keep(self, fit: Fit, ended: bool) -> None:
+    def keep(self, fit: Fit, stage: str) -> None:
         """Write down what the fit has come to. If that fails training goes on, with a warning."""
         try:
-            self._write(fit, ended)
+            self._write(fit, stage)
         except OSError as error:
             warnings.warn(
                 f"The checkpoint of epoch {fit.state.epoch} could not be written ({error}). "
@@ -68,13 +75,14 @@ class Checkpoint:
                 stacklevel=2,
             )
 
-    def _write(self, fit: Fit, ended: bool) -> None:
+    def _write(self, fit: Fit, stage: str) -> None:
         state = fit.state
         values = {
             "format": FORMAT,
             "version": VERSION,
             "fingerprint": self.fingerprint,
-            "ended": ended,
+            "stage": stage,
+            "stopping": self.stopping,
             "seed": state.seed,
             "epoch": state.epoch,
             "step": state.step,
@@ -91,37 +99,64 @@ class Checkpoint:
 
     def _take_over(self, fit: Fit) -> bool:
         values, arrays = storage.read(self.path)
-        self._check(values, arrays, fit)
+        wrong = self._wrong_values(values, fit) or self._wrong_arrays(values, arrays, fit)
+        if wrong:
+            raise ValueError(f"{self.path}: is not a checkpoint of this fit ({wrong}).")
         state = fit.state
         state.theta[...] = arrays["theta"]
         for name, array in state.memory.items():
             array[...] = arrays[f"memory.{name}"]
-        state.seed, state.epoch, state.step = (values[k] for k in ("seed", "epoch", "step"))
+        state.epoch, state.step = values["epoch"], values["step"]
         state.curve[:] = values["curve"]
         fit.history[:] = values["history"]
         if values["best"] is not None:
             fit.best = values["best"], arrays["best"]
-        return values["ended"]
+        stopped = values["stage"] == "stopped" and self.stopping is not None
+        return values["stage"] == "ended" or (stopped and values["stopping"] == self.stopping)
 
-    def _check(self, values: dict[str, Any], arrays: dict[str, Array], fit: Fit) -> None:
-        """Refuse a file that is not of this fit."""
+    def _wrong_values(self, values: dict[str, Any], fit: Fit) -> list[str]:
+        """Name what cannot be of this fit, whatever the file says."""
+        state = fit.state
         known = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint}
+        known |= {"seed": state.seed, "rule": state.rule}
         wrong = [name for name, value in known.items() if values.get(name) != value]
+        kinds: dict[str, tuple[type, ...]] = {"epoch": (int,), "step": (int,), "stage": (str,)}
+        kinds |= {"curve": (list,), "history": (list,), "best": (float, type(None))}
+        wrong += [name for name, kind in kinds.items() if type(values.get(name)) not in kind]
+        if wrong:
+            return wrong
+        epochs, curve, history = values["epoch"] - state.epoch, values["curve"], values["history"]
+        before = [len(state.curve), len(fit.history)]
+        sound = {
+            "epoch": 0 <= epochs <= fit.plan.n_epochs - state.epoch,
+            "step": values["step"] == state.step + epochs * fit.steps_per_epoch,
+            "stage": values["stage"] in ("training", "ended", "stopped"),
+            "curve": all(type(number) is float and isfinite(number) for number in curve),
+            "history": all(
+                isinstance(row, dict)
+                and tuple(row) == COLUMNS
+                and all(type(number) is float for number in row.values())
+                for row in history
+            ),
+            "best": values["best"] is None or isfinite(values["best"]),
+            "lengths": [len(curve) - epochs, len(history) - epochs] == before,
+        }
+        return [name for name, holds in sound.items() if not holds]
+
+    def _wrong_arrays(
+        self, values: dict[str, Any], arrays: dict[str, Array], fit: Fit
+    ) -> list[str]:
         wanted = {f"memory.{name}": array for name, array in fit.state.memory.items()}
         wanted["theta"] = fit.state.theta
-        if values.get("best") is not None:
+        if values["best"] is not None:
             wanted["best"] = fit.state.theta
-        wrong += [
+        return [
             name
             for name, array in wanted.items()
             if name not in arrays
             or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype)
+            or not np.isfinite(arrays[name]).all()
         ]
-        kinds = {"seed": int, "epoch": int, "step": int, "curve": list, "history": list}
-        kinds |= {"ended": bool, "rule": str}
-        wrong += [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
-        if wrong or values["rule"] != fit.state.rule:
-            raise ValueError(f"{self.path}: is not a checkpoint of this fit ({wrong or 'rule'}).")
 
     def _clean_up(self) -> None:
         """Remove what a process left that was killed while it wrote, an hour ago or earlier."""
@@ -129,56 +164,3 @@ class Checkpoint:
             with suppress(OSError):
                 if time() - rest.stat().st_mtime > 3600:
                     rest.unlink()
-
-
-def fingerprint(estimator: Any, fit: Fit) -> str:
-    """Hash everything that the result of a fit depends on, the machine apart."""
-    digest = blake2b(digest_size=16)
-    kind = type(estimator)
-    params = {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in WITHOUT_EFFECT
-    }
-    digest.update(f"{VERSION} {kind.__module__}.{kind.__qualname__} {_described(params)}".encode())
-    state = fit.state
-    if fit.history or estimator.random_state is not None:  # else any start will do
-        start = (state.seed, state.epoch, state.step, state.curve, state.rule, fit.history)
-        digest.update(_described(start).encode())
-        for array in (state.theta, *state.memory.values()):
-            digest.update(array.data)
-    digest.update(_described(fit.classes.tolist()).encode())
-    _add_samples(digest, fit.samples)
-    if fit.validation is not None:
-        _add_samples(digest, fit.validation.samples)
-    return digest.hexdigest()
-
-
-def _add_samples(digest: Any, samples: Samples) -> None:
-    X = samples.X
-    digest.update(f"{X.dtype.str} {X.shape}".encode())
-    rows = max(BLOCK // X.shape[1], 1)
-    for start in range(0, len(X), rows):
-        digest.update(np.ascontiguousarray(X[start : start + rows]))
-    for array in (samples.classes, samples.weights, samples.index):
-        digest.update(b"none" if array is None else np.ascontiguousarray(array))
-
-
-def _described(value: Any) -> str:
-    """Spell a parameter out, the same in every process."""
-    if isinstance(value, Spec):
-        kind = type(value)
-        fields = _described(value.get_params(deep=False))
-        return f"{kind.__module__}.{kind.__qualname__}{fields}"
-    if isinstance(value, Mapping):
-        items = sorted((_described(key), _described(item)) for key, item in value.items())
-        return f"{{{', '.join(f'{key}: {item}' for key, item in items)}}}"
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.str} {_described(value.tolist())}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_described, value))}]"
-    if isinstance(value, np.generic):
-        return repr(value.item())
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    return re.sub(r" at 0x\w+", "", repr(value))

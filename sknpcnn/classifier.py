@@ -260,7 +260,8 @@ default="relu"
                 self, image, classes, X_val, y_val, sample_weight_val
             )
             fit = beginning.begin(
-                self, samples, image, classes, going_on, held_out, self.early_stopping
+                *(self, samples, image, classes, going_on, held_out, self.early_stopping),
+                checkpoint_dir=self.checkpoint_dir,
             )
             beginning.run_with_callbacks(self, fit, **data)
             self._take_over(fit, keep=self.warm_start)

@@ -17,6 +17,12 @@ from sknpcnn.report import Report
 from sknpcnn.schedules import Progress
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
+COLUMNS = (
+    *("train_loss", "train_score", "validation_loss", "validation_score"),
+    *("learning_rate", "seconds"),
+)
+"""What is written down of each epoch."""
+
 
 @dataclass
 class Validation:
@@ -47,6 +53,8 @@ class Fit:
     tol: float
     n_iter_no_change: float
     verbose: int
+    checkpoint: Any = None
+    """Where it is written down."""
 
     def __post_init__(self) -> None:
         self.epochs_before = len(self.history)
@@ -60,16 +68,20 @@ class Fit:
         n_jobs: int | None,
         begin: Callable[[], Any] = lambda: None,
         end: Callable[[Any], bool] = lambda task: False,
-        keep: Callable[[bool], None] = lambda ended: None,
+        keep: Callable[[str], None] = lambda stage: None,
+        alone: bool = True,
     ) -> None:
         """Train until the epochs are used up, nothing improves, ``end`` or Ctrl-C says stop.
 
-        ``begin()`` and ``end(what begin returned)`` are called around each epoch; ``keep(ended)``
-        behind it, and when the fit has come to its end.
+        ``begin()`` and ``end(what begin returned)`` are called around each epoch; ``keep(stage)``
+        behind it, and when the fit has ended or was stopped. A fit that is not ``alone`` is one of
+        many: Ctrl-C means all of them.
         """
-        stopped = False
+        stopped = interrupted = False
         last = self.epochs_before + n_epochs
-        self._report = Report(self.epochs_before, last, len(self.samples))
+        self._report = Report(len(self.history), last, len(self.samples))
+        if self.verbose and self.epochs_run:
+            self._report.going_on()
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
             if self.validation is not None:  # a scorer that fails should do so before training
                 _, _, watched = self._validate(self.validation, engine)
@@ -94,13 +106,14 @@ class Fit:
                     counted, best = self.state.epoch, self.best
                     next(epochs)
                     stopped = end(task)
-                    keep(False)
+                    keep("training")
             except KeyboardInterrupt:
-                stopped = True
+                interrupted = True
                 if self.state.epoch == counted:  # the epoch may have been written down already
                     self.best = best
                     del self.history[counted + not_here :]
-                if self.epochs_run == 0:
+                keep("training")
+                if self.epochs_run == 0 or not alone:
                     raise
                 warnings.warn(
                     f"Training was interrupted: the model of epoch {len(self.history)} is kept.",
@@ -108,8 +121,13 @@ class Fit:
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]
-        if not stopped:
-            keep(True)
+        if not interrupted:
+            keep("stopped" if stopped else "ended")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many mini-batches there are."""
+        return -(-len(self.samples) // min(self.plan.batch_size, len(self.samples)))
 
     @property
     def epochs_run(self) -> int:
@@ -121,18 +139,11 @@ class Fit:
 
     def _watch(self, epoch: Epoch, engine: Engine) -> None:
         """Write down what an epoch has brought."""
-        row = {
-            "train_loss": epoch.loss,
-            "train_score": epoch.score,
-            "validation_loss": nan,
-            "validation_score": nan,
-            "learning_rate": epoch.learning_rate,
-            "seconds": epoch.seconds,
-        }
-        watched = epoch.loss
+        loss, score, watched = nan, nan, epoch.loss
         if self.validation is not None:
             loss, score, watched = self._validate(self.validation, engine)
-            row |= {"validation_loss": loss, "validation_score": score}
+        numbers = (epoch.loss, epoch.score, loss, score, epoch.learning_rate, epoch.seconds)
+        row = dict(zip(COLUMNS, map(float, numbers), strict=True))
         if self.verbose:
             self._report.epoch([*self.history, row])
         if self.early_stopping and (self.best is None or watched < self.best[0]):

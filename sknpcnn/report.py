@@ -18,6 +18,10 @@ class Report:
         self._begun = self._start
         self._bar = False
 
+    def going_on(self) -> None:
+        """Say that a part of the fit has been done before."""
+        self._write(f"Going on after epoch {self._first}/{self._last}, where it stopped\n")
+
     def epoch(self, history: list[dict[str, float]]) -> None:
         """Report the last epoch in one line."""
         row, number = history[-1], len(history)
@@ -49,6 +53,8 @@ class Report:
         self._bar = True
 
     def _write(self, text: str) -> None:
+        if sys.stdout is None:  # as in a program without a terminal
+            return
         sys.stdout.write(("\r\x1b[K" if self._bar else "") + text)
         sys.stdout.flush()
 

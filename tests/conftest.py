@@ -24,6 +24,13 @@ def digits():
     return parts
 
 
+@pytest.fixture
+def data(digits):
+    """A few of them, for tests that fit many times."""
+    X, _, y, _ = digits
+    return X[:300], y[:300]
+
+
 @pytest.fixture(scope="session")
 def mnist():
     """Real MNIST as uint8 images, where a folder with the IDX files is at hand."""

@@ -5,81 +5,30 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
 
-import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 
-from sknpcnn import NumpyCNNClassifier, storage
+from sknpcnn import storage
 from sknpcnn.augmentation import Shift
+from sknpcnn.callbacks import TimeLimit
 from sknpcnn.layers import Conv2D, Dropout
 from sknpcnn.optimizers import SGD, Adagrad
 from sknpcnn.schedules import OneCycle
-
-
-def small(folder=None, **params):
-    given = {"conv_filters": (4,), "max_iter": 6, "random_state": 0, "batch_size": 64}
-    return NumpyCNNClassifier(**given | params, checkpoint_dir=folder)
-
-
-class Killed(BaseException):
-    """Ends a fit as abruptly as an exception can."""
-
-
-@dataclass
-class Stop:
-    """A callback that raises behind some epoch, or stops there."""
-
-    epoch: int
-    error: type | None = Killed
-    seen: list = field(default_factory=list)
-
-    def setup(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context, **data):
-        pass
-
-    def on_fit_task_end(self, estimator, context, **data):
-        if context.task_name == "epoch":
-            self.seen.append(context)
-            if len(self.seen) == self.epoch:
-                if self.error is not None:
-                    raise self.error
-                return True
-        return False
-
-    def teardown(self, estimator, context):
-        pass
-
-
-def interrupted(clf, X, y, epoch, **fit):
-    """Fit, and be killed behind some epoch; that epoch itself is not written down."""
-    with pytest.raises(Killed):
-        clf.set_callbacks(Stop(epoch)).fit(X, y, **fit)
-
-
-@pytest.fixture
-def data(digits):
-    X, _, y, _ = digits
-    return X[:300], y[:300]
-
-
-def assert_same(one, other):
-    np.testing.assert_array_equal(one._theta, other._theta)
-    columns = [name for name in one.history_ if name != "seconds"]
-    assert one.history_[columns].equals(other.history_[columns])
-    for name in ("n_iter_", "t_", "best_loss_", "loss_"):
-        assert getattr(one, name) == getattr(other, name)
-
+from tests.checkpointed import (
+    Slow,
+    Stop,
+    StopBehind,
+    assert_same,
+    in_a_process,
+    interrupted,
+    small,
+)
 
 CONFIGURATIONS = {
     "default": {},
@@ -117,20 +66,74 @@ def test_ctrl_c_keeps_the_model_and_the_next_fit_goes_on(data, tmp_path):
     with pytest.warns(UserWarning, match="the model of epoch 4 is kept"):
         clf.fit(*data)
     assert clf.n_iter_ == 4
+    (file,) = tmp_path.iterdir()
+    assert storage.read(file)[0]["epoch"] == 4
     assert_same(small(tmp_path).fit(*data), small().fit(*data))
 
 
-def test_a_fit_that_a_callback_has_stopped_goes_on(data, tmp_path):
+def test_ctrl_c_ends_a_search_and_not_only_one_of_its_fits(data, tmp_path):
+    clf = small(tmp_path, warm_start=True).set_callbacks(Stop(4, KeyboardInterrupt))
+    search = GridSearchCV(clf, {"alpha": [0.0, 0.1]}, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(*data)
+    (file,) = tmp_path.iterdir()
+    assert storage.read(file)[0]["epoch"] == 4
+    with pytest.warns(UserWarning, match="the model of epoch 4 is kept"):  # the only fit there is
+        Pipeline([("cnn", small().set_callbacks(Stop(4, KeyboardInterrupt)))]).fit(*data)
+
+
+def test_a_fit_that_a_callback_has_stopped_goes_on_without_it(data, tmp_path):
     clf = small(tmp_path).set_callbacks(Stop(2, error=None)).fit(*data)
     assert clf.n_iter_ == 2
+    assert_same(small(tmp_path).set_callbacks(Stop(2, error=None)).fit(*data), clf)
+    assert small(tmp_path).set_callbacks(Stop(1, error=None)).fit(*data).n_iter_ == 3
     assert_same(small(tmp_path).fit(*data), small().fit(*data))
 
 
-def test_without_a_seed_the_start_is_that_of_the_first_call(data, tmp_path):
-    interrupted(small(tmp_path, random_state=None), *data, 1)  # no epoch has been written down
-    first = small(tmp_path, random_state=None).fit(*data)
-    assert_same(small(tmp_path, random_state=None).fit(*data), first)
-    assert small(random_state=None).fit(*data).loss_ != first.loss_
+def test_a_search_whose_fits_a_callback_stops_is_the_same_again(data, tmp_path):
+    clf = small(tmp_path, max_iter=9).set_callbacks(StopBehind(3))
+    search = GridSearchCV(clf, {"alpha": [0.0, 0.1]}, cv=2)
+    first, second = (clone(search).fit(*data).best_estimator_ for _ in range(2))
+    assert first.n_iter_ == 3
+    assert_same(first, second)
+
+
+def test_a_fit_that_ran_out_of_time_goes_on(data, tmp_path):
+    for epoch in range(1, 4):
+        clf = small(tmp_path, max_iter=3).set_callbacks(TimeLimit(1e-9)).fit(*data)
+        assert clf.n_iter_ == epoch
+    assert_same(clf, small(max_iter=3).fit(*data))
+
+
+def test_what_is_left_of_the_time_is_told_from_what_is_left_to_do(data, tmp_path, capsys):
+    interrupted(small(tmp_path, max_iter=60), *data, 59)
+    slow = Slow()
+    small(tmp_path, max_iter=60, verbose=1).set_callbacks(slow).fit(*data)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Going on after epoch 58/60, where it stopped"
+    assert lines[1].startswith("Epoch 59/60")
+    assert lines[1].endswith("0:01 left")  # and not the sixtieth part of it
+
+
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}], ids=["plain", "early stopping"])
+def test_without_a_seed_the_start_is_that_of_the_first_call(data, tmp_path, params):
+    params = params | {"random_state": None}
+    interrupted(small(tmp_path, **params), *data, 1)  # no epoch has been written down
+    interrupted(small(tmp_path, **params), *data, 3)
+    first = small(tmp_path, **params).fit(*data)
+    assert_same(small(tmp_path, **params).fit(*data), first)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert small(**params).fit(*data).loss_ != first.loss_
+
+
+def test_without_a_seed_a_damaged_file_gives_none(data, tmp_path):
+    small(tmp_path, random_state=None).fit(*data)
+    (file,) = tmp_path.iterdir()
+    values, arrays = storage.read(file)
+    for seed in (-1, 10**40, "a", None, 1.5):
+        storage.write(file, values | {"seed": seed}, arrays)
+        with pytest.warns(UserWarning, match=r"\['seed'\]"):
+            small(tmp_path, random_state=None).fit(*data)
 
 
 def test_a_random_state_that_goes_on_is_another_fit_each_time(data, tmp_path):
@@ -153,42 +156,18 @@ def test_warm_starts_have_checkpoints_of_their_own(data, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def other_data(X, y):
-    X = X.copy()
-    X[7, 30] += 1
-    return X, y
+def test_a_warm_start_goes_on_though_what_was_before_took_another_time(data, tmp_path):
+    def fit(epoch=None):
+        clf = small(warm_start=True, max_iter=3).fit(*data)
+        clf.set_params(checkpoint_dir=tmp_path)
+        return clf.fit(*data) if epoch is None else interrupted(clf, *data, epoch)
 
-
-CHANGES = {
-    "a parameter": lambda X, y: ({"alpha": 0.1}, X, y, {}),
-    "a layer": lambda X, y: ({"kernel_size": 5}, X, y, {}),
-    "a schedule": lambda X, y: ({"learning_rate": OneCycle()}, X, y, {}),
-    "more epochs": lambda X, y: ({"max_iter": 7}, X, y, {}),
-    "the seed": lambda X, y: ({"random_state": 1}, X, y, {}),
-    "one pixel": lambda X, y: ({}, *other_data(X, y), {}),
-    "the type": lambda X, y: ({}, X.astype(np.float32), y, {}),
-    "one label": lambda X, y: ({}, X, np.where(np.arange(len(y)) == 5, 9 - y, y), {}),
-    "names of labels": lambda X, y: ({}, X, y.astype(str), {}),
-    "weights": lambda X, y: ({}, X, y, {"sample_weight": np.arange(1.0, len(y) + 1)}),
-    "validation data": lambda X, y: ({}, X, y, {"X_val": X[:9], "y_val": y[:9]}),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_what_changes_the_result_changes_the_name_of_the_file(data, tmp_path, change):
-    small(tmp_path).fit(*data)
-    params, X, y, fit = change(*data)
-    changed = small(tmp_path, **params).fit(X, y, **fit)
-    assert len(list(tmp_path.iterdir())) == 2
-    assert_same(changed, small(**params).fit(X, y, **fit))
-
-
-def test_what_does_not_change_the_result_does_not_change_the_name(data, tmp_path):
-    X, y = data
-    small(tmp_path, class_weight={0: 2.0, 3: 1.5}).fit(X, y)
-    same = {"class_weight": {3: 1.5, 0: 2.0}, "n_jobs": 2, "verbose": 0}
-    small(str(tmp_path), **same).fit(np.asfortranarray(X), list(y))
-    assert len(list(tmp_path.iterdir())) == 1
+    fit(epoch=3)
+    (file,) = tmp_path.iterdir()
+    assert storage.read(file)[0]["epoch"] == 5
+    whole = small(warm_start=True, max_iter=3)
+    assert_same(fit(), whole.fit(*data).fit(*data))
+    assert list(tmp_path.iterdir()) == [file]
 
 
 # Files that are not what they should be
@@ -229,7 +208,7 @@ def test_a_file_of_another_fit_is_refused(data, tmp_path):
     small(tmp_path / "b", random_state=1).fit(*data)
     (mine,), (foreign,) = (list((tmp_path / name).iterdir()) for name in "ab")
     shutil.copy(foreign, mine)
-    with pytest.warns(UserWarning, match=r"is not a checkpoint of this fit \(\['fingerprint'\]\)"):
+    with pytest.warns(UserWarning, match=r"is not a checkpoint of this fit \(\['fingerprint'"):
         assert_same(small(tmp_path / "a").fit(*data), small().fit(*data))
 
 
@@ -240,6 +219,40 @@ def test_a_file_of_another_version_is_refused(data, tmp_path):
     storage.write(file, values | {"version": 99}, arrays)
     with pytest.warns(UserWarning, match=r"\['version'\]"):
         small(tmp_path).fit(*data)
+
+
+MADE_UP = {
+    "curve": [["a"], [], [float("nan")] * 4, None],
+    "history": [[], [1, 2, 3, 4], [{}] * 4, [{"train_loss": 1.0}] * 4, "abcd"],
+    "best": ["x", float("inf"), 1],
+    "epoch": [-7, 10**6, 3, "4", None],
+    "step": [-1, 10**30, 0, 1.5],
+    "stage": ["finished", 1, None],
+    "rule": ["SGD", None],
+}
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_made_up_values_are_refused(data, tmp_path, name):
+    interrupted(small(tmp_path), *data, 5)
+    (file,) = tmp_path.iterdir()
+    values, arrays = storage.read(file)
+    whole = small().fit(*data)
+    for made_up in MADE_UP[name]:
+        storage.write(file, values | {name: made_up}, arrays)
+        with pytest.warns(UserWarning, match=f"is not a checkpoint of this fit.*{name}|lengths"):
+            assert_same(small(tmp_path).fit(*data), whole)
+
+
+def test_made_up_arrays_are_refused(data, tmp_path):
+    interrupted(small(tmp_path), *data, 5)
+    (file,) = tmp_path.iterdir()
+    values, arrays = storage.read(file)
+    for name, array in arrays.items():
+        for made_up in (np.full_like(array, np.nan), array[1:], array.astype("f4")):
+            storage.write(file, values, arrays | {name: made_up})
+            with pytest.warns(UserWarning, match=rf"is not a checkpoint of this fit.*{name}"):
+                small(tmp_path, max_iter=6).fit(*data)
 
 
 def test_nothing_in_a_file_is_executed(data, tmp_path):
@@ -294,20 +307,6 @@ def test_a_folder_without_permission_to_write_is_an_error(data, tmp_path):
     tmp_path.chmod(0o700)
 
 
-def in_a_process(task):
-    """Run a task in a process of its own; return its number."""
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            warnings.simplefilter("ignore")
-            task()
-            status = 0
-        finally:
-            os._exit(status)
-    return process
-
-
 def test_a_full_disk_is_told_and_the_model_is_there_in_the_end(data, tmp_path):
     """Files may not grow beyond a size: the system refuses to write, as on a full disk."""
 
@@ -329,92 +328,3 @@ def test_a_full_disk_is_told_and_the_model_is_there_in_the_end(data, tmp_path):
         assert not list(tmp_path.glob(".*"))
 
     assert os.waitpid(in_a_process(fit), 0)[1] == 0
-
-
-# Real processes, killed
-
-
-def test_fifty_kills_at_random_moments_lose_nothing(data, tmp_path):
-    rng = np.random.default_rng(0)
-    kills = 0
-    for seed in range(1000):
-        params = {"max_iter": 30, "n_jobs": 1 + seed % 2, "random_state": seed}
-        params |= {"early_stopping": bool(seed % 3), "n_iter_no_change": 100}
-
-        def fit(params=params):
-            small(tmp_path, **params).fit(*data)
-
-        while True:
-            process = in_a_process(fit)
-            patience = rng.uniform(0, 0.25)
-            _wait(process, patience)
-            done, status = os.waitpid(process, os.WNOHANG)
-            if not done:
-                os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
-                kills += 1
-                continue
-            assert status == 0
-            break
-        assert_same(small(tmp_path, **params).fit(*data), small(**params).fit(*data))
-        if kills >= 50:
-            return
-    pytest.fail(f"only {kills} fits lived long enough to be killed")
-
-
-def _wait(process, seconds):
-    """Wait that long, or until a process has ended."""
-    end = monotonic() + seconds
-    while monotonic() < end:
-        if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
-        sleep(0.002)
-
-
-SEARCH = """
-import sys
-import joblib
-from sklearn.datasets import load_digits
-from sklearn.model_selection import GridSearchCV
-from sknpcnn import NumpyCNNClassifier
-
-X, y = load_digits(return_X_y=True)
-clf = NumpyCNNClassifier(
-    conv_filters=(4,), max_iter=40, n_iter_no_change=100, random_state=0, checkpoint_dir=sys.argv[1]
-)
-grid = {"alpha": [0.0, 0.1], "kernel_size": [3, 5]}
-search = GridSearchCV(clf, grid, cv=2, n_jobs=2).fit(X[:600], y[:600])
-joblib.dump(search, sys.argv[2])
-"""
-
-
-def test_a_grid_search_in_processes_that_is_killed_again_and_again_ends_the_same(data, tmp_path):
-    rng = np.random.default_rng(0)
-    folder, result = tmp_path / "checkpoints", tmp_path / "search.joblib"
-    command = [sys.executable, "-c", SEARCH, str(folder), str(result)]
-    kills = 0
-    while not result.exists():
-        before = states(folder)
-        search = subprocess.Popen(command, start_new_session=True)
-        while search.poll() is None and states(folder) == before:
-            sleep(0.01)
-        sleep(rng.uniform(0, 0.6))
-        if kills < 3:
-            os.killpg(search.pid, signal.SIGKILL)  # the workers too
-            kills += search.wait() == -signal.SIGKILL
-        else:
-            assert search.wait() == 0
-    assert kills >= 2  # one may have come too late
-    found = joblib.load(result)
-    params = {"conv_filters": (4,), "max_iter": 40, "n_iter_no_change": 100, "random_state": 0}
-    grid = {"alpha": [0.0, 0.1], "kernel_size": [3, 5]}
-    X, y = load_digits(return_X_y=True)
-    whole = GridSearchCV(NumpyCNNClassifier(**params), grid, cv=2).fit(X[:600], y[:600])
-    for key in ("split0_test_score", "split1_test_score"):
-        np.testing.assert_array_equal(found.cv_results_[key], whole.cv_results_[key])
-    np.testing.assert_array_equal(found.best_estimator_._theta, whole.best_estimator_._theta)
-    assert len(list(folder.glob("*.npz"))) == 4 * 2 + 1
-
-
-def states(folder):
-    return {file.name: file.stat().st_mtime_ns for file in folder.glob("*.npz")}

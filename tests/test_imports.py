@@ -27,7 +27,7 @@ ROOMS = [
     {"network"},
     {"training"},
     {"fitting", "report"},
-    {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints"},
+    {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints", "fingerprint"},
     {"classifier", "features", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
 ]
