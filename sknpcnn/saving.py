@@ -5,7 +5,7 @@ file names hyperparameters, layers of this package and numbers; what it says is 
 """
 
 from dataclasses import fields
-from math import prod
+from math import isfinite, nan, prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import augmentation, blocks, layers, optimizers, schedules, storage
+from sknpcnn import augmentation, blocks, inputs, layers, optimizers, schedules, storage
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.constraints import check_together
+from sknpcnn.fitting import COLUMNS
 from sknpcnn.network import Network
 from sknpcnn.spec import Spec
 
@@ -55,7 +56,7 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     ----------
     estimator : NumpyCNNClassifier
         A fitted classifier. Layers, schedules and the like must be those of this package, and
-        labels numbers or strings; callbacks are not written down.
+        labels numbers or strings; callbacks and requests for metadata are not written down.
     path : str or path
         The file; by custom its name ends in ``.npz``. One that is there is replaced, whole.
 
@@ -150,6 +151,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     """Build the classifier, and look at everything that it will rely upon."""
     params = {name: _value(plain) for name, plain in values["params"].items()}
     estimator = NumpyCNNClassifier(**params)
+    _demand(set(params) == set(estimator.get_params(deep=False)), "parameters are missing")
     estimator._validate_params()
     check_together(params)
 
@@ -161,44 +163,79 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     _demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
     _demand(found["n_features_in_"] == prod(image), "features and images disagree")
     _demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
-    rows = [
-        isinstance(row, dict) and set(map(type, row.values())) <= {float}
-        for row in found["_history"]
-    ]
-    _demand(all(rows) and len(rows) == found["n_iter_"], "its history is none")
-
+    _check_history(found)
     classes = _column(values, arrays, "classes_")
-    if classes is None or not len(np.unique(classes)) == len(classes) > 0:
-        raise ValueError("its classes are not different ones")
+    if classes is None or not len(classes) or not np.array_equal(np.unique(classes), classes):
+        raise ValueError("its classes are not different ones, in order")
+    _demand(classes.dtype.kind in "biufUSOM", f"its classes are of the type {classes.dtype}")
+    inputs.labels(classes, "classes_")
     network = Network(blocks.build(architecture, image), image, len(classes))
     theta = _floats(arrays, "theta", network.layout.size)
     _demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
     _demand(len(network.summary()) == found["n_layers_"], "layers are missing")
+    for name, array in network.layout.arrays(theta):
+        _demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
     standard = None
-    if "mean" in arrays:
+    if {"mean", "scale"} & set(arrays):
         standard = tuple(_floats(arrays, name, image[2]) for name in ("mean", "scale"))
+        _demand(standard[1].min() > 0 and standard[1].dtype == theta.dtype, "its scale is none")
     for name, value in {**found, "classes_": classes, "_theta": theta}.items():
         setattr(estimator, name, value)
     estimator._standard = standard
     names = _column(values, arrays, "feature_names_in_")
     if names is not None:
         _demand(len(names) == prod(image), "names of features are missing")
+        _demand(all(isinstance(name, str) for name in names), "a feature has no name")
         estimator.feature_names_in_ = names
-    estimator._progress = _progress(values, arrays, network.layout.n_trained)
+    memory = {
+        name.removeprefix("memory."): _floats(arrays, name, network.layout.n_trained)
+        for name in arrays
+        if name.startswith("memory.")
+    }
+    _demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
+    estimator._progress = _progress(values, memory)
     return estimator
 
 
-def _progress(values: dict[str, Any], arrays: dict[str, Array], size: int) -> dict[str, Any] | None:
+def _check_history(found: dict[str, Any]) -> None:
+    """Hold what is told of training against the history, from which it comes."""
+    history = found["_history"]
+    rows = [isinstance(row, dict) and tuple(row) == COLUMNS for row in history]
+    _demand(all(rows) and len(rows) == found["n_iter_"], "its history is none")
+    numbers = [number for row in history for number in row.values()]
+    _demand(all(type(number) is float for number in numbers), "its history holds no numbers")
+    losses = [row["train_loss"] for row in history]
+    scores = [row["validation_score"] for row in history]
+    told = {
+        "loss_curve_": losses,
+        "loss_": losses[-1] if losses else nan,
+        "best_loss_": min(losses, default=nan),
+        "validation_scores_": scores,
+    }
+    for name, wanted in told.items():
+        may_be_none = type(None) in PLAIN[name] and found[name] is None
+        same = may_be_none or np.array_equal(found[name], wanted, equal_nan=True)
+        _demand(same, f"{name} and the history disagree")
+    _demand(found["t_"] >= 0 and found["out_activation_"] == "softmax", "it is no classifier")
+
+
+def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any] | None:
     if "progress" not in values:
+        _demand(not memory, "there is a memory of no progress")
         return None
     progress = {name: _value(plain) for name, plain in values["progress"].items()}
     kinds = {name: type(value) for name, value in progress.items()}
-    _demand(kinds == PROGRESS and progress["rule"] in SPECS, "its progress is incomplete")
-    memory = [name for name in arrays if name.startswith("memory.")]
-    progress["memory"] = {
-        name.removeprefix("memory."): _floats(arrays, name, size) for name in memory
-    }
-    return progress
+    _demand(kinds == PROGRESS, "its progress is incomplete")
+    rule = SPECS.get(progress["rule"])
+    if rule is None or not issubclass(rule, optimizers.Optimizer):
+        raise ValueError("its progress is of no optimizer")
+    known = {*rule().remembers(), "velocity"}  # which some have only with momentum
+    _demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
+    _demand(0 <= progress["seed"] < 2**31, "its seed is none")
+    _demand(min(progress["epoch"], progress["step"]) >= 0, "its progress is negative")
+    curve = progress["curve"]
+    _demand(all(type(number) is float and isfinite(number) for number in curve), "an odd curve")
+    return progress | {"memory": memory}
 
 
 def _column(values: dict[str, Any], arrays: dict[str, Array], name: str) -> Array | None:

@@ -173,7 +173,8 @@ def test_only_a_fitted_classifier_is_saved(data, tmp_path):
 @pytest.fixture
 def file(data, tmp_path):
     path = tmp_path / "model.npz"
-    sknpcnn.save(small(warm_start=True, conv_filters=(2,), layers=None).fit(*data), path)
+    params = {"warm_start": True, "conv_filters": (2,), "layers": None, "batch_norm": True}
+    sknpcnn.save(small(**params).fit(*data), path)
     return path
 
 
@@ -214,6 +215,35 @@ def test_a_file_that_is_cut_short_is_an_error(file):
 
 
 WRONG = {
+    "parameter left out": lambda v, a: v["params"].pop("alpha"),
+    "negative samples": lambda v, a: v["fitted"].update(t_=-5),
+    "another activation": lambda v, a: v["fitted"].update(out_activation_="tanh"),
+    "another curve": lambda v, a: v["fitted"].update(loss_curve_={"list": [1.0]}),
+    "curve of words": lambda v, a: v["fitted"].update(loss_curve_={"list": ["a", "b"]}),
+    "another loss": lambda v, a: v["fitted"].update(loss_=float("nan")),
+    "another best loss": lambda v, a: v["fitted"].update(best_loss_=-1.0),
+    "scores of no validation": lambda v, a: v["fitted"].update(validation_scores_={"list": [0.5]}),
+    "odd rows": lambda v, a: v["fitted"].update(_history={"list": [{"dict": [["a", 1.0]]}] * 2}),
+    "rows of words": lambda v, a: v["fitted"]["_history"]["list"][0]["dict"][0].__setitem__(1, "a"),
+    "seed below zero": lambda v, a: v["progress"].update(seed=-1),
+    "enormous seed": lambda v, a: v["progress"].update(seed=10**40),
+    "epoch below zero": lambda v, a: v["progress"].update(epoch=-7),
+    "step below zero": lambda v, a: v["progress"].update(step=-1),
+    "curve of nothing": lambda v, a: v["progress"].update(curve={"list": [float("inf")]}),
+    "rule that is none": lambda v, a: v["progress"].update(rule="Conv2D"),
+    "memory missing": lambda v, a: a.pop("memory.squares"),
+    "memory misnamed": lambda v, a: a.update({"memory.other": a["memory.squares"]}),
+    "memory in double": lambda v, a: a.update({"memory.total": a["memory.total"].astype("f4")}),
+    "memory of nothing": lambda v, a: v.pop("progress"),
+    "scale of zero": lambda v, a: a.update(scale=0 * a["scale"]),
+    "negative scale": lambda v, a: a.update(scale=-a["scale"]),
+    "scale missing": lambda v, a: a.pop("scale"),
+    "mean missing": lambda v, a: a.pop("mean"),
+    "negative variance": lambda v, a: a.update(theta=-abs(a["theta"])),
+    "unsorted classes": lambda v, a: a.update(classes_=a["classes_"][::-1].copy()),
+    "complex classes": lambda v, a: a.update(classes_=a["classes_"] + 0j),
+    "nan among classes": lambda v, a: a.update(classes_=np.r_[a["classes_"][:-1], np.nan]),
+    "void classes": lambda v, a: a.update(classes_=a["classes_"].view("V8")),
     "format": lambda v, a: v.update(format="another"),
     "version": lambda v, a: v.update(version=2),
     "no parameters": lambda v, a: v.pop("params"),
