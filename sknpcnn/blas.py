@@ -1,10 +1,11 @@
 """The number of BLAS threads, which is one for the whole process, held down by whoever computes."""
 
 import os
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 from typing import Any, Self
 
 import joblib
+from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 
@@ -107,8 +108,10 @@ def threads_for(n_jobs: int | None) -> int:
     """Count the threads to use: by default as many as BLAS is allowed to use now.
 
     So a grid search whose workers share the cores, and therefore limit BLAS, is never
-    oversubscribed.
+    oversubscribed. Where joblib's workers are threads there is no such limit, and each has one.
     """
     if n_jobs is None:
-        return one_thread_blas.threads_allowed()
+        backend, _ = get_active_backend()
+        is_worker = backend.nesting_level and current_thread() is not main_thread()
+        return 1 if is_worker else one_thread_blas.threads_allowed()
     return max(joblib.cpu_count() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs

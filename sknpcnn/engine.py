@@ -68,9 +68,11 @@ class Engine:
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._entered = False
 
     def __enter__(self) -> Self:
         one_thread_blas.__enter__()
+        self._entered = True
         return self
 
     def __exit__(
@@ -81,7 +83,13 @@ class Engine:
                 self._pool.shutdown()
                 self._pool = None
         finally:
+            self._entered = False
             one_thread_blas.__exit__()
+
+    def __del__(self) -> None:
+        # Ctrl-C in the very moment that ``with`` ends: Python does not get to ``__exit__``
+        if self._entered:
+            self.__exit__(None, None, None)
 
     def arena(self, *owner: Any) -> Arena:
         """Return the memory that belongs to an owner."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sknpcnn.layers import Layer
-from tests.hostile import cases, images, labels, layers, parameters
+from tests.hostile import DRAWN, NIGHTLY, cases, images, labels, layers, parameters
 from tests.hostile.checks import (
     DOCUMENTED,
     X,
@@ -128,3 +128,7 @@ def test_anything_together_fits_or_is_refused(drawn, was_fitted):
     n = samples_in(images)
     clf = classifier(was_fitted, {"layers": drawn["layers"]} | drawn["params"])
     assert_fits_or_refuses(clf, "fit", X, labels.make(n), weights.make(n))
+
+
+def test_there_are_at_least_so_many_cases():
+    assert sum(DRAWN) >= (2000 if NIGHTLY else 200)

@@ -4,6 +4,8 @@ import inspect
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import pytest
@@ -46,7 +48,10 @@ class Presses:
 
 DRIVERS = {
     str(Path(sknpcnn.__file__).with_name(name))
-    for name in ("classifier.py", "beginning.py", "fitting.py", "fitted.py", "training.py")
+    for name in (
+        *("classifier.py", "beginning.py", "fitting.py", "fitted.py", "training.py"),
+        *("checkpoints.py", "fingerprint.py", "storage.py", "report.py"),
+    )
 }
 
 
@@ -71,6 +76,9 @@ def with_ctrl_c_behind(n, task):
     finally:
         sys.setprofile(None)
 
+
+MOMENTS = 850
+"""About as many as there are in a fit of three epochs with checkpoints."""
 
 TRAINED = {
     "plain": {},
@@ -134,3 +142,23 @@ def test_training_interrupted_anywhere_keeps_the_last_epoch_or_what_was(
     with no_hang(), no_warning_from_numpy(), suppress(KeyboardInterrupt):
         with_ctrl_c_behind(n, lambda: getattr(clf, method)(X, y, *classes))
     assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, method)
+
+
+@cases(60)
+@given(st.integers(1, MOMENTS), st.sampled_from(list(TRAINED)), st.booleans())
+def test_a_fit_with_checkpoints_goes_on_wherever_it_was_interrupted(n, kind, was_fitted):
+    def fit():
+        return trained(kind, 3, was_fitted).set_params(checkpoint_dir=folder).fit(X, y)
+
+    with TemporaryDirectory() as folder, no_hang(), catch_warnings():
+        filterwarnings("error", "The checkpoint cannot be used")
+        filterwarnings("ignore", "Training was interrupted")
+        for moment in (n, n // 2 + 1):
+            with suppress(KeyboardInterrupt):
+                with_ctrl_c_behind(moment, fit)
+        found = fit()
+        (file,) = Path(folder).iterdir()
+        assert file.suffix == ".npz"
+    wanted = trained(kind, 3, was_fitted).fit(X, y)
+    np.testing.assert_array_equal(found._theta, wanted._theta)
+    assert found.loss_curve_ == wanted.loss_curve_

@@ -146,6 +146,25 @@ def test_while_it_runs_there_are_as_many_threads_as_asked_for_and_blas_has_one(d
     assert seen == [(n, {1}) for n in (1, 2, 3, 3)]
 
 
+def test_workers_that_are_threads_have_one_each(data, three):
+    seen = []
+    note = in_epoch(1, lambda: seen.append(len(our_threads())))
+    search = GridSearchCV(
+        wide(n_jobs=None).set_callbacks(Callback(end=note)), {"alpha": [0.0, 0.1]}, cv=2
+    )
+    with joblib.parallel_config(backend="threading"):
+        search.set_params(n_jobs=2, refit=False).fit(*data)
+    assert seen == [0] * 4
+
+
+def test_an_engine_that_was_never_left_holds_no_limit(three):
+    engine = Engine(1, np.float32).__enter__()
+    assert set(blas_threads()) == {1}
+    del engine
+    gc.collect()
+    assert blas_threads() == three
+
+
 def test_fits_of_several_threads_of_the_user_do_not_disturb_each_other(data, three):
     together, seen = threading.Barrier(4), []
 
