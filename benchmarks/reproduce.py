@@ -46,22 +46,35 @@ def main() -> None:
     args = parser.parse_args()
 
     folders = {"mnist": args.mnist, "cifar10": args.cifar10}
-    kept = Kept(args.runs)
+    if not any(folders.values()):
+        parser.error("needed: --mnist FOLDER, --cifar10 FOLDER, or both")
+    if args.docs is not None and args.mnist is None:
+        parser.error("--docs needs --mnist FOLDER: the page shows images of it")
+    for name in args.networks:
+        if folders[RECIPES[name].data] is None:
+            print(f"{RECIPES[name].title} needs --{RECIPES[name].data} FOLDER, and is left out")
+    kept, checkpoints = Kept(args.runs), args.runs.with_suffix(".checkpoints")
     for name, recipe, seed in wanted(args.networks, args.seeds, folders):
         if kept.holds(name, seed, recipe, args.validate):
             continue
         print(f"\n{recipe.title}, seed {seed}", flush=True)
         data = load(recipe.data, folders, args.validate)
-        found = train(recipe, seed, data, args.n_jobs, args.runs.with_suffix(".checkpoints"))
+        found = train(recipe, seed, data, args.n_jobs, checkpoints)
         kept.add({"network": name, "seed": seed, "validated": args.validate, **found})
         print(f"{recipe.title}, seed {seed}: {found['accuracy']:.4f}", flush=True)
-    if args.docs is not None and not args.validate:
-        extras: dict[str, Any] = {}
-        if args.mnist is not None:
-            extras["small run"] = small_run(load("mnist", folders, validate=True))
-            mnist = load("mnist", folders, validate=False)
-            extras["hybrid"] = hybrid(mnist)
-            extras["images"] = mnist[2][:SHOWN]
+    if checkpoints.is_dir():
+        print(f"\n{checkpoints} may be deleted: {args.runs} holds what is needed.")
+    chosen = results.chosen_of(kept.runs)
+    if args.validate or not chosen:
+        return
+    print(f"\n{results.markdown(results.table(chosen))}")
+    if args.docs is not None:
+        mnist = load("mnist", folders, validate=False)
+        extras = {
+            "small run": small_run(load("mnist", folders, validate=True)),
+            "hybrid": hybrid(mnist),
+            "images": mnist[2][:SHOWN],
+        }
         results.write(kept.runs, extras, args.docs)
 
 

@@ -32,14 +32,15 @@ Measured on {dates}: {machine}.
 
 {table}
 
-"Theirs" is what the author of the network reported. Seconds per epoch are medians, and minutes are
-epochs times that, on a machine that also had other things to do.{notes} Also as [CSV](results.csv).
+"Theirs" is what the author of the network reported. Threads and minutes are those of each run: the
+minutes are epochs times the median of an epoch, on a machine that also had other things to do, and
+seconds per epoch are their mean. Also as [CSV](results.csv).{notes}
 
 ## Learning curves
 
 Lines are the error on the training data during each epoch, one per seed; with augmentation it is
-higher than it would be on the images as they are. The horizontal line is the error on the test
-data at the end, the mean of the seeds.
+higher than it would be on the images as they are, and where it is zero it is drawn at 0.001 %. The
+horizontal line is the error on the test data at the end, the mean of the seeds.
 
 {curves}
 {more}"""
@@ -49,7 +50,7 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
     """Write ``results.md``, ``results.csv`` and the pictures into the folder of the docs."""
     pictures = docs / "images" / "results"
     pictures.mkdir(parents=True, exist_ok=True)
-    chosen = {name: final(name, runs) for name in RECIPES if final(name, runs)}
+    chosen = chosen_of(runs)
     rows = table(chosen)
     rows.to_csv(docs / "results.csv", index=False)
     curves = []
@@ -59,39 +60,40 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
     more = ""
     if "three_stage" in chosen:
         accuracy_curve(chosen["three_stage"], pictures / "three_stage_accuracy.png")
-        more += (
-            "\n## Three-stage network\n\nThe accuracy of each epoch.\n\n"
-            "![accuracy](images/results/three_stage_accuracy.png)\n"
+        shown_images(
+            extras["images"], chosen["three_stage"][0], pictures / "three_stage_images.png"
         )
-    if "three_stage" in chosen and "images" in extras:
-        file = pictures / "three_stage_images.png"
-        shown_images(extras["images"], chosen["three_stage"][0], file)
         more += (
-            "\nThe first 32 test images, with their true and predicted label:\n\n"
+            "\n## Three-stage network\n\nThe accuracy on the training data during each epoch; "
+            "and the first 32 test images: true → predicted label, orange where they differ.\n\n"
+            "![accuracy](images/results/three_stage_accuracy.png)\n"
             "![test images](images/results/three_stage_images.png)\n"
         )
-    if "hybrid" in extras:
-        more += (
-            "\n## LeNet's convolutions as they start\n\nThe author of the LeNet-like network also "
-            "used its convolutions untrained, with dense layers behind them. Here: "
-            "`NumpyCNNFeatures`, then scikit-learn's `StandardScaler` and "
-            f"`LogisticRegression(C=0.01)` on all of MNIST: **{100 * extras['hybrid']:.2f} %**.\n"
-        )
-    if "small run" in extras:
-        loss_and_accuracy(extras["small run"], pictures / "keras_twin_small.png")
-        more += (
-            "\n## Keras twin, small run\n\n500 images to train and 125 to validate, 10 epochs.\n\n"
-            "![loss and accuracy](images/results/keras_twin_small.png)\n"
-        )
+    more += (
+        "\n## LeNet's convolutions as they start\n\nThe author of the LeNet-like network also "
+        "used its convolutions untrained, with dense layers behind them. Here: "
+        "`NumpyCNNFeatures`, then scikit-learn's `StandardScaler` and "
+        f"`LogisticRegression(C=0.01)` on all of MNIST: **{100 * extras['hybrid']:.2f} %**.\n"
+    )
+    loss_and_accuracy(extras["small run"], pictures / "keras_twin_small.png")
+    more += (
+        "\n## Keras twin, small run\n\n500 images to train and 125 to validate, 10 epochs.\n\n"
+        "![loss and accuracy](images/results/keras_twin_small.png)\n"
+    )
     page = PAGE.format(
         dates=" and ".join(sorted({run["date"] for found in chosen.values() for run in found})),
         machine=machine(next(iter(chosen.values()))[-1]),
         table=markdown(rows),
-        notes="".join(f" {RECIPES[name].note}" for name in chosen if RECIPES[name].note),
+        notes="".join(f"\n\n{RECIPES[name].note}" for name in chosen if RECIPES[name].note),
         curves="\n".join(curves),
         more=more,
     )
     (docs / "results.md").write_text(page)
+
+
+def chosen_of(runs: list[Run]) -> dict[str, list[Run]]:
+    """Select the runs to be shown, by network."""
+    return {name: final(name, runs) for name in RECIPES if final(name, runs)}
 
 
 def final(name: str, runs: list[Run]) -> list[Run]:
@@ -119,12 +121,16 @@ def table(chosen: dict[str, list[Run]]) -> pd.DataFrame:
                 "deviation": frame["accuracy"].std(),
                 "test loss": frame["test_loss"].mean(),
                 "epochs": found[0]["epochs"],
-                "threads": " or ".join(map(str, sorted({run["threads"] for run in found}))),
+                "threads": ", ".join(map(str, frame["threads"])),
                 "seconds per epoch": frame["seconds_per_epoch"].mean(),
-                "minutes": (frame["epochs"] * frame["seconds_per_epoch"]).mean() / 60,
+                "minutes": ", ".join(f"{m:.1f}" for m in minutes(frame)),
             }
         )
     return pd.DataFrame(rows)
+
+
+def minutes(runs: pd.DataFrame) -> pd.Series:
+    return runs["epochs"] * runs["seconds_per_epoch"] / 60
 
 
 def markdown(rows: pd.DataFrame) -> str:
@@ -145,9 +151,9 @@ def markdown(rows: pd.DataFrame) -> str:
                 f"**{100 * row['accuracy']:.2f}**{spread} %",
                 f"{row['test loss']:.4f}",
                 str(row["epochs"]),
-                str(row["threads"]),
+                row["threads"],
                 f"{row['seconds per epoch']:.1f}",
-                f"{row['minutes']:.1f}",
+                row["minutes"],
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -162,9 +168,8 @@ def goal(row: dict[str, Any]) -> str:
 
 def machine(run: Run) -> str:
     found = run["machine"]
-    versions = ", ".join(
-        f"{name} {number}" for name, number in found["versions"].items() if name != "torch"
-    )
+    ours = ("sknpcnn", "numpy", "scikit-learn")
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ours)
     return f"{found['processor']}, {found['cores']} cores; {found['system']}; {versions}"
 
 

@@ -240,7 +240,8 @@ default="relu"
         y : array-like of shape (n,)
             Their labels, of any kind.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the samples; one of weight 2 counts like a sample given twice.
+            Weights of the samples; one of weight 2 counts like a sample given twice, one of weight
+            0 like one that is not there. Classes are all that ``y`` holds, whatever their weight.
         X_val, y_val, sample_weight_val : array-like, default=None
             Validation data: they are watched in ``history_``, and with ``early_stopping`` they
             decide when to stop.
@@ -249,6 +250,16 @@ default="relu"
         -------
         self : NumpyCNNClassifier
             The fitted classifier.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If parameters or data are not what is needed: before any training, and the classifier
+            stays as it was.
+        ValueError
+            If training diverges, or the validation data give a score that is no number.
+        OSError
+            If ``checkpoint_dir`` cannot be used.
         """
         with unchanged_on_error(self):
             going_on = self.warm_start and hasattr(self, "_theta")

@@ -42,12 +42,13 @@ def python2_pickle(rows, labels):
 
 
 def write_cifar10(folder, binary=False):
-    """Write six small batches, of different lengths; return what is in them."""
+    """Write six small batches; return what is in them."""
     rng = np.random.default_rng(0)
     found = {"train": [], "test": []}
     for i, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
-        rows = rng.integers(256, size=(2 + i, 3072)).astype(np.uint8)
-        labels = rng.integers(10, size=2 + i)
+        n = 7 if i == 5 else 3
+        rows = rng.integers(256, size=(n, 3072)).astype(np.uint8)
+        labels = rng.integers(10, size=n)
         if binary:
             table = np.hstack([labels[:, None].astype(np.uint8), rows])
             (folder / f"{name}.bin").write_bytes(table.tobytes())
@@ -265,3 +266,17 @@ def test_spoilt_binary_batch_is_refused_by_name_or_is_a_batch(tmp_path, seed):
             X, y = found
             assert (X.shape, X.dtype) == ((len(y), 32, 32, 3), np.uint8)
             assert set(y) <= set(range(10))
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_training_batch_that_is_cut_off_between_two_images_is_refused(tmp_path, binary):
+    write_cifar10(tmp_path, binary)
+    if binary:
+        path = tmp_path / "data_batch_3.bin"
+        path.write_bytes(path.read_bytes()[: 2 * 3073])
+    else:
+        path = tmp_path / "data_batch_3"
+        path.write_bytes(python2_pickle(np.zeros((2, 3072), np.uint8), [0, 1]))
+    with pytest.raises(ValueError, match=said(path, "holds 2 images, but data_batch_")):
+        load_cifar10(tmp_path)
+    assert len(load_cifar10(tmp_path, split="test").data) == 7

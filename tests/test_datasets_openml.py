@@ -7,6 +7,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import sklearn.datasets
 from sklearn.datasets import _openml
 
 from sknpcnn.datasets import fetch_cifar10, fetch_fashion_mnist, fetch_mnist, openml
@@ -112,6 +113,20 @@ def test_data_of_another_shape_are_refused(cached, monkeypatch):
     monkeypatch.setitem(openml.ROWS, name, (7, 3))
     with pytest.raises(ValueError, match=rf"{name} from .* has the shape \(9, .*needed: \(10, "):
         FETCH[name][0](data_home=home)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_whether_to_keep_what_was_fetched_is_passed_on(cached, monkeypatch, cache):
+    name, home, _, _ = cached
+    fetch, seen = sklearn.datasets.fetch_openml, []
+
+    def spied(*args, **params):
+        seen.append((params["cache"], params["data_home"]))
+        return fetch(*args, **params | {"cache": True})
+
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", spied)
+    FETCH[name][0](data_home=home, cache=cache)
+    assert seen == [(cache, home)]
 
 
 def test_labels_may_be_quoted(cached):

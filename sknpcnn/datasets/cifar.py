@@ -69,6 +69,7 @@ def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False
     names = [name for part in parts_of(split) for name in _BATCHES[part]]
     paths = [find(folder, name, f"{name}.bin") for name in names]
     batches = [_read_binary(path) if path.suffix else _read_pickle(path) for path in paths]
+    _check_lengths(paths, [len(labels) for _, labels in batches])
     data = np.concatenate([to_images(rows) for rows, _ in batches])
     target = np.concatenate([labels for _, labels in batches])
     return answer(data, target, _class_names(paths[0]), DESCR, return_X_y)
@@ -109,6 +110,19 @@ def _read_binary(path: Path) -> tuple[Array, Array]:
         )
     table = content.reshape(-1, 1 + _PIXELS)
     return table[:, 1:], _checked(path, table[:, 0])
+
+
+def _check_lengths(paths: list[Path], lengths: list[int]) -> None:
+    """Refuse a training batch that is shorter than the others, cut off between two images."""
+    training = [
+        (n, path) for n, path in zip(lengths, paths, strict=True) if "test" not in path.name
+    ]
+    if training and min(training)[0] != max(training)[0]:
+        (short, path), (long, other) = min(training), max(training)
+        raise ValueError(
+            f"{path}: holds {short} images, but {other.name} {long}; needed: as many in all "
+            "batches of training data. Get a fresh copy of the file."
+        )
 
 
 def _checked(path: Path, labels: Array) -> Array:

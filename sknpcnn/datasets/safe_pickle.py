@@ -26,7 +26,9 @@ _NAMES = {
 }
 
 _PUTS = {"BINPUT", "LONG_BINPUT"}
-_COUNTED = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE"}
+_COUNTED = {
+    *("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "REDUCE")
+}
 _INSTRUCTIONS = {
     *_PUTS,
     *_COUNTED,
@@ -38,9 +40,11 @@ _INSTRUCTIONS = {
     *["GLOBAL", "STACK_GLOBAL", "BUILD"],
 }
 _CODES = {op.code.encode("latin1"): op for op in pickletools.opcodes if op.name in _INSTRUCTIONS}
-# Tuples and calls. An array is written with ten or so; many tuples, one in the other, crash Python
-# when they are hashed, and many calls fill the memory with what they return.
+# Containers and calls. An array is written with ten or so; many tuples, one in the other, crash
+# Python when they are hashed, and what a single byte makes or calls may take hundreds.
 _MOST = 50
+# Beginnings of a container's content: a thousand labels or names come at a time.
+_MARKS = 10_000
 
 
 class _Record:
@@ -94,7 +98,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def _check_instructions(raw: bytes) -> None:
     stream = io.BytesIO(raw)
-    stored = counted = 0
+    stored = counted = marks = 0
     name = ""
     while name != "STOP":
         place, code = stream.tell(), stream.read(1)
@@ -107,7 +111,10 @@ def _check_instructions(raw: bytes) -> None:
         argument: Any = instruction.arg.reader(stream) if instruction.arg else None
         counted += name in _COUNTED
         if counted > _MOST:
-            raise pickle.UnpicklingError(f"it holds more than {_MOST} tuples and calls")
+            raise pickle.UnpicklingError(f"it holds more than {_MOST} containers and calls")
+        marks += name == "MARK"
+        if marks > _MARKS:
+            raise pickle.UnpicklingError(f"it begins more than {_MARKS} times with some content")
         if name in _PUTS and argument > stored + 1:  # all the places up to there would be made
             raise pickle.UnpicklingError(f"byte {place} stores something far from all else")
         stored += name in _PUTS or name == "MEMOIZE"
