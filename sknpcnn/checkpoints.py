@@ -44,7 +44,7 @@ class Checkpoint:
     def begin(self, fit: Fit) -> bool:
         """Take over what is in the file, or write the first one; tell whether the fit has ended."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self.path.parent)
             self._clean_up()
             if self.path.exists():
                 try:

@@ -284,7 +284,8 @@ default="relu"
 
         Several calls with the same data make the same model as ``fit`` does with as many epochs,
         to the bit; schedules count on ``max_iter`` calls. What ``standardize`` subtracts comes from
-        the first call. ``early_stopping`` has nothing to stop here: it is you who calls.
+        the first call. ``early_stopping`` has nothing to stop here: it is you who calls; nor are
+        callbacks called.
 
         Parameters
         ----------

@@ -41,6 +41,14 @@ def write(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) ->
     _sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, and have it on the disk, with all that it lies in."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        _sync_folder(place.parent)
+
+
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read values and arrays; a ValueError says what is wrong with a file that is not intact."""
     whole = path.read_bytes()

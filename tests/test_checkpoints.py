@@ -289,6 +289,33 @@ def test_a_folder_is_made_where_there_is_none(data, tmp_path):
     assert list((tmp_path / "new" / "folder").glob("*.npz"))
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux tells which file is open")
+def test_everything_is_on_the_disk_before_it_counts(data, tmp_path, monkeypatch):
+    """The file before it gets its name, then the folder that holds the name; new folders too."""
+    done, fsync, replace = [], os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def replaced(source, target):
+        done.append(f"{source} -> {target}")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    folder = tmp_path / "new" / "newer"
+    small(folder, max_iter=1).fit(*data)
+    (file,) = folder.iterdir()
+    assert set(done[:2]) == {str(tmp_path), str(tmp_path / "new")}
+    writes = [done[i : i + 3] for i in range(2, len(done), 3)]
+    assert len(writes) == 3  # at the beginning, behind the epoch and at the end
+    for written, renamed, in_folder in writes:
+        assert written.startswith(f"{folder}/.{file.name}.")
+        assert renamed == f"{written} -> {file}"
+        assert in_folder == str(folder)
+
+
 def test_a_folder_that_cannot_be_used_is_an_error_and_the_fitted_model_survives(data, tmp_path):
     (tmp_path / "file").touch()
     clf = small().fit(*data)
