@@ -1,6 +1,7 @@
 """What a fit says while it runs."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -86,3 +87,10 @@ def test_silence_is_the_default_and_prediction_is_always_silent(data, capsys):
     capsys.readouterr()
     clf.predict(data[0])
     assert capsys.readouterr().out == ""
+
+
+def test_a_program_without_a_terminal_fits_as_well(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    report = Report(0, 2, 10)
+    report.progress(1, 1.0)
+    report.epoch([row()])
