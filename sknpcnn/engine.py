@@ -65,6 +65,8 @@ class Engine:
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
         self.tapes: dict[tuple[Any, ...], Tape] = {}
+        self.constants: dict[Any, Any] | None = None
+        """What follows from the parameters alone, where these stay what they are."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -97,6 +99,17 @@ class Engine:
         if arena is None:
             arena = self._arenas[owner] = Arena(self.dtype, self.tapes.clear)
         return arena
+
+    def constant(self, owner: Any, make: Callable[[Arena], Any]) -> Any:
+        """Make something of the parameters, in memory of its own; only once if they stay."""
+        if self.constants is not None and owner in self.constants:
+            return self.constants[owner]
+        memory = self.arena("constant", owner)
+        memory.rewind()
+        made = make(memory)
+        if self.constants is not None:
+            self.constants[owner] = made
+        return made
 
     def size(self) -> int:
         """Count the bytes of everybody's memory."""

@@ -97,8 +97,8 @@ def network_of(estimator: Any) -> Network:
 def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
     """Provide the threads and the memory to predict with.
 
-    For a few images the memory is kept until the next time: finding and clearing it takes the
-    system as long as the network takes for its arithmetic.
+    For a few images it is kept until the next time, with what was made of the parameters: else
+    finding and clearing memory would take as long as the arithmetic.
     """
     theta, engines = estimator._theta, _made_of(estimator).engines
     engine = Engine(threads_for(estimator.n_jobs), theta.dtype)
@@ -108,6 +108,7 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
             known, kept = engines.pop()  # and no other thread has it now
             if known is theta and kept.n_threads == engine.n_threads:
                 engine = kept
+        engine.constants = engine.constants or {}
     with engine:
         yield engine
     if few and engine.size() <= KEPT:

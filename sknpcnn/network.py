@@ -86,7 +86,8 @@ class Network:
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""
-        order = self._folded if len(rows) >= FOLD else self._order
+        fold = len(rows) >= FOLD or engine.constants is not None
+        order = self._folded if fold else self._order
         return self._predict(order, theta, rows, engine, at_once)
 
     def outputs(
@@ -100,9 +101,8 @@ class Network:
     def _predict(
         self, order: "_Order", theta: Array, rows: Rows, engine: Engine, at_once: int | None
     ) -> Array:
-        memory = engine.arena("folded")
-        memory.rewind()
-        params = fold(self.layout.views(theta), order.foldings, memory.empty)
+        views = self.layout.views(theta)
+        params = engine.constant("folded", lambda room: fold(views, order.foldings, room.empty))
         parts = []
         for lo, hi in cut(len(rows), min(at_once or PREDICT, PREDICT)):
             index = _part(rows.index, lo, hi)

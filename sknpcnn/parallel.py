@@ -150,7 +150,7 @@ class RunningContext:
         """
         key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
         rows, shape = self._plan(key, stretch, x)
-        params = prepare(stretch.steps, params, _of_one_sample(x.shape), self)
+        params = self._prepared(key, stretch, params, _of_one_sample(x.shape))
         chunks = cut(self._batch.n, rows, even=True)
         whole = None if len(chunks) == 1 else self.output(_with_samples(shape, self._batch.n))
         caches: list[Any] = [None] * len(chunks)
@@ -207,6 +207,18 @@ class RunningContext:
                 np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
                 start = stop
         return dxs[0] if whole is None else whole
+
+    def _prepared(
+        self, key: tuple[str, ...], stretch: Stretch, params: Arrays, shape: Shape
+    ) -> dict[str, Any]:
+        """Prepare the parameters of a stretch; what is kept is for mini-batches of this size."""
+
+        def make(memory: Arena) -> dict[str, Any]:
+            ctx = RunningContext(self._engine, self._batch, memory=memory, path=self.path)
+            return prepare(stretch.steps, params, shape, ctx)
+
+        kept = self._engine.constants is not None
+        return self._engine.constant((*key, self.samples) if kept else key, make)
 
     def _given(self, array: Array) -> Array:
         return array.view(Recorded) if self._recording else array
