@@ -1,6 +1,7 @@
 """The number of BLAS threads, which is one for the whole process, held down by whoever computes."""
 
 import os
+from collections import deque
 from threading import Lock, current_thread, main_thread
 from typing import Any, Self
 
@@ -18,9 +19,12 @@ class BlasGuard:
         self._controller: ThreadpoolController | None = None
         self._before: list[int] | None = None
         """How many threads each library had, while they are held or are being changed."""
+        self._abandoned: deque[None] = deque()
+        """One for each who has been left out of account."""
 
     def __enter__(self) -> Self:
         with self._lock:
+            self._settle()
             if self._inside == 0:
                 before = self._before = [lib.num_threads for lib in self._libraries()]
                 try:
@@ -33,6 +37,25 @@ class BlasGuard:
 
     def __exit__(self, *exc: object) -> None:
         with self._lock:
+            self._abandoned.append(None)
+            self._settle()
+
+    def abandon(self) -> None:
+        """Leave in the place of somebody who did not get to it.
+
+        Garbage collection calls this at any moment, even when the lock is held by this very thread:
+        then whoever comes or leaves next sees to it.
+        """
+        self._abandoned.append(None)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._settle()
+            finally:
+                self._lock.release()
+
+    def _settle(self) -> None:
+        while self._abandoned:
+            self._abandoned.pop()
             self._inside -= 1
             if self._inside == 0:
                 self._give_back()
@@ -95,6 +118,7 @@ class BlasGuard:
     def _begin_anew(self) -> None:
         """Whoever was inside is not in this process."""
         self._inside = 0
+        self._abandoned.clear()
         if self._before is not None:
             self._give_back()
         self._lock.release()

@@ -91,7 +91,7 @@ class Engine:
     def __del__(self) -> None:
         # Ctrl-C in the very moment that ``with`` ends: Python does not get to ``__exit__``
         if self._entered:
-            self.__exit__(None, None, None)
+            one_thread_blas.abandon()
 
     def arena(self, *owner: Any) -> Arena:
         """Return the memory that belongs to an owner."""

@@ -165,6 +165,18 @@ def test_an_engine_that_was_never_left_holds_no_limit(three):
     assert blas_threads() == three
 
 
+def test_an_engine_may_be_collected_at_any_moment(three):
+    """Even when the guard is at work: then the next one sees to it."""
+    engine = Engine(1, np.float32).__enter__()
+    with one_thread_blas._lock:  # as if garbage were collected in there
+        del engine
+        gc.collect()
+    assert set(blas_threads()) == {1}
+    with one_thread_blas:
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == three
+
+
 def test_fits_of_several_threads_of_the_user_do_not_disturb_each_other(data, three):
     together, seen = threading.Barrier(4), []
 
