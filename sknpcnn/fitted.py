@@ -102,7 +102,7 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
     """
     theta, engines = estimator._theta, _made_of(estimator).engines
     engine = Engine(threads_for(estimator.n_jobs), theta.dtype)
-    few = n_images < FOLD  # others take another way through the network
+    few = n_images < FOLD
     if few:
         with suppress(IndexError):
             known, kept = engines.pop()  # and no other thread has it now

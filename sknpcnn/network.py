@@ -86,8 +86,8 @@ class Network:
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""
-        fold = len(rows) >= FOLD or engine.constants is not None
-        order = self._folded if fold else self._order
+        pays = len(rows) >= FOLD or engine.constants is not None
+        order = self._folded if pays else self._order
         return self._predict(order, theta, rows, engine, at_once)
 
     def outputs(
