@@ -333,6 +333,7 @@ class TestEngineRun:
             engine.run(lambda i, thread: done.append(i), 5)
         assert sorted(done) == [0, 1, 2, 3, 4]
 
+    @pytest.mark.thread_unsafe(reason="all threads of the process are counted")
     @pytest.mark.parametrize("fails", [False, True])
     def test_no_thread_is_left_behind(self, fails):
         before = set(threading.enumerate())
