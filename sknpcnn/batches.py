@@ -83,7 +83,7 @@ class Rows:
             changed[part] = images.reshape(-1, size)
 
         ctx.map(change, len(parts))
-        return replace(self, X=changed, index=slice(None), augment=())
+        return replace(self, X=changed, index=slice(None), ids=None, augment=())
 
     def _rows(self, part: slice) -> Array:
         """Take rows of this batch out of the data."""

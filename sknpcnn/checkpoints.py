@@ -15,10 +15,10 @@ import numpy as np
 
 from sknpcnn import storage
 from sknpcnn.batches import Array
-from sknpcnn.fitting import COLUMNS, Fit
+from sknpcnn.fitting import Fit, is_curve, is_history
 
 FORMAT = "sknpcnn checkpoint"
-VERSION = 2
+VERSION = 1
 
 
 class Checkpoint:
@@ -126,18 +126,14 @@ class Checkpoint:
         if wrong:
             return wrong
         epochs, curve, history = values["epoch"] - state.epoch, values["curve"], values["history"]
+        steps = len(fit.plan.starts(len(fit.samples)))
         before = [len(state.curve), len(fit.history)]
         sound = {
             "epoch": 0 <= epochs <= fit.plan.n_epochs - state.epoch,
-            "step": values["step"] == state.step + epochs * fit.steps_per_epoch,
+            "step": values["step"] == state.step + epochs * steps,
             "stage": values["stage"] in ("training", "ended", "stopped"),
-            "curve": all(type(number) is float and isfinite(number) for number in curve),
-            "history": all(
-                isinstance(row, dict)
-                and tuple(row) == COLUMNS
-                and all(type(number) is float for number in row.values())
-                for row in history
-            ),
+            "curve": is_curve(curve),
+            "history": is_history(history),
             "best": values["best"] is None or isfinite(values["best"]),
             "lengths": [len(curve) - epochs, len(history) - epochs] == before,
         }

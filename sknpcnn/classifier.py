@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, fitted, inputs, losses
-from sknpcnn.batches import Array, Rows
+from sknpcnn.batches import Array
 from sknpcnn.constraints import CONSTRAINTS
 from sknpcnn.fitting import Fit, unchanged_on_error
 from sknpcnn.network import LayerSummary
@@ -271,7 +271,13 @@ default="relu"
                 self, image, classes, X_val, y_val, sample_weight_val
             )
             fit = beginning.begin(
-                *(self, samples, image, classes, going_on, held_out, self.early_stopping),
+                self,
+                samples,
+                image,
+                classes,
+                going_on,
+                held_out,
+                early_stopping=self.early_stopping,
                 checkpoint_dir=self.checkpoint_dir,
             )
             beginning.run_with_callbacks(self, fit, **data)
@@ -479,14 +485,7 @@ default="relu"
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "_theta")
-        X = inputs.rows_to_predict(self, X, self.image_shape_)
-        rows = Rows(X, self.image_shape_, fitted.standard_of(self))
-        network = fitted.network_of(self)
-        at_once = inputs.rows_at_once(network, self._theta.dtype)
-        with fitted.engine_for(self, len(rows)) as engine:
-            logits = network.logits(self._theta, rows, engine, at_once)
-        inputs.check_no_overflow(logits)
-        return logits
+        return fitted.outputs_of(self, inputs.rows_to_predict(self, X, self.image_shape_))
 
     def _take_over(self, fit: Fit, keep: bool) -> None:
         for name, value in fitted.attributes_of(fit, fit.state.theta, keep).items():

@@ -60,12 +60,12 @@ class Engine:
     It may be entered again, and then has its memory still.
     """
 
-    def __init__(self, n_threads: int, dtype: Any) -> None:
+    def __init__(self, n_threads: int, dtype: Any, constants: dict[Any, Any] | None = None) -> None:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
         self.tapes: dict[tuple[Any, ...], Tape] = {}
-        self.constants: dict[Any, Any] | None = None
+        self.constants = constants
         """What follows from the parameters alone, where these stay what they are."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}

@@ -10,10 +10,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, fitted, inputs
-from sknpcnn.batches import Array, Rows
-from sknpcnn.blas import threads_for
+from sknpcnn.batches import Array
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten
 
 if TYPE_CHECKING:
@@ -123,13 +121,7 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         model = self.estimator_
         X = inputs.rows_to_predict(self, X, model.image_shape_)
-        rows = Rows(X, model.image_shape_, fitted.standard_of(model))
-        network = fitted.network_of(model)
-        at_once = inputs.rows_at_once(network, model._theta.dtype)
-        with Engine(threads_for(model.n_jobs), model._theta.dtype) as engine:
-            outputs = network.outputs(model._theta, rows, engine, at_once, self.layer_)
-        inputs.check_no_overflow(outputs)
-        return outputs
+        return fitted.outputs_of(model, X, self.layer_)
 
     def get_feature_names_out(self, input_features=None) -> Array:
         """Name the features by layer and place: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.

@@ -17,8 +17,6 @@ import numpy as np
 from sknpcnn.batches import BLOCK, Array, Samples
 from sknpcnn.spec import Spec
 
-VERSION = 2
-
 # What makes no difference to the result; of random_state it is the seed that does.
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
 # Whose code is known by its name.
@@ -33,7 +31,7 @@ def fingerprint(estimator: Any, classes: Array, samples: list[Samples | None], *
         for name, value in estimator.get_params(deep=False).items()
         if name not in WITHOUT_EFFECT
     }
-    what = [VERSION, type(estimator), params, classes.tolist(), start]
+    what = [type(estimator), params, classes.tolist(), start]
     digest.update(described(what).encode())
     for some in samples:
         _add(digest, some)

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from sknpcnn import blocks
-from sknpcnn.batches import Array, Standard
+from sknpcnn import blocks, inputs
+from sknpcnn.batches import Array, Rows, Standard
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
@@ -93,6 +93,24 @@ def network_of(estimator: Any) -> Network:
     return _made_of(estimator).network
 
 
+def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
+    """Compute what a fitted classifier's network makes of rows: logits, or what a layer puts out.
+
+    The rows have been checked; what the network makes of them is refused where it overflows.
+    """
+    network, theta = network_of(estimator), estimator._theta
+    rows = Rows(X, estimator.image_shape_, standard_of(estimator))
+    at_once = inputs.rows_at_once(network, theta.dtype)
+    if last is None:
+        with engine_for(estimator, len(rows)) as engine:
+            outputs = network.logits(theta, rows, engine, at_once)
+    else:
+        with Engine(threads_for(estimator.n_jobs), theta.dtype) as engine:
+            outputs = network.outputs(theta, rows, engine, at_once, last)
+    inputs.check_no_overflow(outputs)
+    return outputs
+
+
 @contextmanager
 def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
     """Provide the threads and the memory to predict with.
@@ -100,18 +118,20 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
     For a few images it is kept until the next time, with what was made of the parameters: else
     finding and clearing memory would take as long as the arithmetic.
     """
-    theta, engines = estimator._theta, _made_of(estimator).engines
-    engine = Engine(threads_for(estimator.n_jobs), theta.dtype)
-    few = n_images < FOLD
-    if few:
-        with suppress(IndexError):
-            known, kept = engines.pop()  # and no other thread has it now
-            if known is theta and kept.n_threads == engine.n_threads:
-                engine = kept
-        engine.constants = engine.constants or {}
+    theta, n_threads = estimator._theta, threads_for(estimator.n_jobs)
+    if n_images >= FOLD:
+        with Engine(n_threads, theta.dtype) as engine:
+            yield engine
+        return
+    engines = _made_of(estimator).engines
+    known = None
+    with suppress(IndexError):
+        known, engine = engines.pop()  # and no other thread has it now
+    if known is not theta or engine.n_threads != n_threads:
+        engine = Engine(n_threads, theta.dtype, constants={})
     with engine:
         yield engine
-    if few and engine.size() <= KEPT:
+    if engine.size() <= KEPT:
         engines.append((theta, engine))
 
 

@@ -24,6 +24,21 @@ COLUMNS = (
 """What is written down of each epoch."""
 
 
+def is_history(rows: list[Any]) -> bool:
+    """Tell whether what was read from a file are rows as a fit writes them down."""
+    return all(
+        isinstance(row, dict)
+        and tuple(row) == COLUMNS
+        and all(type(number) is float for number in row.values())
+        for row in rows
+    )
+
+
+def is_curve(numbers: list[Any]) -> bool:
+    """Tell whether what was read from a file is what a fit tries to lower, epoch by epoch."""
+    return all(type(number) is float and isfinite(number) for number in numbers)
+
+
 @dataclass
 class Validation:
     """The data that training is watched with, and the scorer, if it is not the loss."""
@@ -123,11 +138,6 @@ class Fit:
             self.state.theta[...] = self.best[1]
         if not interrupted:
             keep("stopped" if stopped else "ended")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many mini-batches there are."""
-        return -(-len(self.samples) // min(self.plan.batch_size, len(self.samples)))
 
     @property
     def epochs_run(self) -> int:

@@ -5,7 +5,7 @@ file names hyperparameters, layers of this package and numbers; what it says is 
 """
 
 from dataclasses import fields
-from math import isfinite, nan, prod
+from math import nan, prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sknpcnn import augmentation, blocks, inputs, layers, optimizers, schedules, storage
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.constraints import check_together
-from sknpcnn.fitting import COLUMNS
+from sknpcnn.fitting import is_curve, is_history
 from sknpcnn.network import Network
 from sknpcnn.spec import Spec
 
@@ -200,10 +200,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
 def _check_history(found: dict[str, Any]) -> None:
     """Hold what is told of training against the history, from which it comes."""
     history = found["_history"]
-    rows = [isinstance(row, dict) and tuple(row) == COLUMNS for row in history]
-    _demand(all(rows) and len(rows) == found["n_iter_"], "its history is none")
-    numbers = [number for row in history for number in row.values()]
-    _demand(all(type(number) is float for number in numbers), "its history holds no numbers")
+    _demand(is_history(history) and len(history) == found["n_iter_"], "its history is none")
     losses = [row["train_loss"] for row in history]
     scores = [row["validation_score"] for row in history]
     told = {
@@ -233,8 +230,7 @@ def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any
     _demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
     _demand(0 <= progress["seed"] < 2**31, "its seed is none")
     _demand(min(progress["epoch"], progress["step"]) >= 0, "its progress is negative")
-    curve = progress["curve"]
-    _demand(all(type(number) is float and isfinite(number) for number in curve), "an odd curve")
+    _demand(is_curve(progress["curve"]), "its curve is none")
     return progress | {"memory": memory}
 
 

@@ -38,6 +38,10 @@ class Plan:
     label_smoothing: float
     augment: Steps = ()
 
+    def starts(self, n: int) -> range:
+        """Tell where the mini-batches of an epoch over n samples begin; its step is their size."""
+        return range(0, n, min(self.batch_size, n))
+
 
 @dataclass
 class TrainingState:
@@ -128,14 +132,14 @@ def _one_epoch(
     tick: Callable[[float], None] | None,
 ) -> Epoch:
     start = perf_counter()
-    n, size = len(samples), min(plan.batch_size, len(samples))
-    n_steps = -(-n // size)
-    order = np.arange(n)
+    starts = plan.starts(len(samples))
+    n_steps = len(starts)
+    order = np.arange(len(samples))
     if plan.shuffle:
-        order = np.random.default_rng([state.seed, state.epoch]).permutation(n)
+        order = np.random.default_rng([state.seed, state.epoch]).permutation(len(samples))
     loss = hits = weight = lr = 0.0
-    for i in range(n_steps):
-        part = order[i * size : (i + 1) * size]
+    for i, lo in enumerate(starts):
+        part = order[lo : lo + starts.step]
         index = samples.index[part]
         weights = samples.weights_at(index)
         known = None if ids is None else ids[part]
