@@ -45,7 +45,7 @@ def measure(name: str) -> dict[str, float]:
     for engine in engines:
         engine.__exit__(None, None, None)
     found["calls in both of two processes"] = _in_processes(name)
-    calls = sum(len(tape.calls) for tape in engines[0].tapes.values())
+    calls = sum(len(tape.calls) for tape in engines[0].tapes)
     return {"calls": calls} | {what: 1e3 * median(taken) for what, taken in found.items()}
 
 
@@ -58,7 +58,7 @@ def _step(name: str, engine: Engine) -> Callable[[], None]:
 
 
 def _player(engine: Engine) -> Callable[[], None]:
-    tapes = list(engine.tapes.values())
+    tapes = list(engine.tapes)
 
     def play() -> None:
         for tape in tapes:

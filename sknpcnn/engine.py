@@ -9,8 +9,16 @@ from typing import Any, Self
 import numpy as np
 
 from sknpcnn.blas import one_thread_blas
+from sknpcnn.kernels.memory import (
+    CONSTANT,
+    allocate,
+    constant,
+    disown,
+    owner_of,
+    root_of,
+)
 from sknpcnn.layers.base import Array, Arrays, Shape
-from sknpcnn.tape import Tape
+from sknpcnn.tape import Reel, Tape
 
 
 class Arena:
@@ -20,8 +28,11 @@ class Arena:
     the same arrays as the step before, so after the first one nothing is allocated any more.
     """
 
-    def __init__(self, dtype: Any, moved: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, dtype: Any, owner: Any = None, moved: Callable[[], None] = lambda: None
+    ) -> None:
         self._dtype = np.dtype(dtype)
+        self._owner = owner
         self._moved = moved
         self._buffers: list[Array] = []
         self._next = 0
@@ -35,9 +46,10 @@ class Arena:
         dtype = self._dtype if dtype is None else np.dtype(dtype)
         wanted = prod(shape) * dtype.itemsize
         if self._next == len(self._buffers):
-            self._buffers.append(_aligned(wanted))
+            self._buffers.append(_aligned(wanted, self._owner))
         elif self._buffers[self._next].size < wanted:
-            self._buffers[self._next] = _aligned(wanted)
+            disown(self._buffers[self._next])
+            self._buffers[self._next] = _aligned(wanted, self._owner)
             self._moved()
         buffer = self._buffers[self._next]
         self._next += 1
@@ -48,10 +60,10 @@ class Arena:
         return sum(buffer.size for buffer in self._buffers)
 
 
-def _aligned(size: int) -> Array:
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
+def _aligned(size: int, owner: Any) -> Array:
+    block = allocate(size + 64, owner)
+    start = -block.ctypes.data % 64
+    return block[start : start + size].view(np.ndarray)
 
 
 class Engine:
@@ -64,11 +76,16 @@ class Engine:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
-        self.tapes: dict[tuple[Any, ...], Tape] = {}
+        self.reels: dict[tuple[Any, ...], Reel] = {}
+        self.moves = 0
+        """How often memory has moved, after which no tape is valid any more."""
         self.constants = constants
         """What follows from the parameters alone, where these stay what they are."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
+        self._owner = object()  # not the engine itself, which its memory would keep alive
+        self._vectors: dict[str, Array] = {}
+        self._made: dict[tuple[Any, ...], Array] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._entered = False
 
@@ -97,8 +114,46 @@ class Engine:
         """Return the memory that belongs to an owner."""
         arena = self._arenas.get(owner)
         if arena is None:
-            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.clear)
+            arena = self._arenas[owner] = Arena(self.dtype, self._owner, self._forget_tapes)
         return arena
+
+    def rely_on(self, **vectors: Array) -> None:
+        """Note where the parameters and their gradients lie: tapes may read and write there."""
+        for name, vector in vectors.items():
+            if self._vectors.get(name) is not vector:
+                self._vectors[name] = vector
+                self._forget_tapes()
+
+    def stays(self, array: Array) -> bool:
+        """Return whether an array lies in memory that will be in the same place the next time."""
+        owner = owner_of(array)
+        if owner is not None:
+            return owner is self._owner or owner is CONSTANT
+        root = root_of(array)
+        return any(root is root_of(vector) for vector in self._vectors.values())
+
+    def reel(self, key: tuple[Any, ...], situation: tuple[Any, ...]) -> Reel:
+        """Return the tapes of a task in a situation: those that there are, or room for new ones."""
+        reel = self.reels.get(key)
+        if reel is None or reel.situation != situation:
+            reel = self.reels[key] = Reel(situation)
+        return reel
+
+    @property
+    def tapes(self) -> list[Tape]:
+        """All tapes that may be played."""
+        return [tape for reel in self.reels.values() for tape in reel.tapes.values()]
+
+    def _forget_tapes(self) -> None:
+        self.moves += 1
+        self.reels.clear()
+
+    def made(self, make: Callable[..., Array], *args: Any) -> Array:
+        """Return what a function makes of its arguments alone, made once, and read-only."""
+        found = self._made.get((make, *args))
+        if found is None:
+            found = self._made.setdefault((make, *args), constant(make(*args)))
+        return found
 
     def constant(self, owner: Any, make: Callable[[Arena], Any]) -> Any:
         """Make something of the parameters, in memory of its own; only once if they stay."""
@@ -113,7 +168,8 @@ class Engine:
 
     def size(self) -> int:
         """Count the bytes of everybody's memory."""
-        return sum(arena.size() for arena in self._arenas.values())
+        arenas = sum(arena.size() for arena in self._arenas.values())
+        return arenas + sum(array.nbytes for array in self._made.values())
 
     def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
         """Run ``task(i, thread)`` for all i. Every thread, the caller too, begins with its own.

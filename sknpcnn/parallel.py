@@ -14,9 +14,9 @@ import numpy as np
 
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
-from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
+from sknpcnn.layers.base import Array, Arrays, Layer, Shape, batch_axis
 from sknpcnn.layers.steps import Stretch, backward, forward, prepare, shapes
-from sknpcnn.tape import NEW, SPOILED, Recorded, Tape, recorded, spoil
+from sknpcnn.tape import NEW, SPOILED, Recorded, Reel, Tape, arrays_in, place_of, spoil
 
 # How many numbers a layer should have in hand at once, so that they stay in the caches of a core.
 CHUNK = 2**20
@@ -100,6 +100,10 @@ class RunningContext:
         """An array that stays valid until the layer returns."""
         return self._given(self._scratch.empty(shape, dtype))
 
+    def constant(self, make: Callable[..., Array], *args: Any) -> Array:
+        """What a function makes of its arguments alone, read-only."""
+        return self._given(self._engine.made(make, *args))
+
     def random_bits(self, shape: Shape) -> Array:
         """Random uint32 that depend on seed, step, layer and sample."""
         spoil()
@@ -155,6 +159,9 @@ class RunningContext:
         whole = None if len(chunks) == 1 else self.output(_with_samples(shape, self._batch.n))
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
+        # a source makes its rows in the memory of the chunk
+        outside = x if isinstance(x, np.ndarray) else None
+        reel = self._reel((*key, "forward"), stretch, [params, outside, whole])
 
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)
@@ -168,36 +175,54 @@ class RunningContext:
                     target[...] = y
                 return y, cache
 
-            ys[i], caches[i] = ctx._once_or_again(stretch, there, params, xi, target)
+            place = (i, thread)
+            (ys[i], cache), tape = ctx._once_or_again(
+                reel, place, stretch, there, [params, xi], [target]
+            )
+            caches[i] = cache, (place if tape else None)
 
         self._engine.run(run, len(chunks))
-        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params)
+        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params, reel)
 
     def backward_in_chunks(
         self, stretch: Stretch, cache: Any, dy: Array, grads: Arrays
     ) -> Array | None:
         """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
         key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
-        chunks, caches, x_shape, params = cache
+        chunks, caches, x_shape, params, forward_reel = cache
         own = {name: grads[name] for name, _ in stretch.steps if name in grads}
         rows, views = self._gradient_rows(key, own, len(chunks))
         needs_dx = self.needs_dx
         whole = self.output(x_shape) if needs_dx and len(chunks) > 1 else None
         dxs: list[Array | None] = [None] * len(chunks)
+        reel = None
+        if forward_reel is not None:
+            arrays = [params, dy, views[0], whole]
+            reel = self._reel((*key, "backward"), stretch, arrays, forward_reel)
 
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=False, needs_dx=needs_dx)
             dyi = dy[_samples(dy, *chunks[i])]
             target = None if whole is None else whole[_samples(whole, *chunks[i])]
+            chunk_cache, played = caches[i]
 
-            def back(params: Arrays, dy: Array, grads: Arrays, target: Array | None) -> Any:
+            def back(
+                params: Arrays, cache: Any, dy: Array, grads: Arrays, target: Array | None
+            ) -> Any:
                 copied = target is not None
-                dx = backward(stretch.steps, params, caches[i], dy, grads, ctx, copied)
+                dx = backward(stretch.steps, params, cache, dy, grads, ctx, copied)
                 if target is not None:
                     target[...] = dx
                 return dx
 
-            dxs[i] = ctx._once_or_again(stretch, back, params, dyi, views[i], target)
+            dxs[i], _ = ctx._once_or_again(
+                reel if played else None,  # only a played forward has put its cache where it lay
+                (i, thread, played),
+                stretch,
+                back,
+                [params, chunk_cache, dyi],
+                [views[i], target],
+            )
 
         self._engine.run(run, len(chunks))
         if len(chunks) > 1:
@@ -223,26 +248,55 @@ class RunningContext:
     def _given(self, array: Array) -> Array:
         return array.view(Recorded) if self._recording else array
 
-    def _once_or_again(self, stretch: Stretch, task: Callable[..., Any], *arrays: Any) -> Any:
-        """Run the task of a chunk on nested arrays; when it comes again record it, then play it."""
+    def _reel(
+        self, key: tuple[Any, ...], stretch: Stretch, arrays: list[Any], *before: Any
+    ) -> Reel | None:
+        """Find the tapes of a stretch by where the arrays lie that it is given from outside.
+
+        There are none where one of its layers cannot be recorded, or an array may lie elsewhere
+        the next time.
+        """
+        outside = list(arrays_in(arrays))
         if not all(layer.replayable for _, layer in stretch.steps):
-            return task(*arrays)
-        addresses = (next((a.ctypes.data for a in _leaves(tree)), 0) for tree in arrays)
-        place = (self.path, stretch.steps[0][0], stretch.steps[-1][0], task.__name__)
+            return None
+        if not all(map(self._engine.stays, outside)):
+            return None
         kind = (self._batch.n, self.training, self.needs_dx)
-        key = (*place, *kind, self._rows, self._thread, *addresses)
-        tapes = self._engine.tapes
-        tape = tapes.get(key)
-        if tape is None:  # the first time: perhaps it never comes again
-            tapes[key] = NEW
-            return task(*arrays)
+        return self._engine.reel((*key, *kind), (*map(place_of, outside), *before))
+
+    def _once_or_again(
+        self,
+        reel: Reel | None,
+        place: tuple[Any, ...],
+        stretch: Stretch,
+        task: Callable[..., Any],
+        given: list[Any],
+        written: list[Any],
+    ) -> tuple[Any, bool]:
+        """Run the task of a chunk; when it comes again record it, then prove it, then play it.
+
+        Also tell whether the result is that of a tape, which will have it in the same place again.
+        """
+        if reel is None:
+            return task(*given, *written), False
+        tape = reel.tapes.get(place)
+        if tape is None or tape is SPOILED:  # the first time: perhaps it never comes again
+            reel.tapes[place] = tape or NEW
+            return task(*given, *written), False
         if tape is NEW:
-            tape = Tape()
+            moves = self._engine.moves
+            tape = Tape(self._engine.stays, all(map(_is_ours, stretch.steps)))
             self._recording = True
-            result = tape.record(lambda: task(*map(recorded, arrays)))
-            tapes[key] = SPOILED if tape.spoiled else tape
-            return result
-        return task(*arrays) if tape is SPOILED else tape.play()
+            result = tape.record(task, given, written)
+            if self._engine.moves == moves:
+                reel.tapes[place] = SPOILED if tape.spoiled else tape
+            return result, reel.tapes[place] is tape
+        if not tape.proven:
+            result = tape.prove(task, given, written)
+            if tape.spoiled:
+                reel.tapes[place] = SPOILED
+            return result, False
+        return tape.play(), True
 
     def _chunk(
         self,
@@ -278,7 +332,7 @@ class RunningContext:
         found = self._engine.gradient_rows.get((*key, n_chunks))
         if found is None:
             size = sum(array.size for array in _leaves(own))
-            rows = np.empty((n_chunks, size), self._engine.dtype)
+            rows = self._engine.arena(*key, "gradients", n_chunks).empty((n_chunks, size))
             found = rows, [_views(own, row)[0] for row in rows]
             self._engine.gradient_rows[(*key, n_chunks)] = found
         return found
@@ -293,6 +347,13 @@ def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
     if even and parts > 1:
         parts = min(parts + parts % 2, n)
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+
+
+def _is_ours(step: tuple[str, Layer]) -> bool:
+    """Return whether a layer, with all that is in it, is of this package."""
+    _, layer = step
+    inside = (*getattr(layer, "steps", ()), *getattr(layer, "around", ()))
+    return type(layer).__module__.startswith("sknpcnn.") and all(map(_is_ours, inside))
 
 
 def _of_one_sample(shape: Shape) -> Shape:

@@ -1,20 +1,34 @@
 """What a chunk does, written down once and done again: NumPy's calls without the code around them.
 
-A training step makes the same NumPy calls on the same memory as the step before; only the numbers
-differ. So while a chunk runs for the first time, its arrays are ``Recorded``: they do what is asked
-of them and write it down. From then on the tape is played instead of the layers' code. That saves
-the time which Python takes to find out what to call; and as a thread holds the interpreter's lock
-for that time, it is what lets a second thread get on with its work.
+A training step makes the same NumPy calls on the same memory as the step before; only the values
+differ. So while a chunk runs for the second time, its arrays are ``Recorded``: they do what is
+asked of them and write it down. From then on the tape is played instead of the layers' code. That
+saves the time which Python takes to find out what to call; and as a thread holds the interpreter's
+lock for that time, it is what lets a second thread get on with its work.
 
-A layer is recorded only if it says that it is ``replayable``. What cannot be written down spoils
-the tape: a new array instead of one from the context, a number read out of an array, random bits.
+A tape may only be played where it would do what the code does. Three things see to that:
+
+* Every array that a call reads or writes must lie in memory that *stays*: the engine's, or that of
+  the parameters and their gradients. Any other array, whatever way it came, spoils the tape.
+* Whatever the task is given from outside must lie where it lay; a ``Reel`` holds the tapes of one
+  task for one such situation. Backward is played only on the cache that a played forward returns.
+* What cannot be written down spoils the tape: a new array, a value read out of an array, random
+  bits. As there are ways around a NumPy array that it knows nothing of, a tape of layers that are
+  not of this package must first do, on other data than it was recorded on, what their code does.
+
+A layer is recorded only if it says that it is ``replayable``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import local
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+
+from sknpcnn.kernels.memory import base_of
+
+Array = np.ndarray
 
 _recording = local()
 
@@ -22,18 +36,28 @@ _recording = local()
 class Tape:
     """A list of calls, and what the chunk returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, stays: Callable[[Array], bool], trusted: bool = True) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self.spoiled = False
         self.result: Any = None
+        self.proven = trusted
+        """Whether it is known to do what the layers' code does."""
+        self._stays = stays
+        self._recorded_on = 0
 
-    def record(self, task: Callable[[], Any]) -> Any:
-        """Run a task, whose arrays are ``Recorded``, and write down what it does."""
+    def record(self, task: Callable[..., Any], given: list[Any], written: list[Any]) -> Any:
+        """Run a task on nested arrays that it reads and writes, and write down what it does."""
+        if not self.proven:
+            self._recorded_on = _digest(given)
         _recording.tape = self
         try:
-            self.result = plain(task())
+            self.result = plain(task(*map(recorded, given), *map(recorded, written)))
         finally:
             _recording.tape = None
+        if not _lies_open(self.result, self._stays):
+            self.spoiled = True
+        if self.spoiled:
+            self.calls.clear()
         return self.result
 
     def play(self) -> Any:
@@ -42,19 +66,58 @@ class Tape:
             function(*arguments, **options)
         return self.result
 
+    def prove(self, task: Callable[..., Any], given: list[Any], written: list[Any]) -> Any:
+        """Play the tape, then run the task itself: both must write the same bits.
 
-NEW, SPOILED = Tape(), Tape()
+        The tape comes first, while the memory still holds the values of another run: what it
+        leaves out differs. Where the data are those that it was recorded on nothing is proven.
+        """
+        other = _digest(given) != self._recorded_on
+        played = _snapshot([self.play(), written])
+        result = task(*given, *written)
+        if other:
+            self.proven = _snapshot([result, written]) == played
+            self.spoiled = not self.proven
+        return result
+
+    def write_down(
+        self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        """Note a call, unless one of its arrays may lie elsewhere next time."""
+        if not all(map(self._stays, arrays_in((arguments, options)))):
+            self.spoiled = True
+        if not self.spoiled:
+            self.calls.append((function, arguments, options))
+
+
+NEW, SPOILED = (Tape(lambda array: False) for _ in range(2))
 """In the place of a tape: what has been met once, and what cannot be recorded."""
+
+
+class Reel:
+    """The tapes of one task, by chunk and thread, for one situation.
+
+    The situation tells where everything lies that the task is given from outside.
+    """
+
+    def __init__(self, situation: tuple[Any, ...]) -> None:
+        self.situation = situation
+        self.tapes: dict[Any, Tape] = {}
 
 
 class Recorded(np.ndarray):
     """An array that writes down what is done with it."""
 
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _HARMLESS:
+            spoil()
+        return super().__getattribute__(name)
+
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         function = getattr(ufunc, method)
-        arguments = plain(inputs)
+        arguments, options = plain(inputs), plain(options)
         if out is None:
             spoil()
             return function(*arguments, **options)
@@ -67,9 +130,15 @@ class Recorded(np.ndarray):
         spoil()
         return super().__array_function__(func, types, args, kwargs)
 
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        if not isinstance(part, np.ndarray) or base_of(part) is None:  # a value, or a copy
+            spoil()
+        return part
+
     def __setitem__(self, key: Any, value: Any) -> None:
         target = plain(self)[key]
-        if target.base is None:  # not a view: the key is an array, or picks a single number
+        if not isinstance(target, np.ndarray) or base_of(target) is None:  # single values
             spoil()
             plain(self)[key] = plain(value)
             return
@@ -83,6 +152,20 @@ class Recorded(np.ndarray):
             spoil()
         return result
 
+    def view(self, *args: Any, **kwargs: Any) -> Any:
+        """View as another data type; a view as an ordinary array spoils the tape."""
+        result = super().view(*args, **kwargs)
+        if type(result) is not Recorded:
+            spoil()
+        return result
+
+
+_HARMLESS = {
+    *("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags", "T"),
+    *("reshape", "transpose", "swapaxes", "squeeze", "view", "__class__"),
+}
+"""Attributes that tell nothing of the values, and methods that return views of the same kind."""
+
 
 def _spoiling(name: str) -> Callable[..., Any]:
     def method(self: Recorded, *args: Any, **kwargs: Any) -> Any:
@@ -92,10 +175,10 @@ def _spoiling(name: str) -> Callable[..., Any]:
     return method
 
 
+# Python looks for these on the class, past __getattribute__.
 for _name in (
-    *("__bool__", "__int__", "__float__", "__complex__", "__index__", "item", "tolist", "tobytes"),
-    *("copy", "astype", "flatten", "ravel", "take", "repeat", "dot", "fill", "sort", "nonzero"),
-    *("argmax", "argmin", "argsort", "choose", "compress", "searchsorted", "partition", "put"),
+    *("__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__"),
+    *("__format__", "__str__", "__repr__", "__copy__", "__deepcopy__", "__reduce_ex__"),
 ):
     setattr(Recorded, _name, _spoiling(_name))
 
@@ -107,23 +190,73 @@ def spoil() -> None:
 
 
 def recorded(tree: Any) -> Any:
-    """View the arrays in nested dictionaries as ``Recorded``."""
-    if tree is None:
-        return None
-    if isinstance(tree, np.ndarray):
-        return tree.view(Recorded)
-    return {name: recorded(branch) for name, branch in tree.items()}
+    """View the arrays in nested tuples, lists and dictionaries as ``Recorded``."""
+    return _mapped(lambda array: array.view(Recorded), tree)
 
 
 def plain(tree: Any) -> Any:
-    """View the arrays in nested tuples and lists as ordinary ones."""
-    if isinstance(tree, Recorded):
-        return tree.view(np.ndarray)
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(map(plain, tree))
+    """View the arrays in nested tuples, lists and dictionaries as ordinary ones."""
+    return _mapped(np.asarray, tree)
+
+
+def _mapped(change: Callable[[Array], Array], tree: Any) -> Any:
+    if isinstance(tree, np.ndarray):
+        return change(tree)
+    if isinstance(tree, dict):
+        return {name: _mapped(change, branch) for name, branch in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_make"):
+        return tree._make(_mapped(change, branch) for branch in tree)
+    if type(tree) in (tuple, list):
+        return type(tree)(_mapped(change, branch) for branch in tree)
     return tree
+
+
+def arrays_in(tree: Any) -> Iterator[Array]:
+    """Walk through the arrays in nested tuples, lists and dictionaries."""
+    if isinstance(tree, np.ndarray):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for branch in tree:
+            yield from arrays_in(branch)
+    elif isinstance(tree, dict):
+        for branch in tree.values():
+            yield from arrays_in(branch)
+
+
+def _lies_open(tree: Any, stays: Callable[[Array], bool]) -> bool:
+    """Return whether all arrays of a result can be found in it, and lie in memory that stays."""
+    if isinstance(tree, np.ndarray):
+        return stays(tree)
+    if isinstance(tree, (tuple, list)):
+        return all(_lies_open(branch, stays) for branch in tree)
+    if isinstance(tree, dict):
+        return all(_lies_open(branch, stays) for branch in tree.values())
+    return tree is None or isinstance(tree, (bool, int, float, str, np.generic, np.dtype))
+
+
+def place_of(array: Array) -> tuple[Any, ...]:
+    """Tell where an array lies, and how."""
+    return array.ctypes.data, array.shape, array.strides, array.dtype
+
+
+def _digest(tree: Any) -> int:
+    digest = 0
+    for array in arrays_in(tree):
+        digest = crc32(array.tobytes(), digest)
+    return digest
+
+
+def _snapshot(tree: Any) -> list[Any]:
+    """Copy a result, with the places of its arrays, to compare it with another one."""
+    if isinstance(tree, np.ndarray):
+        return [*place_of(tree), tree.tobytes()]
+    if isinstance(tree, dict):
+        return [[name, _snapshot(branch)] for name, branch in tree.items()]
+    if isinstance(tree, (tuple, list)):
+        return [_snapshot(branch) for branch in tree]
+    return [repr(tree)]  # nan is not equal to itself
 
 
 def _write_down(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
     if (tape := getattr(_recording, "tape", None)) is not None:
-        tape.calls.append((function, arguments, options))
+        tape.write_down(function, arguments, options)

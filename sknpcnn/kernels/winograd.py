@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sknpcnn.kernels.memory import constant
 from sknpcnn.kernels.windows import Empty, Window, pad, strided
 
 TILES = {3: {4: 2048}, 5: {4: 32, 3: 64}}
@@ -74,7 +75,7 @@ def mixtures(length: int, tile: int, dtype: np.dtype | None = None) -> Mixtures:
         output[i] = p ** np.arange(tile)
     to_input[-1] = np.poly(points)[::-1]
     kernel[-1, -1] = output[-1, -1] = 1
-    return Mixtures(*(np.ascontiguousarray(m, dtype) for m in (to_input, kernel, output.T)))
+    return Mixtures(*(constant(m.astype(dtype)) for m in (to_input, kernel, output.T)))
 
 
 @lru_cache

@@ -53,7 +53,7 @@ class ReLU(Layer):
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         # faster than a scalar, whose loop is not vectorised
-        zeros = np.zeros(x.shape[1:], x.dtype)
+        zeros = ctx.constant(np.zeros, x.shape[1:], x.dtype)
         y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype))
         return y, y
 

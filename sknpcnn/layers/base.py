@@ -38,6 +38,12 @@ class Context(Protocol):
     def scratch(self, shape: Shape, dtype: Any = None) -> Array:
         """An uninitialised array that stays valid until the layer returns."""
 
+    def constant(self, make: Callable[..., Array], *args: Any) -> Array:
+        """What ``make(*args)`` returns, such as ``np.ones`` of a shape: made once, read-only.
+
+        It must follow from the arguments alone, which are hashable.
+        """
+
     def random_bits(self, shape: Shape) -> Array:
         """Random uint32 for an array of that shape: a function of seed, step, layer and sample.
 

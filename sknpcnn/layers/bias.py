@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.kernels import windows
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, matrix, per_channel
 
 
@@ -30,6 +31,6 @@ class Bias(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        rows = matrix(dy)
-        np.matmul(np.ones(len(rows), dy.dtype), rows, out=grads["b"])
+        rows = matrix(windows.unbroken(dy, ctx.scratch))
+        np.matmul(ctx.constant(np.ones, len(rows), dy.dtype), rows, out=grads["b"])
         return dy

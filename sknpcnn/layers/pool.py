@@ -113,7 +113,7 @@ class AvgPool2D(Layer):
         y = ctx.output((ho, wo, n, c), x.dtype)
         pooling.sum_along(x, 1, sw, columns[0], kw, part)
         pooling.sum_along(part, 0, sh, rows[0], kh, y)
-        y *= self._share(x.shape).astype(x.dtype)
+        y *= ctx.constant(self._share, x.shape, x.dtype)
         return y, x.shape
 
     def backward(
@@ -122,21 +122,21 @@ class AvgPool2D(Layer):
         (rows, columns), (_, wo), (kh, kw), (sh, sw) = geometry(self, cache)
         h, _, n, c = cache
         shared = ctx.scratch(dy.shape, dy.dtype)
-        np.multiply(dy, self._share(cache).astype(dy.dtype), out=shared)
+        np.multiply(dy, ctx.constant(self._share, cache, dy.dtype), out=shared)
         part = ctx.scratch((h, wo, n, c), dy.dtype)
         dx = ctx.output(cache, dy.dtype)
         pooling.sum_along_gradient(shared, part, 0, sh, rows[0], kh)
         pooling.sum_along_gradient(part, dx, 1, sw, columns[0], kw)
         return dx
 
-    def _share(self, shape: Shape) -> Array:
+    def _share(self, shape: Shape, dtype: Any) -> Array:
         """Weigh every window: one over its pixels inside the image, (ho, wo, 1, 1)."""
         (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, shape)
         h, w, _, _ = shape
         part, inside = np.empty((h, wo, 1, 1)), np.empty((ho, wo, 1, 1))
         pooling.sum_along(np.ones((h, w, 1, 1)), 1, sw, columns[0], kw, part)
         pooling.sum_along(part, 0, sh, rows[0], kh, inside)
-        return 1.0 / inside
+        return (1.0 / inside).astype(dtype)
 
 
 @dataclass(frozen=True, repr=False)

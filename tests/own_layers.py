@@ -1,0 +1,186 @@
+"""Layers as users write them: sound ones, of many kinds, that know nothing of the engine."""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from sknpcnn.layers import BatchNorm, Dense, Layer, Sequential
+from sknpcnn.layers.base import batch_axis
+from sknpcnn.parameters import Parameter
+
+
+@dataclass(frozen=True, repr=False)
+class Square(Layer):
+    """Makes a new array for everything that it returns, as in the documentation."""
+
+    def forward(self, params, x, ctx):
+        return x * x, x
+
+    def backward(self, params, x, dy, grads, ctx):
+        return 2 * x * dy
+
+
+@dataclass(frozen=True, repr=False)
+class WholeBatch(Square):
+    """Sees the whole mini-batch, and makes new arrays."""
+
+    whole_batch: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, repr=False)
+class Scale(Layer):
+    """Learns one factor per channel; its arrays come from NumPy, not from the context."""
+
+    start: float = 0.9
+
+    def parameters(self, shape):
+        return {"factor": Parameter(shape[-1:], start=self.start)}
+
+    def forward(self, params, x, ctx):
+        y = np.empty_like(x)
+        y[...] = x * params["factor"]
+        return y, x
+
+    def backward(self, params, x, dy, grads, ctx):
+        grads["factor"][...] = (x * dy).reshape(-1, x.shape[-1]).sum(axis=0)
+        return dy * params["factor"]
+
+
+@dataclass(frozen=True, repr=False)
+class NewDense(Dense):
+    """A dense layer that returns arrays of its own."""
+
+    def forward(self, params, x, ctx):
+        y, cache = super().forward(params, x, ctx)
+        return y.copy(), cache.copy()
+
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = super().backward(params, cache, dy, grads, ctx)
+        return None if dx is None else dx.copy()
+
+
+@dataclass(frozen=True, repr=False)
+class NewBatchNorm(BatchNorm):
+    """A batch normalization that returns arrays of its own."""
+
+    def forward(self, params, x, ctx):
+        y, cache = super().forward(params, x, ctx)
+        return y.copy(), cache
+
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = super().backward(params, cache, dy, grads, ctx)
+        return None if dx is None else dx.copy()
+
+
+class Kept(NamedTuple):
+    """What ``Named`` keeps for backward."""
+
+    x: np.ndarray
+    half: np.ndarray
+
+
+@dataclass(frozen=True, repr=False)
+class Named(Layer):
+    """Keeps a named tuple, and may be recorded."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        half = np.multiply(x, x.dtype.type(0.5), out=ctx.empty(x.shape, x.dtype))
+        return np.multiply(half, x, out=ctx.output(x.shape, x.dtype)), Kept(x, half)
+
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = np.multiply(cache.half, dy, out=ctx.output(dy.shape, dy.dtype))
+        dx *= dy.dtype.type(2)
+        return dx
+
+
+class Holder:
+    """Holds an array where nobody else looks for one."""
+
+    def __init__(self, array):
+        self.array = array
+
+
+@dataclass(frozen=True, repr=False)
+class Hidden(Layer):
+    """Says that it may be recorded, and hides a new array in its cache."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        saved = np.empty(x.shape, x.dtype)
+        saved[...] = x
+        return np.tanh(x, out=ctx.output(x.shape, x.dtype)), Holder(saved)
+
+    def backward(self, params, cache, dy, grads, ctx):
+        slope = np.tanh(cache.array, out=ctx.scratch(dy.shape, dy.dtype))
+        np.multiply(slope, slope, out=slope)
+        np.subtract(1, slope, out=slope)
+        return np.multiply(dy, slope, out=ctx.output(dy.shape, dy.dtype))
+
+
+@dataclass(frozen=True, repr=False)
+class Prepared(Layer):
+    """Says that it may be recorded, and prepares a new array of its parameters."""
+
+    replayable: ClassVar[bool] = True
+
+    def parameters(self, shape):
+        return {"shift": Parameter(shape[-1:], start=0.1)}
+
+    def prepare(self, params, shape, ctx):
+        return {**params, "doubled": 2 * params["shift"]}
+
+    def forward(self, params, x, ctx):
+        doubled = params.get("doubled", 2 * params["shift"])
+        return np.add(x, doubled, out=ctx.output(x.shape, x.dtype)), None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        grads["shift"][...] = 2 * np.asarray(dy).reshape(-1, dy.shape[-1]).sum(axis=0)
+        return dy
+
+
+@dataclass(frozen=True, repr=False)
+class Centered(Layer):
+    """Subtracts the mean of every sample, a value of the data."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        axes = tuple(i for i in range(x.ndim) if i != batch_axis(x))
+        y = ctx.output(x.shape, x.dtype)
+        np.subtract(x, x.mean(axis=axes, keepdims=True), out=y)
+        return y, axes
+
+    def backward(self, params, axes, dy, grads, ctx):
+        return dy - dy.mean(axis=axes, keepdims=True)
+
+
+@dataclass(frozen=True, repr=False)
+class Twice(Sequential):
+    """A sequence of the user's own that runs twice as far, in new arrays."""
+
+    def forward(self, params, x, ctx):
+        y, cache = super().forward(params, x, ctx)
+        return 2 * y, cache
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return super().backward(params, cache, 2 * dy, grads, ctx)
+
+
+@dataclass(frozen=True, repr=False)
+class Mirror(Layer):
+    """Adds the image in a mirror: its derivative is not diagonal, and views run backwards."""
+
+    def forward(self, params, x, ctx):
+        return x + x[..., ::-1], None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return dy + dy[..., ::-1]
+
+
+SMALL = [Square(), WholeBatch(), Scale(), NewBatchNorm(), Named(), Hidden(), Prepared()]
+SMALL += [Centered(), Twice([Scale(), NewBatchNorm()]), Mirror()]
+"""One of each kind that fits anywhere; ``NewDense`` needs vectors."""

@@ -1,0 +1,171 @@
+"""Layers of users' own train the same network with tapes as without, whatever they return."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    ReLU,
+    Residual,
+    Sequential,
+)
+from sknpcnn.parallel import RunningContext
+from sknpcnn.testing import check_layer
+from tests.own_layers import SMALL, NewDense, Square
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:400], y[:400]
+AROUND = [Conv2D(8), BatchNorm(), ReLU()]
+
+
+def stacks(own):
+    """Networks with the layer in all kinds of places."""
+    return {
+        "first": [own, Conv2D(4), GlobalAvgPool2D()],
+        "before a residual": [Conv2D(8), own, Residual(AROUND), GlobalAvgPool2D()],
+        "in a residual": [Conv2D(8), Residual([own, Conv2D(8), ReLU()]), GlobalAvgPool2D()],
+        "in a shortcut": [Conv2D(8), Residual([Conv2D(8)], shortcut=own), GlobalAvgPool2D()],
+        "in a sequence": [Sequential([Conv2D(8), own]), ReLU(), Conv2D(4), GlobalAvgPool2D()],
+        "among others": [Conv2D(8), own, ReLU(), Conv2D(4), GlobalAvgPool2D()],
+        "last": [Conv2D(8), ReLU(), GlobalAvgPool2D(), own],
+    }
+
+
+CASES = [
+    pytest.param(layers, id=f"{type(own).__name__} {place}")
+    for own in SMALL
+    for place, layers in stacks(own).items()
+]
+CASES += [
+    pytest.param([Conv2D(4), Flatten(), NewDense(16), own, NewDense(8), ReLU()], id=str(own))
+    for own in SMALL
+]
+
+
+def fitted(layers, **params):
+    params = {
+        "batch_size": 40,
+        "max_iter": 1,
+        "random_state": 0,
+        "learning_rate_init": 1e-3,
+    } | params
+    return NumpyCNNClassifier(layers=layers, **params).fit(X, y)
+
+
+@pytest.mark.parametrize("own", [*SMALL, NewDense(8)], ids=lambda own: type(own).__name__)
+def test_these_layers_keep_every_promise(own):
+    if not isinstance(own, NewDense):
+        check_layer(own, (4, 5, 3))
+    check_layer(own, (6,))
+
+
+@pytest.mark.parametrize("layers", CASES)
+def test_tapes_change_no_bit(layers, monkeypatch):
+    monkeypatch.setattr("sknpcnn.parallel.CHUNK", 2**14)  # several chunks
+    with_tapes = fitted(layers, n_jobs=2)
+    single = [with_tapes.predict_proba(X[i : i + 1]) for i in range(6)]
+    together = with_tapes.predict_proba(X)
+    monkeypatch.setattr(RunningContext, "_reel", lambda *args: None)
+    without = fitted(layers)
+    np.testing.assert_array_equal(with_tapes._theta, without._theta)
+    np.testing.assert_array_equal(together, without.predict_proba(X))
+    for i, p in enumerate(single):
+        np.testing.assert_array_equal(p, without.predict_proba(X[i : i + 1]))
+
+
+def test_a_layer_that_makes_new_arrays_learns_as_well_as_without_tapes():
+    layers = [Conv2D(8), Square(), Residual(AROUND), GlobalAvgPool2D()]
+    params = {"batch_size": 32, "max_iter": 10, "learning_rate_init": "auto"}
+    assert fitted(layers, **params).score(X, y) > 0.28  # 0.2275 with wrong gradients
+
+
+class Escaping(Layer):
+    """Doubles, past what a recorded array can see."""
+
+    replayable = True
+
+    def forward(self, params, x, ctx):
+        y = ctx.output(x.shape, x.dtype)
+        np.multiply(np.asarray(x), 2, out=np.asarray(y))
+        return y, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = ctx.output(dy.shape, dy.dtype)
+        memoryview(dx).cast("B")[:] = np.ascontiguousarray(2 * np.asarray(dy)).tobytes()
+        return dx
+
+
+class Remembering(Escaping):
+    """Reads a value out of the data, and multiplies by it."""
+
+    def forward(self, params, x, ctx):
+        factor = float(np.asarray(x).max())
+        return np.multiply(x, factor / (1 + factor), out=ctx.output(x.shape, x.dtype)), factor
+
+    def backward(self, params, factor, dy, grads, ctx):
+        return np.multiply(dy, factor, out=ctx.output(dy.shape, dy.dtype))
+
+
+@pytest.mark.parametrize("own", [Escaping(), Remembering()], ids=lambda own: type(own).__name__)
+@pytest.mark.parametrize("place", ["among others", "in a residual", "last"])
+def test_what_escapes_from_being_recorded_is_not_played(own, place, monkeypatch):
+    test_tapes_change_no_bit(stacks(own)[place], monkeypatch)
+
+
+@pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
+@pytest.mark.parametrize("own", [Square(), ReLU()], ids=str)
+def test_memory_stays_flat_over_many_calls(own):
+    layers = [Conv2D(4), own, Residual([Conv2D(4), BatchNorm()]), GlobalAvgPool2D()]
+    clf = fitted(layers, max_iter=1)
+    few, images = X[:8], [X[i : i + 1].copy() for i in range(20)]
+
+    def calls(n):
+        for i in range(n):
+            clf.predict_proba(images[i % 20])
+            if i % 20 == 0:
+                clf.partial_fit(few, y[:8])
+
+    tracemalloc.start()
+    try:
+        calls(100)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        calls(2000)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 60_000  # 30 bytes a call; the history of partial_fit is in it
+
+
+@pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
+def test_memory_stays_flat_over_many_steps():
+    layers = [Conv2D(2), Square(), Residual([Conv2D(2), BatchNorm()]), GlobalAvgPool2D()]
+    clf = NumpyCNNClassifier(layers=layers, batch_size=4, max_iter=80, random_state=0)
+    seen = []
+
+    class Watch:
+        def setup(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+        def teardown(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            gc.collect()
+            seen.append(tracemalloc.get_traced_memory()[0])
+            return False
+
+    tracemalloc.start()
+    try:
+        clf.set_callbacks(Watch()).fit(X[:100, :16], y[:100])  # 25 steps an epoch, 2,000 in all
+    finally:
+        tracemalloc.stop()
+    assert max(seen[10:-1]) - seen[10] < 100_000
