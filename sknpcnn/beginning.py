@@ -16,7 +16,7 @@ from sknpcnn.batches import Array, Samples, standard_of
 from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fingerprint import described, fingerprint
-from sknpcnn.fitting import Fit, Validation, plan_of
+from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
 
@@ -80,6 +80,7 @@ def begin(
         state=state,
         history=list(estimator._history) if going_on else [],
         samples_before=estimator.t_ if going_on else 0,
+        forgotten=Forgotten(*estimator._forgotten) if going_on else Forgotten(),
         validation=None if held_out is None else Validation(held_out),
         early_stopping=early_stopping,
         tol=params["tol"],
@@ -160,7 +161,7 @@ def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
     if state is None:
         return None if estimator.random_state is None else seed
     results = [{**row, "seconds": 0.0} for row in estimator._history]
-    return [vars(state), results]
+    return [vars(state), results, estimator._forgotten]
 
 
 def _stopping(estimator: Any) -> str | None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # pandas takes as long to import as all of this package
     import pandas as pd
 
 
+# How many epochs partial_fit keeps in the history: a stream never ends.
+REMEMBERED = 1000
+
+
 class NumpyCNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Convolutional neural network for images, trained by stochastic gradient descent.
 
@@ -133,13 +137,14 @@ default="relu"
     loss_ : float
         Training loss of the last epoch.
     best_loss_ : float or None
-        Lowest training loss; None with ``early_stopping``.
+        Lowest training loss of all epochs; None with ``early_stopping``.
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_ : list of float or None
         Validation score of each epoch, where there were validation data.
     history_ : DataFrame
-        One row per epoch: losses, scores, learning rate and seconds.
+        One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
+        1,000.
 
     Examples
     --------
@@ -291,7 +296,7 @@ default="relu"
         Several calls with the same data make the same model as ``fit`` does with as many epochs,
         to the bit; schedules count on ``max_iter`` calls. What ``standardize`` subtracts comes from
         the first call. ``early_stopping`` has nothing to stop here: it is you who calls; nor are
-        callbacks called.
+        callbacks called. ``history_`` and what is like it keep the last 1,000 calls.
 
         Parameters
         ----------
@@ -325,6 +330,7 @@ default="relu"
                 self, samples, image, self.classes_, going_on, n_epochs=self.max_iter
             )
             fit.run(1, self.n_jobs)
+            fit.forget(REMEMBERED)
             self._take_over(fit, keep=True)
         return self
 
@@ -444,7 +450,9 @@ default="relu"
             raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
         import pandas as pd
 
-        epochs = pd.RangeIndex(1, len(self._history) + 1, name="epoch")
+        epochs = pd.RangeIndex(
+            self.n_iter_ - len(self._history) + 1, self.n_iter_ + 1, name="epoch"
+        )
         return pd.DataFrame(self._history, index=epochs)
 
     def get_params(self, deep=True) -> dict[str, Any]:

@@ -9,16 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from sknpcnn.blas import one_thread_blas
-from sknpcnn.kernels.memory import (
-    CONSTANT,
-    allocate,
-    constant,
-    disown,
-    owner_of,
-    root_of,
-)
+from sknpcnn.kernels.memory import allocate, constant, disown
 from sknpcnn.layers.base import Array, Arrays, Shape
-from sknpcnn.tape import Reel, Tape
+from sknpcnn.tape import Tapes
 
 
 class Arena:
@@ -76,15 +69,11 @@ class Engine:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
-        self.reels: dict[tuple[Any, ...], Reel] = {}
-        self.moves = 0
-        """How often memory has moved, after which no tape is valid any more."""
+        self.tapes = Tapes()
         self.constants = constants
         """What follows from the parameters alone, where these stay what they are."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
-        self._owner = object()  # not the engine itself, which its memory would keep alive
-        self._vectors: dict[str, Array] = {}
         self._made: dict[tuple[Any, ...], Array] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._entered = False
@@ -114,39 +103,8 @@ class Engine:
         """Return the memory that belongs to an owner."""
         arena = self._arenas.get(owner)
         if arena is None:
-            arena = self._arenas[owner] = Arena(self.dtype, self._owner, self._forget_tapes)
+            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.owner, self.tapes.forget)
         return arena
-
-    def rely_on(self, **vectors: Array) -> None:
-        """Note where the parameters and their gradients lie: tapes may read and write there."""
-        for name, vector in vectors.items():
-            if self._vectors.get(name) is not vector:
-                self._vectors[name] = vector
-                self._forget_tapes()
-
-    def stays(self, array: Array) -> bool:
-        """Return whether an array lies in memory that will be in the same place the next time."""
-        owner = owner_of(array)
-        if owner is not None:
-            return owner is self._owner or owner is CONSTANT
-        root = root_of(array)
-        return any(root is root_of(vector) for vector in self._vectors.values())
-
-    def reel(self, key: tuple[Any, ...], situation: tuple[Any, ...]) -> Reel:
-        """Return the tapes of a task in a situation: those that there are, or room for new ones."""
-        reel = self.reels.get(key)
-        if reel is None or reel.situation != situation:
-            reel = self.reels[key] = Reel(situation)
-        return reel
-
-    @property
-    def tapes(self) -> list[Tape]:
-        """All tapes that may be played."""
-        return [tape for reel in self.reels.values() for tape in reel.tapes.values()]
-
-    def _forget_tapes(self) -> None:
-        self.moves += 1
-        self.reels.clear()
 
     def made(self, make: Callable[..., Array], *args: Any) -> Array:
         """Return what a function makes of its arguments alone, made once, and read-only."""

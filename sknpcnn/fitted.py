@@ -32,7 +32,7 @@ def architecture_of(estimator: Any) -> dict[str, Any]:
 
 def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
     """Collect the fitted attributes; with ``keep`` also what training needs to go on."""
-    history, state = fit.history, fit.state
+    history, state, forgotten = fit.history, fit.state, fit.forgotten
     losses = [row["train_loss"] for row in history]
     validated = fit.validation is not None
     progress = {
@@ -42,24 +42,31 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "step": state.step,
         "curve": state.curve,
         "rule": state.rule,
+        "forgotten": state.forgotten,
+        "summary": state.summary,
     }
     return {
         "classes_": fit.classes,
         "image_shape_": fit.network.image,
-        "n_iter_": len(history),
+        "n_iter_": fit.epochs_known,
         "t_": fit.samples_before + (len(history) - fit.epochs_before) * len(fit.samples),
         "n_layers_": len(fit.network.summary()),
         "out_activation_": "softmax",
         "loss_": losses[-1] if losses else nan,
-        "best_loss_": None if fit.early_stopping else min(losses, default=nan),
+        "best_loss_": None if fit.early_stopping else _lowest(losses, forgotten.lowest_loss),
         "loss_curve_": losses,
         "validation_scores_": [row["validation_score"] for row in history] if validated else None,
         "_theta": theta,
         "_standard": None if fit.standard is None else (fit.standard.mean, fit.standard.scale),
         "_architecture": fit.architecture,
         "_history": history,
+        "_forgotten": tuple(forgotten),
         "_progress": progress if keep else None,
     }
+
+
+def _lowest(losses: list[float], before: float) -> float:
+    return min(*losses, before) if losses else nan
 
 
 # The most memory that a classifier keeps between two predictions, in bytes.

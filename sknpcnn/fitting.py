@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isfinite, nan
-from typing import Any
+from math import inf, isfinite, isnan, nan
+from typing import Any, NamedTuple
 
 from sknpcnn import optimizers, schedules
 from sknpcnn.augmentation.base import Image, steps_of
@@ -14,7 +14,6 @@ from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
 from sknpcnn.report import Report
-from sknpcnn.schedules import Progress
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
 COLUMNS = (
@@ -39,6 +38,13 @@ def is_curve(numbers: list[Any]) -> bool:
     return all(type(number) is float and isfinite(number) for number in numbers)
 
 
+def is_summary(summary: tuple[Any, ...]) -> bool:
+    """Return whether what was read from a file is what a schedule has kept of a forgotten curve."""
+    if len(summary) != 2 or type(summary[0]) is not str or type(summary[1]) is not tuple:
+        return False
+    return all(type(number) is float and not isnan(number) for number in summary[1])
+
+
 @dataclass
 class Validation:
     """The data that training is watched with, and the scorer, if it is not the loss."""
@@ -46,6 +52,13 @@ class Validation:
     samples: Samples
     score: Callable[[Array, Array], float] | None = None
     """Scores the model that has these parameters; None: the loss is what counts."""
+
+
+class Forgotten(NamedTuple):
+    """What is left of the epochs that are in the history no longer."""
+
+    epochs: int = 0
+    lowest_loss: float = inf
 
 
 @dataclass
@@ -63,6 +76,7 @@ class Fit:
     history: list[dict[str, float]]
     samples_before: int
     """How many samples earlier fits have seen."""
+    forgotten: "Forgotten"
     validation: Validation | None
     early_stopping: bool
     tol: float
@@ -93,8 +107,8 @@ class Fit:
         many: Ctrl-C means all of them.
         """
         stopped = interrupted = False
-        last = self.epochs_before + n_epochs
-        self._report = Report(len(self.history), last, len(self.samples))
+        first = self.forgotten.epochs + self.epochs_before
+        self._report = Report(first, first + n_epochs, len(self.samples))
         if self.verbose and self.epochs_run:
             self._report.going_on()
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
@@ -131,7 +145,7 @@ class Fit:
                 if self.epochs_run == 0 or not alone:
                     raise
                 warnings.warn(
-                    f"Training was interrupted: the model of epoch {len(self.history)} is kept.",
+                    f"Training was interrupted: the model of epoch {self.epochs_known} is kept.",
                     stacklevel=4,
                 )
         if self.best is not None:
@@ -144,8 +158,23 @@ class Fit:
         """How many epochs this fit has trained."""
         return len(self.history) - self.epochs_before
 
+    @property
+    def epochs_known(self) -> int:
+        """How many epochs the model has seen, in earlier fits too."""
+        return self.forgotten.epochs + len(self.history)
+
+    def forget(self, keep: int) -> None:
+        """Keep the last epochs of the history: who trains for ever must not remember everything."""
+        if (dropped := len(self.history) - keep) > 0:
+            losses = [row["train_loss"] for row in self.history[:dropped]]
+            epochs, lowest = self.forgotten
+            self.forgotten = Forgotten(epochs + dropped, min(lowest, *losses))
+            del self.history[:dropped]
+            self.epochs_before -= dropped
+        self.state.forget(keep, self.plan)
+
     def _tick(self, part: float) -> None:
-        self._report.progress(len(self.history) + 1, part)
+        self._report.progress(self.epochs_known + 1, part)
 
     def _watch(self, epoch: Epoch, engine: Engine) -> None:
         """Write down what an epoch has brought."""
@@ -155,7 +184,7 @@ class Fit:
         numbers = (epoch.loss, epoch.score, loss, score, epoch.learning_rate, epoch.seconds)
         row = dict(zip(COLUMNS, map(float, numbers), strict=True))
         if self.verbose:
-            self._report.epoch([*self.history, row])
+            self._report.epoch(self.epochs_known + 1, row)
         if self.early_stopping and (self.best is None or watched < self.best[0]):
             self.best = watched, self.state.theta.copy()
         self.state.curve.append(watched if self.early_stopping else epoch.loss)
@@ -183,7 +212,7 @@ class Fit:
         for value in self.state.curve[self._curve_before :]:
             waited = 0 if value < best - self.tol else waited + 1
             best = min(best, value)
-        progress = Progress(self.state.epoch, self.plan.n_epochs, self.state.curve)
+        progress = self.state.progress(self.state.epoch, self.plan)
         return waited > self.n_iter_no_change and self.plan.schedule.exhausted(progress)
 
 

@@ -101,7 +101,7 @@ class Network:
     def _predict(
         self, order: "_Order", theta: Array, rows: Rows, engine: Engine, at_once: int | None
     ) -> Array:
-        engine.rely_on(theta=theta)
+        engine.tapes.rely_on(theta=theta)
         views = self.layout.views(theta)
         params = engine.constant("folded", lambda room: fold(views, order.foldings, room.empty))
         parts = []
@@ -128,7 +128,7 @@ class Network:
         label_smoothing: float = 0.0,
     ) -> tuple[float, float]:
         """Write the gradient of the mean loss of a mini-batch; return summed loss and hits."""
-        engine.rely_on(theta=theta, grad=grad)
+        engine.tapes.rely_on(theta=theta, grad=grad)
         params, grads = self.layout.views(theta), self.layout.views(grad)
         shares = (
             None if weights is None else weights / weights.mean()

@@ -259,10 +259,10 @@ class RunningContext:
         outside = list(arrays_in(arrays))
         if not all(layer.replayable for _, layer in stretch.steps):
             return None
-        if not all(map(self._engine.stays, outside)):
+        if not all(map(self._engine.tapes.stays, outside)):
             return None
         kind = (self._batch.n, self.training, self.needs_dx)
-        return self._engine.reel((*key, *kind), (*map(place_of, outside), *before))
+        return self._engine.tapes.reel((*key, *kind), (*map(place_of, outside), *before))
 
     def _once_or_again(
         self,
@@ -284,11 +284,12 @@ class RunningContext:
             reel.tapes[place] = tape or NEW
             return task(*given, *written), False
         if tape is NEW:
-            moves = self._engine.moves
-            tape = Tape(self._engine.stays, all(map(_is_ours, stretch.steps)))
+            tapes = self._engine.tapes
+            moves = tapes.moves
+            tape = Tape(trusted=all(map(_is_ours, stretch.steps)))
             self._recording = True
-            result = tape.record(task, given, written)
-            if self._engine.moves == moves:
+            result = tape.record(task, given, written, tapes.stays)
+            if tapes.moves == moves:
                 reel.tapes[place] = SPOILED if tape.spoiled else tape
             return result, reel.tapes[place] is tape
         if not tape.proven:

@@ -22,9 +22,8 @@ class Report:
         """Say that a part of the fit has been done before."""
         self._write(f"Going on after epoch {self._first}/{self._last}, where it stopped\n")
 
-    def epoch(self, history: list[dict[str, float]]) -> None:
-        """Report the last epoch in one line."""
-        row, number = history[-1], len(history)
+    def epoch(self, number: int, row: dict[str, float]) -> None:
+        """Report an epoch in one line."""
         parts = [f"Epoch {number:{len(str(self._last))}d}/{self._last}"]
         parts += [f"loss {row['train_loss']:.4f}", f"accuracy {row['train_score']:.4f}"]
         if not isnan(row["validation_loss"]):

@@ -5,7 +5,7 @@ file names hyperparameters, layers of this package and numbers; what it says is 
 """
 
 from dataclasses import fields
-from math import nan, prod
+from math import isnan, nan, prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sknpcnn import augmentation, blocks, inputs, layers, optimizers, schedules, storage
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.constraints import check_together
-from sknpcnn.fitting import is_curve, is_history
+from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
 from sknpcnn.network import Network
 from sknpcnn.spec import Spec
 
@@ -44,9 +44,13 @@ PLAIN: dict[str, tuple[type, ...]] = {
     "loss_curve_": (list,),
     "validation_scores_": (list, type(None)),
     "_history": (list,),
+    "_forgotten": (tuple,),
     "_architecture": (dict,),
 }
 PROGRESS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
+PROGRESS |= {"forgotten": int, "summary": tuple}
+# What files of before there was anything to forget do not say.
+NOTHING_FORGOTTEN = {"forgotten": 0, "summary": ("", ())}
 
 
 def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
@@ -156,6 +160,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     check_together(params)
 
     found = {name: _value(plain) for name, plain in values["fitted"].items()}
+    found = {"_forgotten": tuple(Forgotten()), **found}
     _demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
     for name, kinds in PLAIN.items():
         _demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
@@ -199,14 +204,18 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
 
 def _check_history(found: dict[str, Any]) -> None:
     """Hold what is told of training against the history, from which it comes."""
-    history = found["_history"]
-    _demand(is_history(history) and len(history) == found["n_iter_"], "its history is none")
+    history, forgotten = found["_history"], found["_forgotten"]
+    _demand([type(value) for value in forgotten] == [int, float], "what it has forgotten is odd")
+    epochs, lowest = Forgotten(*forgotten)
+    _demand(epochs >= 0 and not isnan(lowest), "what it has forgotten is odd")
+    sound = is_history(history) and len(history) + epochs == found["n_iter_"]
+    _demand(sound, "its history is none")
     losses = [row["train_loss"] for row in history]
     scores = [row["validation_score"] for row in history]
     told = {
         "loss_curve_": losses,
         "loss_": losses[-1] if losses else nan,
-        "best_loss_": min(losses, default=nan),
+        "best_loss_": min(*losses, lowest) if losses else nan,
         "validation_scores_": scores,
     }
     for name, wanted in told.items():
@@ -221,6 +230,7 @@ def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any
         _demand(not memory, "there is a memory of no progress")
         return None
     progress = {name: _value(plain) for name, plain in values["progress"].items()}
+    progress = {**NOTHING_FORGOTTEN, **progress}
     kinds = {name: type(value) for name, value in progress.items()}
     _demand(kinds == PROGRESS, "its progress is incomplete")
     rule = SPECS.get(progress["rule"])
@@ -231,6 +241,7 @@ def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any
     _demand(0 <= progress["seed"] < 2**31, "its seed is none")
     _demand(min(progress["epoch"], progress["step"]) >= 0, "its progress is negative")
     _demand(is_curve(progress["curve"]), "its curve is none")
+    _demand(is_summary(progress["summary"]) and progress["forgotten"] >= 0, "its curve is none")
     return progress | {"memory": memory}
 
 

@@ -30,6 +30,10 @@ class Progress:
     """Epochs in all, if nothing stops training before."""
     curve: Sequence[float] = ()
     """What training tries to lower, per epoch: the validation loss, or else the training loss."""
+    forgotten: int = 0
+    """Epochs before the curve begins: ``partial_fit`` keeps the last 1,000."""
+    summary: tuple[float, ...] = ()
+    """What the schedule itself has kept of those, by ``summarize``."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,17 +66,32 @@ class Schedule(Spec, ABC):
         """Return what the initial learning rate is multiplied by."""
         if progress.epoch < self.warmup:
             return progress.epoch / self.warmup
-        after = replace(
+        return self.after_warmup(self._since_warmup(progress))
+
+    def summary_of(self, progress: Progress) -> tuple[float, ...]:
+        """Return what has to be kept of a curve that is going to be forgotten."""
+        return self.summarize(self._since_warmup(progress))
+
+    def _since_warmup(self, progress: Progress) -> Progress:
+        first = ceil(self.warmup)
+        return replace(
             progress,
             epoch=progress.epoch - self.warmup,
             n_epochs=max(progress.n_epochs - self.warmup, 1.0),
-            curve=progress.curve[ceil(self.warmup) :],
+            curve=progress.curve[max(first - progress.forgotten, 0) :],
+            forgotten=max(progress.forgotten - first, 0),
         )
-        return self.after_warmup(after)
 
     @abstractmethod
     def after_warmup(self, progress: Progress) -> float:
         """Return the same for the schedule proper; the epochs of the warm-up do not count."""
+
+    def summarize(self, progress: Progress) -> tuple[float, ...]:
+        """Sum up the curve, and the summary so far, in a few numbers; none by default.
+
+        For a schedule that goes by more than the last 1,000 values of the curve.
+        """
+        return ()
 
     def exhausted(self, progress: Progress) -> bool:
         """Tell whether training may stop where it no longer improves; no: lower rates may help."""
@@ -280,13 +299,17 @@ class ReduceOnPlateau(Schedule):
         check_real(self, "min_factor", 0.0, 1.0)
 
     def after_warmup(self, progress: Progress) -> float:
-        reached, best, waited = 1.0, inf, 0
+        reached, _, _ = self.summarize(progress)
+        return reached
+
+    def summarize(self, progress: Progress) -> tuple[float, ...]:
+        reached, best, waited = progress.summary or (1.0, inf, 0.0)
         for loss in progress.curve:
             waited = 0 if loss < best - self.tol else waited + 1
             best = min(best, loss)
             if waited == self.patience:
                 reached, waited = max(reached * self.factor, self.min_factor), 0
-        return reached
+        return reached, best, float(waited)
 
     def exhausted(self, progress: Progress) -> bool:
         lowest = self.min_factor * (1 + 1e-9)  # 0.1**2 > 0.01

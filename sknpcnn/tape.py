@@ -26,7 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
-from sknpcnn.kernels.memory import base_of
+from sknpcnn.kernels.memory import CONSTANT, base_of, owner_of, root_of
 
 Array = np.ndarray
 
@@ -36,25 +36,30 @@ _recording = local()
 class Tape:
     """A list of calls, and what the chunk returned."""
 
-    def __init__(self, stays: Callable[[Array], bool], trusted: bool = True) -> None:
+    def __init__(self, trusted: bool = True) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self.spoiled = False
         self.result: Any = None
         self.proven = trusted
         """Whether it is known to do what the layers' code does."""
-        self._stays = stays
         self._recorded_on = 0
 
-    def record(self, task: Callable[..., Any], given: list[Any], written: list[Any]) -> Any:
+    def record(
+        self,
+        task: Callable[..., Any],
+        given: list[Any],
+        written: list[Any],
+        stays: Callable[[Array], bool],
+    ) -> Any:
         """Run a task on nested arrays that it reads and writes, and write down what it does."""
         if not self.proven:
             self._recorded_on = _digest(given)
-        _recording.tape = self
+        _recording.tape, _recording.stays = self, stays
         try:
             self.result = plain(task(*map(recorded, given), *map(recorded, written)))
         finally:
-            _recording.tape = None
-        if not _lies_open(self.result, self._stays):
+            _recording.tape = _recording.stays = None
+        if not _lies_open(self.result, stays):
             self.spoiled = True
         if self.spoiled:
             self.calls.clear()
@@ -80,17 +85,8 @@ class Tape:
             self.spoiled = not self.proven
         return result
 
-    def write_down(
-        self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> None:
-        """Note a call, unless one of its arrays may lie elsewhere next time."""
-        if not all(map(self._stays, arrays_in((arguments, options)))):
-            self.spoiled = True
-        if not self.spoiled:
-            self.calls.append((function, arguments, options))
 
-
-NEW, SPOILED = (Tape(lambda array: False) for _ in range(2))
+NEW, SPOILED = Tape(), Tape()
 """In the place of a tape: what has been met once, and what cannot be recorded."""
 
 
@@ -103,6 +99,49 @@ class Reel:
     def __init__(self, situation: tuple[Any, ...]) -> None:
         self.situation = situation
         self.tapes: dict[Any, Tape] = {}
+
+
+class Tapes:
+    """The tapes of one engine, and the memory that they may rely upon."""
+
+    def __init__(self) -> None:
+        self.owner = object()
+        """Whose the memory of the engine is; not the engine itself, which it would keep alive."""
+        self.moves = 0
+        """How often some of it has moved, after which no tape is valid any more."""
+        self._reels: dict[tuple[Any, ...], Reel] = {}
+        self._vectors: dict[str, Array] = {}
+
+    def __iter__(self) -> Iterator[Tape]:
+        for reel in list(self._reels.values()):
+            yield from list(reel.tapes.values())
+
+    def rely_on(self, **vectors: Array) -> None:
+        """Note where the parameters and their gradients lie: tapes may read and write there."""
+        for name, vector in vectors.items():
+            if self._vectors.get(name) is not vector:
+                self._vectors[name] = vector
+                self.forget()
+
+    def stays(self, array: Array) -> bool:
+        """Return whether an array lies in memory that will be in the same place the next time."""
+        owner = owner_of(array)
+        if owner is not None:
+            return owner is self.owner or owner is CONSTANT
+        root = root_of(array)
+        return any(root is root_of(vector) for vector in self._vectors.values())
+
+    def reel(self, key: tuple[Any, ...], situation: tuple[Any, ...]) -> Reel:
+        """Return the tapes of a task in a situation: those that there are, or room for new ones."""
+        reel = self._reels.get(key)
+        if reel is None or reel.situation != situation:
+            reel = self._reels[key] = Reel(situation)
+        return reel
+
+    def forget(self) -> None:
+        """Forget all tapes: something that they rely upon has moved."""
+        self.moves += 1
+        self._reels.clear()
 
 
 class Recorded(np.ndarray):
@@ -258,5 +297,10 @@ def _snapshot(tree: Any) -> list[Any]:
 
 
 def _write_down(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    if (tape := getattr(_recording, "tape", None)) is not None:
-        tape.write_down(function, arguments, options)
+    """Note a call, unless one of its arrays may lie elsewhere the next time."""
+    if (tape := getattr(_recording, "tape", None)) is None:
+        return
+    if not all(map(_recording.stays, arrays_in((arguments, options)))):
+        tape.spoiled = True
+    if not tape.spoiled:
+        tape.calls.append((function, arguments, options))

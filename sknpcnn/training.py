@@ -59,11 +59,29 @@ class TrainingState:
     """What training tries to lower, per epoch; whoever asks for epochs writes it down."""
     rule: str = ""
     """Whose memory it is: the name of the optimizer."""
+    forgotten: int = 0
+    """Epochs before the curve begins."""
+    summary: tuple[str, tuple[float, ...]] = ("", ())
+    """What a schedule has kept of those, and its name."""
 
     def copy(self) -> "TrainingState":
         """Make an independent copy, writeable even where this one is mapped from a file."""
         memory = {name: array.copy() for name, array in self.memory.items()}
         return replace(self, theta=self.theta.copy(), memory=memory, curve=list(self.curve))
+
+    def progress(self, epoch: float, plan: "Plan") -> Progress:
+        """Tell a schedule how far training has come."""
+        name, summary = self.summary
+        known = summary if name == type(plan.schedule).__name__ else ()
+        return Progress(epoch, plan.n_epochs, self.curve, self.forgotten, known)
+
+    def forget(self, keep: int, plan: "Plan") -> None:
+        """Keep the end of the curve, and what the schedule has to know of the rest."""
+        if (dropped := len(self.curve) - keep) > 0:
+            old = replace(self.progress(self.epoch, plan), curve=self.curve[:dropped])
+            self.summary = type(plan.schedule).__name__, plan.schedule.summary_of(old)
+            self.forgotten += dropped
+            del self.curve[:dropped]
 
     def go_back_to(self, earlier: "TrainingState") -> None:
         """Take over the values of an earlier copy."""
@@ -165,8 +183,7 @@ def _one_epoch(
                 f"learning_rate_init, set clip_norm=1.0, or check that X holds no extreme values."
             )
         epoch_now = state.epoch + (i + 0.5) / n_steps
-        progress = Progress(epoch_now, plan.n_epochs, state.curve)
-        lr = plan.learning_rate * plan.schedule.multiplier(progress)
+        lr = plan.learning_rate * plan.schedule.multiplier(state.progress(epoch_now, plan))
         if plan.clip_norm is not None:
             for segment in network.layout.segments:
                 if segment.lr_scale == 0:  # frozen: its gradient goes nowhere

@@ -42,7 +42,7 @@ def test_memory_that_is_kept_changes_no_bit(layers, n):
     for _ in range(3):  # found, recorded, played
         for i in range(5):
             np.testing.assert_array_equal(clf.predict_proba(X[i : i + n]), wanted[i])
-    assert len(kept(clf).tapes) == 1
+    assert len(list(kept(clf).tapes)) == 1
     np.testing.assert_allclose(clf.predict_proba(X)[:n], wanted[0], rtol=1e-4)
 
 
@@ -54,7 +54,7 @@ def test_the_same_memory_is_used_again():
         clf.predict(np.array(X[i % 40 : i % 40 + 1]))
     assert kept(clf) is engine
     assert engine.size() == size
-    assert len(engine.tapes) == 1
+    assert len(list(engine.tapes)) == 1
     assert engine._pool is None
 
 

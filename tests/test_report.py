@@ -54,7 +54,7 @@ def test_a_line_tells_the_validation_score(data, capsys):
 def test_the_time_that_is_left_is_that_of_the_epochs_so_far(monkeypatch, capsys, passed, left):
     clock = iter([0.0, passed])
     monkeypatch.setattr("sknpcnn.report.perf_counter", lambda: next(clock))
-    Report(first=5, last=15, n_samples=100).epoch([row()] * 6)
+    Report(first=5, last=15, n_samples=100).epoch(6, row())
     assert capsys.readouterr().out.endswith(f" 50 images/s  {left} left\n")
 
 
@@ -93,4 +93,4 @@ def test_a_program_without_a_terminal_fits_as_well(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     report = Report(0, 2, 10)
     report.progress(1, 1.0)
-    report.epoch([row()])
+    report.epoch(1, row())

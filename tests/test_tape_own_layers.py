@@ -2,12 +2,14 @@
 
 import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn.engine import Engine
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -145,6 +147,22 @@ def test_memory_stays_flat_over_many_calls(own):
     finally:
         tracemalloc.stop()
     assert after - before < 60_000  # 30 bytes a call; the history of partial_fit is in it
+
+
+@pytest.mark.thread_unsafe(reason="switches the garbage collector off")
+@pytest.mark.parametrize("own", [Square(), ReLU()], ids=str)
+def test_an_engine_is_gone_as_soon_as_nobody_has_it(own, monkeypatch):
+    engines = []
+    enter = Engine.__enter__
+    noting = lambda engine: (engines.append(weakref.ref(engine)), enter(engine))[1]  # noqa: E731
+    monkeypatch.setattr(Engine, "__enter__", noting)
+    gc.disable()
+    try:
+        fitted([Conv2D(4), own, Residual([Conv2D(4), BatchNorm()]), GlobalAvgPool2D()])
+        assert engines
+        assert [engine() for engine in engines] == [None] * len(engines)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")

@@ -28,7 +28,7 @@ def check() -> None:
                 step = training_step(name, engine)
                 for _ in range(WARM):
                     played = step().copy()
-                tapes = engine.tapes
+                tapes = list(engine.tapes)
                 assert SPOILED not in tapes, f"{name}: spoiled tapes"
                 assert any(tape.calls for tape in tapes), f"{name}: no tapes"
                 with directly():
