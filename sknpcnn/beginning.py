@@ -15,7 +15,8 @@ from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
 from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.constraints import CONSTRAINTS, check_together
-from sknpcnn.fingerprint import described, fingerprint
+from sknpcnn.description import IndescribableError, described
+from sknpcnn.fingerprint import fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
@@ -161,7 +162,7 @@ def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
     if state is None:
         return None if estimator.random_state is None else seed
     results = [{**row, "seconds": 0.0} for row in estimator._history]
-    return [vars(state), results, estimator._forgotten]
+    return [vars(state), results, estimator._forgotten, estimator._standard]
 
 
 def _stopping(estimator: Any) -> str | None:
@@ -170,7 +171,10 @@ def _stopping(estimator: Any) -> str | None:
     if any(getattr(callback, "goes_on", False) for callback in callbacks):
         return None
     own = [c for c in callbacks if not type(c).__module__.startswith("sklearn.")]
-    return described(own)
+    try:
+        return described(own)
+    except IndescribableError:  # nobody can tell whether they are the same the next time
+        return None
 
 
 def _is_alone(estimator: Any) -> bool:

@@ -1,21 +1,29 @@
 """A fit is known by everything that its result depends on, and by nothing else."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import clone
 from sklearn.metrics import get_scorer, make_scorer
+from sklearn.model_selection import GridSearchCV
 
-from sknpcnn.fingerprint import described
-from sknpcnn.layers import Conv2D
+from sknpcnn import version
+from sknpcnn.description import IndescribableError, _Description, described
+from sknpcnn.layers import Conv2D, ReLU, Residual
 from sknpcnn.schedules import OneCycle
-from tests.checkpointed import assert_same, small
+from tests.checkpointed import Stop, assert_same, small
 
 
 class Holder:
@@ -72,19 +80,83 @@ def test_different_things_are_spelt_differently(kind):
 
 
 def test_equal_things_are_spelt_alike():
-    assert described({"a": 1, "b": 2}) == described(OrderedDict([("b", 2), ("a", 1)]))
-    assert described([1, 2]) == described((1, 2))
-    assert described(Holder(a=1)) == described(Holder(a=1))
+    assert described(Holder(a=1, b=2)) == described(Holder(b=2, a=1))
+    assert described([(3, 3), (3, 3)]) == described([(3, 3), (3, *[3])])
+    conv = Conv2D(2)
+    assert described([conv, conv]) == described([Conv2D(2), Conv2D(2)])
+    assert described({1, 2, "a"}) == described({"a", 2, 1})
     assert described(np.arange(6).reshape(2, 3)) == described(
         np.arange(6).reshape(3, 2).T * 0 + [[0, 1, 2], [3, 4, 5]]
     )
-    for thing in (object(), sys.stdout, (i for i in ()), holding_itself()):
-        assert " at 0x" not in described(thing)
+    assert described(object()) == described(object())
+    assert described(holding_itself()) == described(holding_itself())
+    clf = small(layers=[conv, Residual([conv, ReLU()])], scoring=make_scorer(max))
+    assert described(clf.get_params()) == described(pickle.loads(pickle.dumps(clf)).get_params())
+    assert described(clf.get_params()) == described(clone(clf).get_params())
+
+
+def test_types_count():
+    values = [1, 1.0, True, np.int64(1), np.float32(1), np.float64(1), np.array(1), np.array([1])]
+    values += [
+        [2, 1],
+        (2, 1),
+        {2, 1},
+        frozenset({2, 1}),
+        np.array([2, 1]),
+        OrderedDict({2: 1}),
+        {2: 1},
+    ]
+    values += ["a", b"a", bytearray(b"a"), np.str_("a"), ["a"], {"a"}, Path("a")]
+    spelled = [described(value) for value in values]
+    assert len(set(spelled)) == len(spelled)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [sys.stdout, (i for i in ()), Lock(), Holder(lock=Lock()), np.frompyfunc(abs, 1, 1)],
+    ids=["file", "generator", "lock", "object with a lock", "ufunc"],
+)
+def test_what_cannot_be_described_is_refused(thing):
+    with pytest.raises(IndescribableError):
+        described([1, thing])
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_shared_objects_take_no_longer_than_others(kind, monkeypatch):
+    calls, parts_of = [], _Description._parts_of
+    counted = lambda *args: calls.append(1) or parts_of(*args)  # noqa: E731
+    monkeypatch.setattr(_Description, "_parts_of", counted)
+    nest = kind([1])
+    for _ in range(1000):
+        nest = kind([nest, nest])
+    described(nest)
+    assert len(calls) < 3000
+    layer = Conv2D(2)
+    for _ in range(12):
+        layer = Residual([layer, layer])
+    calls.clear()
+    described(layer)
+    assert len(calls) < 1000
+
+
+def test_more_than_a_fit_could_consist_of_is_refused():
+    with pytest.raises(IndescribableError, match="more than 100,000 objects"):
+        described([[] for _ in range(100_001)])
+
+
+def test_a_callback_that_holds_a_figure_does_not_keep_a_fit_from_starting(data, tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    figure, axes = plt.subplots()
+    callback = Stop(2, error=None)
+    callback.axes = axes
+    clf = small(tmp_path).set_callbacks(callback).fit(*data)
+    plt.close(figure)
+    assert clf.n_iter_ == 2
 
 
 def test_it_is_the_same_in_every_process():
     code = (
-        "from sknpcnn.fingerprint import described\n"
+        "from sknpcnn.description import described\n"
         "class Own:\n"
         "    names = {'a', 'b', 'c'}\n"
         "    def __call__(self, x):\n"
@@ -182,6 +254,73 @@ def test_another_scorer_is_another_fit(data, tmp_path, kind):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+WIDELY_READING = """
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial, partialmethod
+import numpy as np
+from sknpcnn.layers import Layer
+
+GLOBAL = 2.0  # global
+TABLE = {"deep": [{"deeper": 2.0}]}  # in a container
+scale = partial(np.multiply, 2.0)
+
+def of_closure():
+    factor = 2.0 * 1
+    return lambda x: factor * x
+
+close = of_closure()
+
+@lru_cache
+def cached(x):
+    return 2.0 * x
+
+def read_by_another(x):
+    return 2.0 / x
+
+def outer(x):
+    def inner(y=2.0):
+        return read_by_another(y)
+    return inner()
+
+class Mixin:
+    _inherited = 2.0
+
+@dataclass(frozen=True, repr=False)
+class Own(Mixin, Layer):
+    _k = 2.0
+    _table = {"factor": 2.0}
+    _partial = partial(max, 2.0)
+    _method = partialmethod(max, 2.0 + 0)
+
+    class _Inner:
+        value = 2.0  # inner class
+
+    @staticmethod
+    def _static(x):
+        return 2.0 - x
+
+    @property
+    def _computed(self):
+        return 2.0 ** 2
+
+    @cached_property
+    def _once(self):
+        return 2.0 ** 3
+
+    @lru_cache(4)
+    def _remembered(self):
+        return 2.0 ** 4
+
+    def forward(self, params, x, ctx):
+        y = x * GLOBAL + TABLE["deep"] + scale(x) + close(x) + cached(x) + outer(x)
+        return y + self._computed, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return [2.0 * part for part in dy]
+"""
+EDITS = [line.strip() for line in WIDELY_READING.splitlines() if "2.0" in line]
+
+
 def test_a_layer_that_was_edited_makes_another_fit(data, tmp_path):
     def layer(code):
         made = {"__name__": "own_layers"}
@@ -192,6 +331,84 @@ def test_a_layer_that_was_edited_makes_another_fit(data, tmp_path):
         params = {"layers": [Conv2D(3), layer(code)], "conv_filters": (16, 32)}
         assert_same(small(tmp_path, **params).fit(*data), small(**params).fit(*data))
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_own_layer_is_known_by_everything_that_it_reads(edit):
+    def spelled(replacement):
+        made = {"__name__": "own_layers"}
+        exec(WIDELY_READING.replace(edit, replacement), made)
+        return described(made["Own"]())
+
+    assert edit in WIDELY_READING
+    assert spelled(edit) == spelled(edit)
+    assert spelled(edit) != spelled(edit.replace("2.0", "3.0"))
+
+
+def test_modules_of_the_users_count_by_what_is_read_of_them():
+    def spelled(factor, unused):
+        mine = ModuleType("mine")
+        exec(f"factor = {factor}\ndef double(x): return factor * x\nunused = {unused}", vars(mine))
+        made = {"__name__": "own_layers", "mine": mine}
+        exec("def f(x):\n    return mine.double(x)", made)
+        return described(made["f"])
+
+    assert spelled(2, 1) == spelled(2, 5) != spelled(3, 1)
+    with pytest.raises(IndescribableError, match="the whole module mine"):
+        described(ModuleType("mine"))
+
+
+def test_pool_sizes_for_all_blocks_and_for_each_block_are_two_fits(data, tmp_path):
+    X, y = data
+    for pool_size in ((2, 1), [2, 1]):
+        params = {"conv_filters": (4, 8), "pool_size": pool_size}
+        assert_same(small(tmp_path, **params).fit(X, y), small(**params).fit(X, y))
+    assert len(list(tmp_path.iterdir())) == 2
+    search = {"pool_size": [(2, 1), [2, 1]]}
+    found = GridSearchCV(small(tmp_path, conv_filters=(4, 8)), search, cv=2).fit(X, y)
+    wanted = GridSearchCV(small(conv_filters=(4, 8)), search, cv=2).fit(X, y)
+    np.testing.assert_array_equal(
+        found.cv_results_["mean_test_score"], wanted.cv_results_["mean_test_score"]
+    )
+
+
+def test_another_version_of_the_package_makes_another_fit(data, tmp_path, monkeypatch):
+    small(tmp_path).fit(*data)
+    monkeypatch.setattr(version, "__version__", "0.0.9")
+    small(tmp_path).fit(*data)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_warm_start_is_also_known_by_what_scales_the_input(data, tmp_path):
+    X, y = data
+    params = {"warm_start": True, "max_iter": 1}
+    models = [small(**params).fit(X * scale, y) for scale in (1, 2)]
+    models[1].set_weights(models[0].get_weights())
+    models[1]._progress = models[0]._progress
+    models[1]._history = models[0]._history
+    alone = [pickle.loads(pickle.dumps(model)).fit(X, y) for model in models]
+    kept = [model.set_params(checkpoint_dir=tmp_path).fit(X, y) for model in models]
+    assert not np.array_equal(alone[0]._theta, alone[1]._theta)
+    for a, b in zip(kept, alone, strict=True):
+        np.testing.assert_array_equal(a._theta, b._theta)
+
+
+@pytest.mark.parametrize("name", ["scoring", "layers"])
+def test_a_fit_that_cannot_be_known_again_is_refused_before_it_starts(data, tmp_path, name):
+    lock = Lock()
+
+    @dataclass(frozen=True, repr=False)
+    class Locked(ReLU):
+        def forward(self, params, x, ctx):
+            with lock:
+                return super().forward(params, x, ctx)
+
+    value = {"scoring": lambda clf, X, y: lock and clf.score(X, y), "layers": [Locked()]}[name]
+    params = {name: value} | ({"conv_filters": (16, 32)} if name == "layers" else {})
+    with pytest.raises(ValueError, match=rf"checkpoint_dir needs .* {name} holds .*lock"):
+        small(tmp_path, early_stopping=True, **params).fit(*data)
+    assert not list(tmp_path.iterdir())
+    small(early_stopping=True, **params).fit(*data)
 
 
 EDITED = """
