@@ -73,7 +73,7 @@ class Rows:
         for name, step in self.augment:
             with ctx.inside("augment", name):
                 draws[name] = ctx.random_bits((n, step.draws)) * 2.0**-32
-        changed = ctx.empty((n, size), np.result_type(self.X.dtype, ctx.dtype))
+        changed = ctx.empty((n, size), self._precision(ctx.dtype))
         parts = ctx.tiles(n, CHANGED * size)
 
         def change(i: int, scratch: Any) -> None:
@@ -84,6 +84,14 @@ class Rows:
 
         ctx.map(change, len(parts))
         return replace(self, X=changed, index=slice(None), ids=None, augment=())
+
+    def _precision(self, dtype: Any) -> np.dtype:
+        """Return the precision in which images are changed: that of the mean to be subtracted."""
+        if self.standard is not None:
+            return self.standard.mean.dtype
+        return (
+            np.dtype(dtype) if self.X.dtype.kind in "iub" else np.result_type(self.X.dtype, dtype)
+        )
 
     def _rows(self, part: slice) -> Array:
         """Take rows of this batch out of the data."""
@@ -103,7 +111,7 @@ class Rows:
             if self.standard is not None:  # repeated for every pixel: one long run per row
                 mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
                 standard = ctx.scratch(rows.shape)
-                np.subtract(rows, mean, out=standard, casting="same_kind")
+                np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
                 rows = np.multiply(standard, scale, out=standard)
             if self.flat:
                 out[...] = rows
@@ -145,10 +153,11 @@ class Samples:
 def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> Standard:
     """Compute weighted mean and deviation of every channel, in double precision, block by block."""
     channels = image[2]
-    total, mean, squares = 0.0, np.zeros(channels), np.zeros(channels)
+    total, mean, squares, largest = 0.0, np.zeros(channels), np.zeros(channels), 0.0
     for lo, hi in cut(len(samples), max(BLOCK // samples.X.shape[1], 1)):
         index = samples.index[lo:hi]
         pixels = samples.X[index].reshape(hi - lo, -1, channels).astype(np.float64)
+        largest = max(largest, float(np.abs(pixels).max()))
         weights = samples.weights_at(index)
         weights = np.ones(hi - lo) if weights is None else weights
         weight = weights.sum() * pixels.shape[1]
@@ -161,8 +170,8 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
         total += weight
         mean += apart * (weight / total)
     deviation = np.sqrt(squares / total)
-    least, largest = np.finfo(dtype).tiny, np.finfo(dtype).max / 4
-    if not (deviation <= largest).all():
+    least = np.finfo(dtype).tiny
+    if not (deviation <= np.finfo(dtype).max / 4).all():
         spread = np.nan_to_num(deviation, nan=np.inf, posinf=np.inf).max()
         raise ValueError(
             f"standardize=True, but X varies by {spread:.3g}, which {np.dtype(dtype)} "
@@ -170,8 +179,11 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
         )
     flat = deviation <= np.maximum(1e-12 * np.abs(mean), least)  # constant, but for rounding
     scale = 1 / np.where(flat, 1.0, deviation)
-    # the mean is subtracted in the precision of the data: it may be large, and the rest small
-    return Standard(mean.astype(np.result_type(samples.X.dtype, dtype)), scale.astype(dtype))
+    # The mean is subtracted in the precision of the data: it may be large, and the rest small.
+    # Integers that the network's precision holds exactly are the same images as bytes or floats.
+    exact = samples.X.dtype.kind in "iub" and largest <= 2 ** np.finfo(dtype).nmant
+    precision = dtype if exact else np.result_type(samples.X.dtype, dtype)
+    return Standard(mean.astype(precision), scale.astype(dtype))
 
 
 def content_ids(samples: Samples) -> Array:

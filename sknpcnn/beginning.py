@@ -16,7 +16,7 @@ from sknpcnn.batches import Array, Samples, standard_of
 from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.description import IndescribableError, described
-from sknpcnn.fingerprint import fingerprint
+from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
@@ -48,10 +48,14 @@ def begin(
     checkpoint = None
     if checkpoint_dir is not None:
         start = _start_of(estimator, seed, state)
-        name = fingerprint(estimator, classes, [samples, held_out], image, start)
-        checkpoint = Checkpoint(checkpoint_dir, name, _stopping(estimator))
+        data = [samples, held_out]
+        digest = data_digest(data)
+        name = fingerprint(estimator, classes, digest, image, start)
+        checkpoint = Checkpoint(
+            checkpoint_dir, name, _stopping(estimator), lambda: data_digest(data) == digest
+        )
         if start is None:  # any seed will do: that of the first call
-            seed = seed if (known := checkpoint.seed()) is None else known
+            seed = checkpoint.agree_on_seed(seed)
     if state is None:
         theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
         state = TrainingState(theta, {}, seed)
@@ -75,6 +79,7 @@ def begin(
         network=network,
         architecture=architecture,
         classes=classes,
+        features=fitted.features_of(estimator),
         samples=samples,
         standard=standard,
         plan=plan,
@@ -101,7 +106,7 @@ def untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
     classes = np.zeros(1, int)
     samples = inputs.samples_of(X, np.zeros(len(X), int), classes, sample_weight, None)
     fit = begin(estimator, samples, image, classes, going_on=False)
-    estimator._take_over(fit, keep=False)
+    fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, keep=False))
     return estimator
 
 
@@ -201,17 +206,17 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
 
     def score(theta: Array, logits: Array) -> float:
         model = copy(estimator)
-        vars(model).pop("feature_names_in_", None)  # which X has no longer
         # the epoch that is being scored is not in the history yet
         row = {"train_loss": np.nan, "validation_score": np.nan}
         so_far = copy(fit)
         so_far.history = [*fit.history, row]
         for name, value in fitted.attributes_of(so_far, theta, keep=False).items():
             setattr(model, name, value)
+        vars(model).pop("feature_names_in_", None)  # which X has no longer
         if own:
             return float(scorer(model, samples.X[index], y, **extra))
 
-        model._logits = lambda X: logits
+        model._model_and_logits = lambda X: (model, logits)
         return float(scorer(model, samples.X, y, **extra))
 
     return score

@@ -5,7 +5,8 @@ a file of that name, replaced after every epoch.
 """
 
 import warnings
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from time import time
@@ -26,11 +27,19 @@ class Checkpoint:
 
     ``stopping`` describes the callbacks that may stop it: a fit that was stopped has ended for
     those that stopped it, and goes on where they have changed. With None it always goes on.
+    ``unchanged()`` tells whether the data are those still that the fingerprint was made of.
     """
 
-    def __init__(self, folder: Any, fingerprint: str, stopping: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Any,
+        fingerprint: str,
+        stopping: str | None = None,
+        unchanged: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.fingerprint = fingerprint
         self.stopping = stopping
+        self.unchanged = unchanged
         self.path = Path(folder).expanduser() / f"{fingerprint}.npz"
 
     def seed(self) -> int | None:
@@ -41,9 +50,24 @@ class Checkpoint:
                 return seed
         return None
 
+    def agree_on_seed(self, seed: int) -> int:
+        """Return the seed of whoever was the first to begin this fit: this one, if nobody was.
+
+        The first one leaves a file that holds the seed. Of several that begin at the same moment
+        one creates it, and the others find it.
+        """
+        if (known := self.seed()) is not None:
+            return known
+        values = {**self._marks(), "stage": "claimed", "seed": seed}
+        with self._usable_folder():
+            storage.make_folder(self.path.parent)
+            with suppress(FileExistsError):
+                storage.write_new(self.path, values, {})
+        return seed if (known := self.seed()) is None else known
+
     def begin(self, fit: Fit) -> bool:
         """Take over what is in the file, or write the first one; tell whether the fit has ended."""
-        try:
+        with self._usable_folder():
             storage.make_folder(self.path.parent)
             self._clean_up()
             if self.path.exists():
@@ -55,16 +79,23 @@ class Checkpoint:
                         stacklevel=2,
                     )
             self._write(fit, "training")
-        except OSError as error:
-            raise type(error)(
-                error.errno,
-                f"checkpoint_dir={str(self.path.parent)!r} cannot be used ({error.strerror}); "
-                "needed: a folder that can be read and written, with room on its disk, or None",
-            ) from error
         return False
 
     def keep(self, fit: Fit, stage: str) -> None:
-        """Write down what the fit has come to. If that fails training goes on, with a warning."""
+        """Write down what the fit has come to. If that fails training goes on, with a warning.
+
+        A fit whose data have changed meanwhile, as those in a file may, is not what its name says:
+        it is never called finished, and its file is removed.
+        """
+        if stage != "training" and not self.unchanged():
+            warnings.warn(
+                "X, y or weights have changed while they were trained on, so this fit is not kept "
+                "in checkpoint_dir. Fit again when nobody writes to them.",
+                stacklevel=2,
+            )
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            return
         try:
             self._write(fit, stage)
         except OSError as error:
@@ -78,9 +109,7 @@ class Checkpoint:
     def _write(self, fit: Fit, stage: str) -> None:
         state = fit.state
         values = {
-            "format": FORMAT,
-            "version": VERSION,
-            "fingerprint": self.fingerprint,
+            **self._marks(),
             "stage": stage,
             "stopping": self.stopping,
             "seed": state.seed,
@@ -99,6 +128,9 @@ class Checkpoint:
 
     def _take_over(self, fit: Fit) -> bool:
         values, arrays = storage.read(self.path)
+        claim = {**self._marks(), "stage": "claimed", "seed": fit.state.seed}
+        if values == claim:  # nobody has come any further
+            return False
         wrong = self._wrong_values(values, fit) or self._wrong_arrays(values, arrays, fit)
         if wrong:
             raise ValueError(f"{self.path}: is not a checkpoint of this fit ({wrong}).")
@@ -117,8 +149,7 @@ class Checkpoint:
     def _wrong_values(self, values: dict[str, Any], fit: Fit) -> list[str]:
         """Name what cannot be of this fit, whatever the file says."""
         state = fit.state
-        known = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint}
-        known |= {"seed": state.seed, "rule": state.rule}
+        known = {**self._marks(), "seed": state.seed, "rule": state.rule}
         wrong = [name for name, value in known.items() if values.get(name) != value]
         kinds: dict[str, tuple[type, ...]] = {"epoch": (int,), "step": (int,), "stage": (str,)}
         kinds |= {"curve": (list,), "history": (list,), "best": (float, type(None))}
@@ -153,6 +184,21 @@ class Checkpoint:
             or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype)
             or not np.isfinite(arrays[name]).all()
         ]
+
+    def _marks(self) -> dict[str, Any]:
+        return {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint}
+
+    @contextmanager
+    def _usable_folder(self) -> Iterator[None]:
+        """Say which folder it is that cannot be used, and what is needed."""
+        try:
+            yield
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                f"checkpoint_dir={str(self.path.parent)!r} cannot be used ({error.strerror}); "
+                "needed: a folder that can be read and written, with room on its disk, or None",
+            ) from error
 
     def _clean_up(self) -> None:
         """Remove what a process left that was killed while it wrote, an hour ago or earlier."""

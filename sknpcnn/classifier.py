@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from sknpcnn import beginning, fitted, inputs, losses
 from sknpcnn.batches import Array
 from sknpcnn.constraints import CONSTRAINTS
-from sknpcnn.fitting import Fit, unchanged_on_error
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
 
@@ -266,27 +265,25 @@ default="relu"
         OSError
             If ``checkpoint_dir`` cannot be used.
         """
-        with unchanged_on_error(self):
-            going_on = self.warm_start and hasattr(self, "_theta")
-            data = {"X": X, "y": y, "sample_weight": sample_weight}
-            X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
-            classes = self.classes_ if going_on else np.unique(y)
-            samples = inputs.samples_of(X, y, classes, sample_weight, self.class_weight)
-            held_out = beginning.own_validation(
-                self, image, classes, X_val, y_val, sample_weight_val
-            )
-            fit = beginning.begin(
-                self,
-                samples,
-                image,
-                classes,
-                going_on,
-                held_out,
-                early_stopping=self.early_stopping,
-                checkpoint_dir=self.checkpoint_dir,
-            )
-            beginning.run_with_callbacks(self, fit, **data)
-            self._take_over(fit, keep=self.warm_start)
+        draft = fitted.snapshot(self)  # whose attributes are this fit's own
+        going_on = draft.warm_start and hasattr(draft, "_theta")
+        data = {"X": X, "y": y, "sample_weight": sample_weight}
+        X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
+        classes = draft.classes_ if going_on else np.unique(y)
+        samples = inputs.samples_of(X, y, classes, sample_weight, draft.class_weight)
+        held_out = beginning.own_validation(draft, image, classes, X_val, y_val, sample_weight_val)
+        fit = beginning.begin(
+            draft,
+            samples,
+            image,
+            classes,
+            going_on,
+            held_out,
+            early_stopping=draft.early_stopping,
+            checkpoint_dir=draft.checkpoint_dir,
+        )
+        beginning.run_with_callbacks(self, fit, **data)
+        fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=draft.warm_start))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -314,24 +311,24 @@ default="relu"
         self : NumpyCNNClassifier
             The fitted classifier.
         """
-        with unchanged_on_error(self):
-            self._validate_params()  # scikit-learn does so in the first call only
-            if self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight='balanced' needs all of the data, and partial_fit has one batch. "
-                    "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
-                )
-            going_on = hasattr(self, "_theta")
-            inputs.check_classes(classes)
-            _check_partial_fit_first_call(self, classes)
-            X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
-            samples = inputs.samples_of(X, y, self.classes_, sample_weight, self.class_weight)
-            fit = beginning.begin(
-                self, samples, image, self.classes_, going_on, n_epochs=self.max_iter
+        self._validate_params()  # scikit-learn does so in the first call only
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all of the data, and partial_fit has one batch. "
+                "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
             )
-            fit.run(1, self.n_jobs)
-            fit.forget(REMEMBERED)
-            self._take_over(fit, keep=True)
+        draft = fitted.snapshot(self)
+        going_on = hasattr(draft, "_theta")
+        inputs.check_classes(classes)
+        _check_partial_fit_first_call(draft, classes)
+        X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
+        samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
+        fit = beginning.begin(
+            draft, samples, image, draft.classes_, going_on, n_epochs=draft.max_iter
+        )
+        fit.run(1, draft.n_jobs)
+        fit.forget(REMEMBERED)
+        fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=True))
         return self
 
     def decision_function(self, X) -> Array:
@@ -347,7 +344,7 @@ default="relu"
         scores : ndarray of shape (n, n_classes), or (n,) for two classes
             Logits; for two classes their difference, positive for ``classes_[1]``.
         """
-        logits = self._logits(X)
+        _, logits = self._model_and_logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict_proba(self, X) -> Array:
@@ -363,7 +360,8 @@ default="relu"
         p : ndarray of shape (n, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        return losses.softmax(self._logits(X))
+        _, logits = self._model_and_logits(X)
+        return losses.softmax(logits)
 
     def predict_log_proba(self, X) -> Array:
         """Compute the logarithm of each class's probability, without underflow.
@@ -378,7 +376,8 @@ default="relu"
         log_p : ndarray of shape (n, n_classes)
             Logarithms of the probabilities.
         """
-        return losses.log_softmax(self._logits(X))
+        _, logits = self._model_and_logits(X)
+        return losses.log_softmax(logits)
 
     def predict(self, X) -> Array:
         """Predict the label of each image.
@@ -393,8 +392,8 @@ default="relu"
         y : ndarray of shape (n,)
             Labels.
         """
-        winners = self._logits(X).argmax(axis=1)
-        return self.classes_[winners]
+        model, logits = self._model_and_logits(X)
+        return model.classes_[logits.argmax(axis=1)]
 
     def get_weights(self) -> dict[str, Array]:
         """Copy all parameters of the network.
@@ -405,8 +404,8 @@ default="relu"
             By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
             (inputs, units), where inputs after Flatten are in (height, width, channel) order.
         """
-        check_is_fitted(self, "_theta")
-        arrays = fitted.network_of(self).layout.arrays(self._theta)
+        model = self._fitted_model()
+        arrays = fitted.network_of(model).layout.arrays(model._theta)
         return {name: array.copy() for name, array in arrays}
 
     def set_weights(self, weights) -> Self:
@@ -425,8 +424,9 @@ default="relu"
         self : NumpyCNNClassifier
             The classifier.
         """
-        check_is_fitted(self, "_theta")
-        self._theta = fitted.with_weights(fitted.network_of(self), self._theta, weights)
+        model = self._fitted_model()
+        theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
+        fitted.publish(self, {**vars(model), "_theta": theta})
         return self
 
     def summary(self) -> "pd.DataFrame":
@@ -439,21 +439,20 @@ default="relu"
         """
         import pandas as pd
 
-        check_is_fitted(self, "_theta")
-        rows = fitted.network_of(self).summary()
+        rows = fitted.network_of(self._fitted_model()).summary()
         return pd.DataFrame(rows, columns=LayerSummary._fields)
 
     @property
     def history_(self) -> "pd.DataFrame":
         """One row per epoch: losses, scores, learning rate and seconds."""
-        if not hasattr(self, "_history"):
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
             raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
         import pandas as pd
 
-        epochs = pd.RangeIndex(
-            self.n_iter_ - len(self._history) + 1, self.n_iter_ + 1, name="epoch"
-        )
-        return pd.DataFrame(self._history, index=epochs)
+        history = model._history
+        epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
+        return pd.DataFrame(history, index=epochs)
 
     def get_params(self, deep=True) -> dict[str, Any]:
         """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
@@ -491,10 +490,12 @@ default="relu"
         tags.input_tags.three_d_array = True
         return tags
 
-    def _logits(self, X: Any) -> Array:
-        check_is_fitted(self, "_theta")
-        return fitted.outputs_of(self, inputs.rows_to_predict(self, X, self.image_shape_))
+    def _fitted_model(self) -> Self:
+        """Return the model as it is now: another thread may be fitting a new one."""
+        model = fitted.snapshot(self)
+        check_is_fitted(model, "_theta")
+        return model
 
-    def _take_over(self, fit: Fit, keep: bool) -> None:
-        for name, value in fitted.attributes_of(fit, fit.state.theta, keep).items():
-            setattr(self, name, value)
+    def _model_and_logits(self, X: Any) -> tuple[Self, Array]:
+        model = self._fitted_model()
+        return model, fitted.outputs_of(model, inputs.rows_to_predict(model, X, model.image_shape_))

@@ -282,7 +282,7 @@ def _global_reads(code: CodeType) -> Iterator[tuple[str, ...]]:
 def _homes_of_libraries() -> set[Path]:
     """List the folders into which packages are installed, wherever NumPy itself is."""
     paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
-    return {Path(path).resolve() for path in (*paths, Path(str(np.__file__)).parents[1])}
+    return {Path(str(path)).resolve() for path in (*paths, Path(str(np.__file__)).parents[1])}
 
 
 @lru_cache

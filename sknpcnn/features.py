@@ -97,12 +97,8 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         """
         model = self._model(X, y, sample_weight)
         layer = _layer_of(model, self.layer)
-        self.estimator_, self.layer_ = model, layer
-        self.n_features_in_ = model.n_features_in_
-        if hasattr(model, "feature_names_in_"):
-            self.feature_names_in_ = model.feature_names_in_
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        found = {"estimator_": model, "layer_": layer}
+        fitted.publish(self, found | fitted.features_of(model))
         return self
 
     def transform(self, X) -> Array:
@@ -118,10 +114,11 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         features : ndarray of shape (n, n_features_out)
             What the layer makes of them: for images row by row, pixel by pixel, channel by channel.
         """
-        check_is_fitted(self)
-        model = self.estimator_
-        X = inputs.rows_to_predict(self, X, model.image_shape_)
-        return fitted.outputs_of(model, X, self.layer_)
+        now = fitted.snapshot(self)
+        check_is_fitted(now)
+        model = fitted.snapshot(now.estimator_)
+        X = inputs.rows_to_predict(now, X, model.image_shape_)
+        return fitted.outputs_of(model, X, now.layer_)
 
     def get_feature_names_out(self, input_features=None) -> Array:
         """Name the features by layer and place: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.
@@ -136,10 +133,11 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         names : ndarray of str
             One name for each feature.
         """
-        check_is_fitted(self)
-        shape = self._shape_out()
+        now = fitted.snapshot(self)
+        check_is_fitted(now)
+        shape = now._shape_out()
         places = np.indices(shape).reshape(len(shape), prod(shape)).T
-        names = ["_".join(map(str, (self.layer_, *place))) for place in places]
+        names = ["_".join(map(str, (now.layer_, *place))) for place in places]
         return np.array(names, dtype=object)
 
     def __sklearn_tags__(self):

@@ -26,7 +26,7 @@ from sknpcnn.description import IndescribableError, described
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
 
 
-def fingerprint(estimator: Any, classes: Array, samples: list[Samples | None], *start: Any) -> str:
+def fingerprint(estimator: Any, classes: Array, data: bytes, *start: Any) -> str:
     """Hash all that the result of a fit depends on; a ValueError names what cannot be described."""
     digest = blake2b(digest_size=16)
     what = {"version": version.__version__, "class": type(estimator)}
@@ -42,7 +42,7 @@ def fingerprint(estimator: Any, classes: Array, samples: list[Samples | None], *
                 f"checkpoint_dir needs to know a fit again, but {name} holds {reason}. Leave that "
                 "out, put it into a module that can be imported, or set checkpoint_dir=None."
             ) from None
-    digest.update(data_digest(samples))
+    digest.update(data)
     return digest.hexdigest()
 
 

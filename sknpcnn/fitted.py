@@ -46,6 +46,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "summary": state.summary,
     }
     return {
+        **fit.features,
         "classes_": fit.classes,
         "image_shape_": fit.network.image,
         "n_iter_": fit.epochs_known,
@@ -93,6 +94,38 @@ def _made_of(estimator: Any) -> _Made:
     if made is None or made.architecture is not estimator._architecture:
         made = _made[estimator] = _Made(estimator)
     return made
+
+
+def snapshot(estimator: Any) -> Any:
+    """Copy an estimator as it is at this moment, with what has been made of it.
+
+    Whoever works with the copy sees one model, whole, whatever other threads do meanwhile.
+    """
+    copied = object.__new__(type(estimator))
+    copied.__dict__ = vars(estimator).copy()  # in one step
+    if hasattr(copied, "_architecture"):
+        made = _made.get(estimator)
+        if made is None or made.architecture is not copied._architecture:
+            made = _made[estimator] = _Made(copied)
+        _made[copied] = made
+    return copied
+
+
+def publish(estimator: Any, attributes: Mapping[str, Any]) -> None:
+    """Give an estimator all its fitted attributes in one step, so that nobody sees a part of them.
+
+    Names of features are gone where there are none among the new attributes.
+    """
+    state = {**vars(estimator), **attributes}
+    if "feature_names_in_" not in attributes:
+        state.pop("feature_names_in_", None)
+    estimator.__dict__ = state
+
+
+def features_of(estimator: Any) -> dict[str, Any]:
+    """Collect what scikit-learn's validation has found out about the features of X."""
+    names = ("n_features_in_", "feature_names_in_")
+    return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
 
 
 def network_of(estimator: Any) -> Network:

@@ -1,8 +1,7 @@
 """One fit of the classifier: trains, watches the validation data, decides when to stop."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite, isnan, nan
 from typing import Any, NamedTuple
@@ -69,6 +68,8 @@ class Fit:
     architecture: dict[str, Any]
     """The hyperparameters that the network was made of."""
     classes: Array
+    features: dict[str, Any]
+    """How many features X has, and their names, as scikit-learn's attributes."""
     samples: Samples
     standard: Standard | None
     plan: Plan
@@ -107,8 +108,8 @@ class Fit:
         many: Ctrl-C means all of them.
         """
         stopped = interrupted = False
-        first = self.forgotten.epochs + self.epochs_before
-        self._report = Report(first, first + n_epochs, len(self.samples))
+        last = self.forgotten.epochs + self.epochs_before + n_epochs
+        self._report = Report(self.epochs_known, last, len(self.samples))
         if self.verbose and self.epochs_run:
             self._report.going_on()
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
@@ -233,18 +234,3 @@ def plan_of(params: dict[str, Any], image: Image, n_samples: int, n_epochs: int)
         label_smoothing=float(params["label_smoothing"]),
         augment=steps_of(params["augment"], image),
     )
-
-
-@contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Leave an estimator as it was if fitting it fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        for name in set(vars(estimator)) - set(before):
-            if not name.startswith("_callback") and not name.startswith("_skl_callbacks"):
-                delattr(estimator, name)
-        for name, value in before.items():
-            setattr(estimator, name, value)
-        raise

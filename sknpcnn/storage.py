@@ -41,6 +41,17 @@ def write(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) ->
     _sync_folder(path.parent)
 
 
+def write_new(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a file where there is none, whole; FileExistsError where somebody was faster."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    write(beside, values, arrays)
+    try:
+        os.link(beside, path)
+    finally:
+        beside.unlink()
+    _sync_folder(path.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder where there is none, and have it on the disk, with all that it lies in."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]

@@ -1,22 +1,27 @@
 """Checkpoints: whatever happens to a fit, calling it again ends in the same bits."""
 
 import errno
+import multiprocessing
 import os
 import resource
 import shutil
 import signal
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sknpcnn import storage
 from sknpcnn.augmentation import Shift
 from sknpcnn.callbacks import TimeLimit
+from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.layers import Conv2D, Dropout
 from sknpcnn.optimizers import SGD, Adagrad
 from sknpcnn.schedules import OneCycle
@@ -355,3 +360,97 @@ def test_a_full_disk_is_told_and_the_model_is_there_in_the_end(data, tmp_path):
         assert not list(tmp_path.glob(".*"))
 
     assert os.waitpid(in_a_process(fit), 0)[1] == 0
+
+
+def test_a_file_that_changes_during_a_fit_is_never_a_finished_fit_of_what_it_was(data, tmp_path):
+    X, y = data
+    file, folder = tmp_path / "X.npy", tmp_path / "kept"
+    np.save(file, X)
+    mapped = np.load(file, mmap_mode="r+")
+
+    class Writing(Stop):
+        def on_fit_task_end(self, estimator, context, **data):
+            if context.task_name == "epoch" and context.task_id == 2:
+                mapped[:] = mapped[::-1].copy()
+            return False
+
+    given = np.load(file, mmap_mode="r")
+    with pytest.warns(UserWarning, match="have changed while they were trained on"):
+        small(folder).set_callbacks(Writing(0)).fit(given, y)
+    assert not list(folder.iterdir())
+    np.save(file, X)
+    assert_same(small(folder).fit(np.load(file, mmap_mode="r"), y), small().fit(X, y))
+    assert_same(small(folder).fit(X, y), small().fit(X, y))
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("stop", [1, None], ids=["stopped", "ended"])
+def test_labels_and_weights_that_change_are_seen_too(data, tmp_path, stop):
+    X, y, weights = *data, np.ones(len(data[1]))
+
+    class Writing(Stop):
+        def on_fit_task_end(self, estimator, context, **data):
+            weights[:3] = 0
+            return super().on_fit_task_end(estimator, context, **data)
+
+    callback = Writing(stop, error=None)
+    small(tmp_path).set_callbacks(callback).fit(X, y, sample_weight=weights)  # which were copied
+    file = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", X.dtype, X.shape)
+    file[:] = X
+
+    class Editing(Stop):
+        def on_fit_task_end(self, estimator, context, **data):
+            file[0] += 1
+            return super().on_fit_task_end(estimator, context, **data)
+
+    with pytest.warns(UserWarning, match="have changed"):
+        small(tmp_path).set_callbacks(Editing(stop, error=None)).fit(file, y)
+
+
+def begin_together(folder, barrier, results):
+    digits = load_digits()
+    X, y = digits.data[:60], digits.target[:60]
+    barrier.wait()
+    clf = small(folder, random_state=None, max_iter=2).fit(X, y)
+    results.put(clf.get_weights()["output.W"].tobytes())
+
+
+def test_fits_without_a_seed_that_begin_at_the_same_moment_are_one_fit(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    for turn in range(4):
+        barrier, results = context.Barrier(3), context.Queue()
+        given = tmp_path / str(turn), barrier, results
+        jobs = [context.Process(target=begin_together, args=given) for _ in range(3)]
+        for job in jobs:
+            job.start()
+        weights = {results.get(timeout=300) for _ in jobs}
+        for job in jobs:
+            job.join()
+        assert len(weights) == 1
+        assert len(list((tmp_path / str(turn)).iterdir())) == 1
+
+
+def test_of_many_that_claim_a_seed_all_get_that_of_one(tmp_path):
+    for turn in range(50):
+        barrier = Barrier(8)
+
+        def claim(seed, barrier=barrier, turn=turn):
+            barrier.wait()
+            return Checkpoint(tmp_path, f"fit{turn}").agree_on_seed(seed)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(claim, range(8)))) == 1
+
+
+def test_a_fit_that_was_killed_after_its_claim_goes_on_with_that_seed(data, tmp_path):
+    small(tmp_path, random_state=None, max_iter=1).fit(*data)
+    (file,) = tmp_path.iterdir()
+    values, _ = storage.read(file)
+    file.unlink()
+    checkpoint = Checkpoint(tmp_path, file.stem)
+    assert checkpoint.agree_on_seed(7) == 7
+    assert checkpoint.agree_on_seed(8) == 7
+    clf = small(tmp_path, random_state=None, max_iter=1).fit(*data)  # no warning
+    assert storage.read(file)[0]["seed"] == 7 != values["seed"]
+    assert storage.read(file)[0]["stage"] == "ended"
+    assert clf.n_iter_ == 1

@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_predict
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.augmentation import Shift
+from sknpcnn.augmentation import Affine, Shift
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU
 from sknpcnn.optimizers import SGD
 
@@ -281,3 +281,28 @@ def test_what_may_differ_between_machines_is_documented():
     page = (HOME / "docs" / "user_guide.md").read_text()
     section = page.split("## Reproducibility")[1].split("\n## ")[0]
     assert "Between machines the last bits may differ: BLAS has other kernels" in section
+
+
+@pytest.mark.parametrize("augment", [None, [Affine(10)]], ids=["plain", "augmented"])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_the_same_images_in_another_type_train_the_same_network(standardize, augment):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:150].astype(np.uint8) * 15, y[:150]
+    params = {"standardize": standardize, "augment": augment, "conv_filters": (4,), "max_iter": 2}
+    kinds = [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32]
+    fits = [NumpyCNNClassifier(random_state=0, **params).fit(X.astype(k), y) for k in kinds]
+    for clf in fits[1:]:
+        np.testing.assert_array_equal(clf._theta, fits[0]._theta)
+    for kind in (*kinds, np.float64):  # and it predicts the same
+        for clf in fits:
+            np.testing.assert_array_equal(
+                clf.predict_proba(X.astype(kind)), fits[0].predict_proba(X)
+            )
+
+
+def test_integers_beyond_single_precision_keep_their_digits():
+    X = np.random.default_rng(0).integers(0, 5, (60, 16)) + 2**40
+    y = np.arange(60) % 2
+    large = NumpyCNNClassifier(max_iter=2, random_state=0).fit(X, y)
+    small = NumpyCNNClassifier(max_iter=2, random_state=0).fit(X - 2**40, y)
+    np.testing.assert_allclose(large.predict_proba(X), small.predict_proba(X - 2**40), atol=1e-4)
