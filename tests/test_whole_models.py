@@ -118,7 +118,7 @@ def test_a_failing_fit_leaves_everything_as_it_was():
     before = dict(vars(clf))
     frame = pd.DataFrame(WIDE.reshape(60, -1)).rename(columns=str)
     for bad in (np.full(59, 1), np.full(60, np.nan)):
-        with pytest.raises(ValueError, match="inconsistent|NaN"):
+        with pytest.raises(ValueError, match=r"inconsistent|NaN"):
             clf.fit(frame, bad)
     with pytest.raises(ValueError, match="diverged"):
         clf.set_params(solver="sgd", learning_rate_init=1e30, max_iter=9).fit(frame, TWO)
