@@ -150,6 +150,22 @@ def test_names_of_the_classes_come_from_the_text_beside_the_binary_batches(tmp_p
         load_cifar10(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["batches.meta", "batches.meta.txt"])
+def test_long_file_of_names_is_not_read(tmp_path, name):
+    write_cifar10(tmp_path, binary=name.endswith("txt"))
+    (tmp_path / name).write_bytes(bytes(100_000))
+    problem = "has 100000 bytes; needed: at most 65536"
+    with pytest.raises(ValueError, match=said(tmp_path / name, problem)):
+        load_cifar10(tmp_path)
+
+
+def test_link_to_names_that_leads_nowhere_is_noticed(tmp_path):
+    write_cifar10(tmp_path)
+    (tmp_path / "batches.meta").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"batches\.meta"):
+        load_cifar10(tmp_path)
+
+
 @pytest.mark.parametrize(
     "meta",
     [

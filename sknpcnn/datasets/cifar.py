@@ -1,12 +1,13 @@
 """CIFAR-10 from its original files, the pickles of the python version or the binary ones."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sknpcnn.datasets import safe_pickle
-from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of
+from sknpcnn.datasets import cifar_pickle
+from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of, read_file
 
 CLASSES = [
     "airplane",
@@ -27,6 +28,7 @@ DESCR = (
 
 _BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 _PIXELS = 3 * 32 * 32
+_MAX_META_SIZE = 2**16  # of the file with the names of ten classes
 
 
 def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False) -> Any:
@@ -68,11 +70,11 @@ def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False
     """
     names = [name for part in parts_of(split) for name in _BATCHES[part]]
     paths = [find(folder, name, f"{name}.bin") for name in names]
-    batches = [_read_binary(path) if path.suffix else _read_pickle(path) for path in paths]
+    class_names = _class_names(paths[0])
+    batches = [_read(path) for path in paths]
     _check_lengths(paths, [len(labels) for _, labels in batches])
-    data = np.concatenate([to_images(rows) for rows, _ in batches])
-    target = np.concatenate([labels for _, labels in batches])
-    return answer(data, target, _class_names(paths[0]), DESCR, return_X_y)
+    data, target = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    return answer(data, target, class_names, DESCR, return_X_y)
 
 
 def to_images(rows: Array) -> Array:
@@ -80,8 +82,13 @@ def to_images(rows: Array) -> Array:
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
+def _read(path: Path) -> tuple[Array, Array]:
+    rows, labels = _read_binary(path) if path.suffix else _read_pickle(path)
+    return to_images(rows), labels  # not the rows: these are a part of the whole file's content
+
+
 def _read_pickle(path: Path) -> tuple[Array, Array]:
-    content = safe_pickle.load(path)
+    content = cifar_pickle.load(path)
     if not {"data", "labels"} <= set(content):
         raise ValueError(
             f"{path}: holds {', '.join(content)[:200] or 'nothing'}; needed: data and labels, as "
@@ -102,7 +109,7 @@ def _read_pickle(path: Path) -> tuple[Array, Array]:
 
 
 def _read_binary(path: Path) -> tuple[Array, Array]:
-    content = np.fromfile(path, np.uint8)
+    content = np.frombuffer(read_file(path), np.uint8)
     if len(content) == 0 or len(content) % (1 + _PIXELS):
         raise ValueError(
             f"{path}: has {len(content)} bytes; needed: a multiple of {1 + _PIXELS}, a label and "
@@ -135,7 +142,7 @@ def _checked(path: Path, labels: Array) -> Array:
 def _class_names(batch: Path) -> list[str]:
     """Read what the classes are called from the file beside a batch, if there is one."""
     path = batch.with_name("batches.meta.txt" if batch.suffix else "batches.meta")
-    if not path.is_file():
+    if not os.path.lexists(path):
         return list(CLASSES)
     names = _lines(path) if batch.suffix else _label_names(path)
     names = [str(name, "utf-8", "replace") if type(name) is bytes else name for name in names]
@@ -146,11 +153,11 @@ def _class_names(batch: Path) -> list[str]:
 
 
 def _lines(path: Path) -> list[Any]:
-    return [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
+    return [line.strip() for line in read_file(path, _MAX_META_SIZE).splitlines() if line.strip()]
 
 
 def _label_names(path: Path) -> list[Any]:
-    names = safe_pickle.load(path).get("label_names")
+    names = cifar_pickle.load(path, _MAX_META_SIZE).get("label_names")
     if type(names) is not list:
         raise ValueError(f"{path}: holds no list called label_names, which is needed.")
     return names

@@ -1,21 +1,25 @@
-"""Reads the pickles of CIFAR-10 without trusting them: nothing that a file says is ever executed.
+"""Interprets the few instructions of pickles that arrays of bytes need, and executes nothing.
 
-Three gates, each of which would do for most files. The instructions are looked through before any
-is followed, since a few bytes of them can ask for gigabytes, or bring the interpreter down. Names
-are not looked up: the few that NumPy's arrays need become records of what was done with them.
-From such a record an array is made here, once its type, shape and bytes are found to agree.
+A pickle is a program for a machine with a stack and a memo. Here is such a machine, of our own: it
+looks nothing up by name and calls nothing. What a file names, calls or gives a state to becomes a
+``Record`` of that, from which an array may be made later, by code that checks what it says.
+
+One budget bounds all the rest. A file may have a number of instructions that is known from its
+length, and each of them makes one value of at most some hundred bytes, or moves values that others
+have made; or it carries bytes or text of its own, which take at most four times the room that they
+take in the file. So time and memory stay within a small multiple of the file's length.
 """
 
-import io
-import pickle
-import pickletools
-from math import prod
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+# A batch of CIFAR-10 needs three to eleven instructions for each image, which has 3,072 pixels.
+MIN_INSTRUCTIONS, BYTES_PER_INSTRUCTION = 1000, 100
+# Longer bytes stay where they are, in the content of the file. Shorter ones may be keys and names.
+MAX_COPIED = 255
+MAX_PROTOCOL = 5
 
-_NAMES = {
+NAMES = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy.core.numeric", "_frombuffer"),  # protocol 5
@@ -25,126 +29,223 @@ _NAMES = {
     ("_codecs", "encode"),  # bytes, as Python 3 writes them in protocol 2
 }
 
-_PUTS = {"BINPUT", "LONG_BINPUT"}
-_COUNTED = {
-    *("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "REDUCE")
-}
-_INSTRUCTIONS = {
-    *_PUTS,
-    *_COUNTED,
-    *["PROTO", "FRAME", "STOP", "MARK", "MEMOIZE", "BINGET", "LONG_BINGET"],
-    *["NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2"],
-    *["BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE"],
-    *["BINBYTES", "SHORT_BINBYTES", "BYTEARRAY8"],
-    *["EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_TUPLE"],
-    *["GLOBAL", "STACK_GLOBAL", "BUILD"],
-}
-_CODES = {op.code.encode("latin1"): op for op in pickletools.opcodes if op.name in _INSTRUCTIONS}
-# Containers and calls. An array is written with ten or so; many tuples, one in the other, crash
-# Python when they are hashed, and what a single byte makes or calls may take hundreds.
-_MOST = 50
-# Beginnings of a container's content: a thousand labels or names come at a time.
-_MARKS = 10_000
+
+class PickleError(ValueError):
+    """Says what is wrong with a pickle, as the end of a sentence about it."""
 
 
-class _Record:
-    """Stands for something that a file names: remembers how it was called, and does nothing.
-
-    A file is given objects of this class, never the class or a function: it could write on those.
-    """
+class Record:
+    """Stands for something that a file names, calls with ``args``, or gives a ``state`` to."""
 
     __slots__ = ("args", "name", "state")
 
-    def __init__(self, name: str, args: Any = None) -> None:
+    def __init__(self, name: str, args: tuple[Any, ...] | None = None) -> None:
         self.name, self.args, self.state = name, args, None
 
-    def __call__(self, *args: Any) -> Any:
-        if self.name != "encode":
-            return _Record(self.name, args)
-        text, encoding = args
-        if type(text) is not str or encoding != "latin1":
-            raise pickle.UnpicklingError("it holds text that is not encoded as bytes are")
-        return text.encode("latin1")
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+def interpret(raw: bytes) -> Any:
+    """Return what a pickle holds: containers, text, integers, records, and bytes or views of them.
 
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str, /) -> Any:
-        if (module, name) not in _NAMES:
-            raise pickle.UnpicklingError(
-                f"it holds {f'{module}.{name}'[:80]!r}, which no CIFAR-10 batch does"
-            )
-        return _Record(name)
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Load a dictionary of tables of bytes, lists, bytes, strings and integers."""
-    raw = path.read_bytes()
-    try:
-        _check_instructions(raw)
-        found = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
-        if type(found) is not dict:
-            raise pickle.UnpicklingError("it holds no dictionary")
-        return {_text_of(key): _array_of(value) for key, value in found.items()}
-    except Exception as error:  # there is hardly one that a broken pickle cannot raise
-        reason = str(error) or type(error).__name__
-        raise ValueError(
-            f"{path}: is not an intact pickle of CIFAR-10 ({reason}); needed: a fresh copy of the "
-            "file, from a place that you trust."
-        ) from error
+    Containers may hold each other and themselves: nothing may go through them without a limit.
+    """
+    machine = _Machine(raw)
+    allowed = MIN_INSTRUCTIONS + len(raw) // BYTES_PER_INSTRUCTION
+    for _ in range(allowed):
+        start, code = machine.position, machine.number(1)
+        if code == _STOP:
+            if machine.position < len(raw):
+                raise PickleError("it goes on after its end")
+            return machine.pop()
+        if code not in _INSTRUCTIONS:
+            raise PickleError(f"byte {start} is {bytes([code])!r}, no instruction that it needs")
+        _INSTRUCTIONS[code](machine)
+    raise PickleError(f"it holds more than {allowed} instructions, many for its {len(raw)} bytes")
 
 
-def _check_instructions(raw: bytes) -> None:
-    stream = io.BytesIO(raw)
-    stored = counted = marks = 0
-    name = ""
-    while name != "STOP":
-        place, code = stream.tell(), stream.read(1)
-        if not code:
-            raise pickle.UnpicklingError("it is cut short")
-        if code not in _CODES:
-            raise pickle.UnpicklingError(f"byte {place} is {code!r}, no instruction that it needs")
-        instruction = _CODES[code]
-        name = instruction.name
-        argument: Any = instruction.arg.reader(stream) if instruction.arg else None
-        counted += name in _COUNTED
-        if counted > _MOST:
-            raise pickle.UnpicklingError(f"it holds more than {_MOST} containers and calls")
-        marks += name == "MARK"
-        if marks > _MARKS:
-            raise pickle.UnpicklingError(f"it begins more than {_MARKS} times with some content")
-        if name in _PUTS and argument > stored + 1:  # all the places up to there would be made
-            raise pickle.UnpicklingError(f"byte {place} stores something far from all else")
-        stored += name in _PUTS or name == "MEMOIZE"
-    if stream.read(1):
-        raise pickle.UnpicklingError("it goes on after its end")
+class _Machine:
+    """The stack, the memo, and how far the file was read."""
 
+    def __init__(self, raw: bytes) -> None:
+        self.raw, self.position = raw, 0
+        self.stack: list[Any] = []
+        self.marks: list[int] = []  # how high the stack was at each mark
+        self.memo: dict[int, Any] = {}
+        self.frame_end = self.n_encoded = 0
 
-def _text_of(key: Any) -> str:
-    if type(key) not in (bytes, str):
-        raise pickle.UnpicklingError("it holds a dictionary whose keys are not strings")
-    return key.decode() if type(key) is bytes else key
+    # What an instruction carries with it
 
+    def skip(self, n: int) -> int:
+        """Go on by n bytes; return where they begin."""
+        start = self.position
+        if n > len(self.raw) - start:
+            raise PickleError("it is cut short")
+        self.position = start + n
+        return start
 
-def _array_of(value: Any) -> Any:
-    """Make an array from the record of one; anything else stays what it is."""
-    if type(value) is not _Record:
+    def number(self, n: int, signed: bool = False) -> int:
+        start = self.skip(n)
+        return int.from_bytes(self.raw[start : self.position], "little", signed=signed)
+
+    def content(self, n: int) -> bytes | memoryview:
+        start = self.skip(n)
+        if n > MAX_COPIED:
+            return memoryview(self.raw)[start : self.position]
+        return self.raw[start : self.position]
+
+    def line(self) -> str:
+        end = self.raw.find(b"\n", self.position)
+        if end < 0:
+            raise PickleError("it is cut short")
+        start = self.skip(end + 1 - self.position)
+        return str(self.raw[start:end], "utf-8")
+
+    # The stack
+
+    def top(self) -> Any:
+        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
+            raise PickleError(f"byte {self.position - 1} takes a value that is not there")
+        return self.stack[-1]
+
+    def pop(self) -> Any:
+        value = self.top()
+        del self.stack[-1]
         return value
-    raw: Any = None
-    shape: Any = None
-    dtype: Any = None
-    fortran: Any = False
-    if value.name == "_reconstruct" and value.state is not None:
-        _, shape, dtype, fortran, raw = value.state
-    elif value.name == "_frombuffer" and value.args is not None:
-        raw, dtype, shape, order = value.args
-        fortran = order == "F"
-    if type(dtype) is not _Record or not dtype.args or dtype.args[0] not in ("u1", b"u1"):
-        raise pickle.UnpicklingError("it holds something of NumPy that is no array of bytes")
-    if type(shape) is not tuple or len(shape) != 2:  # a product of millions would never end
-        raise pickle.UnpicklingError("it holds an array that is no table")
-    if type(raw) not in (bytes, bytearray) or len(raw) != prod(shape):
-        raise pickle.UnpicklingError("it holds an array whose shape and content disagree")
-    return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+    def pop_to_mark(self) -> list[Any]:
+        if not self.marks:
+            raise PickleError(f"byte {self.position - 1} goes back to a mark that is not there")
+        start = self.marks.pop()
+        values = self.stack[start:]
+        del self.stack[start:]
+        return values
+
+    # Instructions that need more than a line
+
+    def check_protocol(self) -> None:
+        if (protocol := self.number(1)) > MAX_PROTOCOL:
+            raise PickleError(f"unsupported pickle protocol: {protocol}")
+
+    def check_frame(self) -> None:
+        """Check a frame, which only says how much of the file may be read at once."""
+        n = self.number(8)
+        if self.position < self.frame_end or n > len(self.raw) - self.position:
+            raise PickleError("it holds a frame that reaches beyond the file or another frame")
+        self.frame_end = self.position + n
+
+    def get(self, key: int) -> None:
+        if key not in self.memo:
+            raise PickleError(f"it refers to value {key}, which it has not stored")
+        self.stack.append(self.memo[key])
+
+    def push_tuple(self, n: int) -> None:
+        self.stack.append(tuple(reversed([self.pop() for _ in range(n)])))
+
+    def extend(self, values: list[Any]) -> None:
+        target = self.top()
+        if type(target) is not list:
+            raise PickleError("it appends to something that is no list")
+        target.extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        target = self.top()
+        keys = values[::2]
+        if type(target) is not dict or len(values) % 2:
+            raise PickleError("it sets keys of something that is no dictionary")
+        if not all(type(key) in (str, bytes) for key in keys):
+            raise PickleError("it holds a dictionary whose keys are not strings")
+        target.update(zip(keys, values[1::2], strict=True))
+
+    def push_name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str or (module, name) not in NAMES:
+            raise PickleError(
+                f"it holds {f'{module}.{name}'[:80]!r}, which no CIFAR-10 batch does"
+                if type(module) is type(name) is str
+                else "it holds a name that is no text"
+            )
+        self.stack.append(Record(name))
+
+    def call(self) -> None:
+        args, function = self.pop(), self.pop()
+        if type(function) is not Record or function.args is not None or type(args) is not tuple:
+            raise PickleError("it calls something that is no function, or with no arguments")
+        if function.name == "encode":
+            self.stack.append(self.encoded(args))
+        else:
+            self.stack.append(Record(function.name, args))
+
+    def encoded(self, args: tuple[Any, ...]) -> bytes:
+        if len(args) != 2 or type(args[0]) is not str or args[1] != "latin1":
+            raise PickleError("it holds text that is not encoded as bytes are")
+        self.n_encoded += len(args[0])
+        if self.n_encoded > len(self.raw):  # the same text, again and again
+            raise PickleError(f"it encodes more than its {len(self.raw)} bytes")
+        return args[0].encode("latin1")
+
+    def build(self) -> None:
+        state, target = self.pop(), self.top()
+        if type(target) is not Record or target.args is None:
+            raise PickleError("it gives a state to something that has none")
+        target.state = state
+
+
+def _push(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+    """Make an instruction that pushes a value."""
+
+    def instruction(machine: _Machine) -> None:
+        machine.stack.append(value(machine))
+
+    return instruction
+
+
+def _put(key: Callable[[_Machine], int]) -> Callable[[_Machine], None]:
+    """Make an instruction that stores what is on top of the stack."""
+
+    def instruction(machine: _Machine) -> None:
+        machine.memo[key(machine)] = machine.top()
+
+    return instruction
+
+
+_STOP = ord(".")
+_INSTRUCTIONS: dict[int, Callable[[_Machine], None]] = {
+    0x80: _Machine.check_protocol,
+    0x95: _Machine.check_frame,
+    # the memo
+    ord("q"): _put(lambda m: m.number(1)),
+    ord("r"): _put(lambda m: m.number(4)),
+    0x94: _put(lambda m: len(m.memo)),
+    ord("h"): lambda m: m.get(m.number(1)),
+    ord("j"): lambda m: m.get(m.number(4)),
+    # values
+    ord("N"): _push(lambda m: None),
+    0x88: _push(lambda m: True),
+    0x89: _push(lambda m: False),
+    ord("J"): _push(lambda m: m.number(4, signed=True)),
+    ord("K"): _push(lambda m: m.number(1)),
+    ord("M"): _push(lambda m: m.number(2)),
+    ord("T"): _push(lambda m: m.content(m.number(4))),  # str of Python 2
+    ord("U"): _push(lambda m: m.content(m.number(1))),
+    ord("B"): _push(lambda m: m.content(m.number(4))),
+    ord("C"): _push(lambda m: m.content(m.number(1))),
+    0x96: _push(lambda m: m.content(m.number(8))),  # a bytearray
+    ord("X"): _push(lambda m: str(m.content(m.number(4)), "utf-8")),
+    0x8C: _push(lambda m: str(m.content(m.number(1)), "utf-8")),
+    # containers
+    ord("("): lambda m: m.marks.append(len(m.stack)),
+    ord(")"): _push(lambda m: ()),
+    0x85: lambda m: m.push_tuple(1),
+    0x86: lambda m: m.push_tuple(2),
+    0x87: lambda m: m.push_tuple(3),
+    ord("t"): _push(lambda m: tuple(m.pop_to_mark())),
+    ord("]"): _push(lambda m: []),
+    ord("a"): lambda m: m.extend([m.pop()]),
+    ord("e"): lambda m: m.extend(m.pop_to_mark()),
+    ord("}"): _push(lambda m: {}),
+    ord("s"): lambda m: m.set_items([m.pop(), m.pop()][::-1]),
+    ord("u"): lambda m: m.set_items(m.pop_to_mark()),
+    # names, calls, states
+    ord("c"): lambda m: m.push_name(m.line(), m.line()),
+    0x93: lambda m: m.push_name(*[m.pop(), m.pop()][::-1]),
+    ord("R"): _Machine.call,
+    ord("b"): _Machine.build,
+}
