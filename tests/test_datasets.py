@@ -11,7 +11,8 @@ import pytest
 from sklearn.utils import Bunch
 
 from sknpcnn import datasets
-from sknpcnn.datasets import load_cifar10, load_mnist
+from sknpcnn.datasets import load_cifar10, load_idx, load_mnist, loading
+from tests.children import load_in_child
 from tests.test_datasets_cifar import write_cifar10
 from tests.test_datasets_idx import write_mnist
 
@@ -88,6 +89,73 @@ def test_error_names_the_folder_that_is_missing(written):
     folder, _, load = written
     with pytest.raises(FileNotFoundError, match=r"elsewhere is not a folder"):
         load(folder / "elsewhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("load_mnist", "train-images-idx3-ubyte"),
+        ("load_mnist", "train-labels-idx1-ubyte"),
+        ("load_idx", "train-images-idx3-ubyte"),
+        ("load_idx", "train-labels-idx1-ubyte"),
+        ("load_cifar10", "data_batch_3"),
+        ("load_cifar10", "batches.meta"),
+        ("load_cifar10", "data_batch_3.bin"),
+        ("load_cifar10", "batches.meta.txt"),
+    ],
+)
+def test_named_pipe_is_refused_and_not_waited_for(tmp_path, name, file):
+    if "cifar" in name:
+        write_cifar10(tmp_path, binary="." in file and file != "batches.meta")
+    else:
+        write_mnist(tmp_path)
+    (tmp_path / file).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / file)
+    pair = [tmp_path / f"train-{stem}-ubyte" for stem in ("images-idx3", "labels-idx1")]
+    said, _ = load_in_child(name, *(pair if name == "load_idx" else [tmp_path]))
+    assert said == f"ValueError: {tmp_path / file}: is a named pipe; needed: a regular file."
+
+
+def test_what_has_no_content_of_its_own_is_refused(tmp_path):
+    write_mnist(tmp_path)
+    images, labels = (tmp_path / f"train-{k}-ubyte" for k in ("images-idx3", "labels-idx1"))
+    with pytest.raises(ValueError, match="is a folder; needed: a regular file"):
+        load_idx(images, tmp_path)
+    if Path("/dev/zero").exists():
+        with pytest.raises(ValueError, match="/dev/zero: is a device; needed: a regular file"):
+            load_idx("/dev/zero", labels)
+        images.unlink()
+        images.symlink_to("/dev/zero")
+        with pytest.raises(ValueError, match="ubyte: is a device; needed: a regular file"):
+            load_mnist(tmp_path)
+
+
+def test_link_to_a_file_is_followed_and_a_loop_of_links_is_not(tmp_path):
+    write_mnist(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to("elsewhere")
+    assert len(load_mnist(tmp_path).data) == 20
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(OSError, match=str(path)):
+        load_idx(path, tmp_path / "train-labels-idx1-ubyte")
+
+
+def test_file_that_becomes_a_pipe_before_it_is_opened_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    open_at_once = loading._open_at_once
+
+    def exchange_and_open(name, flags):
+        path.unlink()
+        os.mkfifo(path)
+        return open_at_once(name, flags)
+
+    monkeypatch.setattr(loading, "_open_at_once", exchange_and_open)
+    with pytest.raises(ValueError, match="is a named pipe; needed: a regular file"):
+        loading.open_file(path)
 
 
 @pytest.mark.parametrize("name", datasets.__all__)

@@ -3,6 +3,7 @@
 import gzip
 import re
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -150,12 +151,116 @@ def test_images_and_labels_of_different_sets_are_noticed(pair):
         load_idx(*pair)
 
 
-def test_header_that_promises_too_much_costs_no_memory(pair):
-    """Room for what this one promises, 2**96 bytes, is nowhere."""
-    for pack in bytes, gzip.compress:
-        pair[0].write_bytes(pack(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(100)))
-        with pytest.raises(ValueError, match=said(pair[0], "but only 100 follow")):
+def header(*shape):
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+
+
+def peak_of_refusal(pair, problem):
+    """Refuse a pair of files; return how much memory that took at most, in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=problem):
             load_idx(*pair)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("shape", "plain", "compressed"),
+    [
+        ((2**32 - 1,) * 3, "holds 4294967295 images, but .* holds 5 labels", ""),
+        ((5, 2**32 - 1, 2**32 - 1), "but only 100 follow", "from 33 compressed ones; needed"),
+        ((5, 2**32 - 1, 1), "but only 100 follow", "from [0-9]+ compressed ones; needed"),
+        ((5, 3000, 3000), "but only 100 follow", "but only 100 follow"),
+    ],
+)
+def test_header_that_promises_too_much_costs_no_memory(pair, shape, plain, compressed):
+    pair[0].write_bytes(header(*shape) + bytes(100))
+    assert peak_of_refusal(pair, plain) < 2_000_000
+    pair[0].write_bytes(gzip.compress(header(*shape) + bytes(100)))
+    assert peak_of_refusal(pair, compressed or plain) < 2_000_000
+
+
+def bomb(start, n, level=9):
+    """A compressed file that holds a start and then n zeros."""
+    pack = zlib.compressobj(level, wbits=31)
+    parts = [pack.compress(start)]
+    parts += [pack.compress(bytes(2**20)) for _ in range(n // 2**20)]
+    return b"".join([*parts, pack.compress(bytes(n % 2**20)), pack.flush()])
+
+
+N_BOMB = 300_000_000
+
+
+@pytest.mark.parametrize(
+    ("start", "problem"),
+    [
+        (header(5, 3, 2), "30 bytes, but more follow"),
+        (header(1, 10_000, 30_000), "holds 1 images, but .* holds 5 labels"),
+        (header(N_BOMB, 1, 1), "holds 300000000 images, but .* holds 5 labels"),
+        (header(5, 6000, 10_000), "300000000 bytes, from [0-9]+ compressed ones; needed: at most"),
+    ],
+)
+def test_images_that_unpack_to_much_more_than_their_labels_are_for_are_refused(
+    pair, start, problem
+):
+    pair[0].write_bytes(bomb(start, N_BOMB))
+    assert pair[0].stat().st_size < 400_000
+    assert peak_of_refusal(pair, problem) < 4_000_000
+
+
+def test_labels_that_unpack_to_very_many_are_refused(pair):
+    pair[0].write_bytes(bomb(header(N_BOMB, 1, 1), N_BOMB))
+    pair[1].write_bytes(bomb(header(N_BOMB), N_BOMB))
+    assert peak_of_refusal(pair, "needed: at most 100 times as many") < 4_000_000
+    n = 9_000_000  # few for images, but as labels they take eight bytes each
+    pair[0].write_bytes(bomb(header(n, 1, 1), n))
+    pair[1].write_bytes(bomb(header(n), n))
+    assert peak_of_refusal(pair, f"^{re.escape(str(pair[1]))}: .*compressed ones") < 4_000_000
+
+
+def test_images_are_not_unpacked_before_their_labels_are_read(pair):
+    """Which are few, and tell how many images there must be."""
+    pair[0].write_bytes(bomb(header(5, 3000, 4000), 60_000_000))
+    pair[1].write_bytes(gzip.compress(idx(np.arange(5)))[:-9])
+    assert peak_of_refusal(pair, f"^{re.escape(str(pair[1]))}: is cut short") < 4_000_000
+
+
+def test_black_images_are_read_though_they_are_small_when_compressed(pair):
+    pair[0].write_bytes(gzip.compress(idx(np.zeros((5, 1000, 1000)))))
+    assert pair[0].stat().st_size < 10_000
+    assert load_idx(*pair).data.shape == (5, 1000, 1000)
+
+
+def test_file_of_several_compressed_members_is_read(pair):
+    """As programs write them that compress with several threads."""
+    content = pair[0].read_bytes()
+    parts = [content[:3], content[3:20], b"", content[20:]]
+    pair[0].write_bytes(b"".join(map(gzip.compress, parts)))
+    np.testing.assert_array_equal(load_idx(*pair).data, np.arange(30).reshape(5, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        (gzip.compress(b"\0"), "30 bytes, but more follow"),
+        (gzip.compress(b"\0")[:-1], "30 bytes, but more follow|cut short"),
+        (b"\x1f\x8b", "cut short or corrupt"),
+        (b"<html>", "cut short or corrupt"),
+        (b"\0\0<html>", "cut short or corrupt"),
+    ],
+)
+def test_compressed_file_that_goes_on_is_refused(pair, end, problem):
+    pair[0].write_bytes(gzip.compress(pair[0].read_bytes()) + end)
+    with pytest.raises(ValueError, match=said(pair[0], problem)):
+        load_idx(*pair)
+
+
+def test_zeros_after_a_compressed_file_are_padding(pair):
+    """As the gzip program has it, since tapes have blocks."""
+    pair[0].write_bytes(gzip.compress(pair[0].read_bytes()) + bytes(100))
+    assert len(load_idx(*pair).data) == 5
 
 
 @pytest.mark.parametrize("load", [load_mnist, load_fashion_mnist])

@@ -2,13 +2,15 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of
+from sknpcnn.datasets.loading import Array, Name, answer, find, open_file, parts_of, size_of
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = [
@@ -36,7 +38,12 @@ FASHION_DESCR = (
 
 _STEMS = {"train": "train", "test": "t10k"}
 _DIMENSIONS = {"images": (3, 4), "labels": (1,)}
+_BYTES_EACH = {"images": 1, "labels": 8}  # in memory
 _CHUNK = 2**20
+
+# What a compressed file may hold: all that is small anyway, and else a multiple of its length.
+# MNIST is five times as large as its files, and black images would be a thousand times as large.
+MAX_RATIO, MAX_SMALL = 100, 2**26
 
 
 def load_mnist(folder: Name, *, split: str = "train", return_X_y: bool = False) -> Any:
@@ -183,37 +190,76 @@ def _find(folder: Name, stem: str, dimensions: int) -> Path:
 
 
 def _read_pair(images: Path, labels: Path) -> tuple[Array, Array]:
-    data, target = _read(images, "images"), _read(labels, "labels")
-    if len(data) != len(target):
-        raise ValueError(
-            f"{images} holds {len(data)} images, but {labels} holds {len(target)} labels; needed: "
-            "two files of the same set."
-        )
+    """Read two files: both headers, then the labels, then as many images as there are labels."""
+    with open_file(images) as image_file, open_file(labels) as label_file:
+        image_content, label_content = _unpacked(image_file), _unpacked(label_file)
+        with _naming(images):
+            shape = _read_header(images, image_content, "images")
+        with _naming(labels):
+            (n_labels,) = _read_header(labels, label_content, "labels")
+        if shape[0] != n_labels:
+            raise ValueError(
+                f"{images} holds {shape[0]} images, but {labels} holds {n_labels} labels; needed: "
+                "two files of the same set."
+            )
+        _check_size(images, image_file, image_content, shape, "images")
+        _check_size(labels, label_file, label_content, (n_labels,), "labels")
+        with _naming(labels):
+            target = _read_array(labels, label_content, (n_labels,), "labels")
+        with _naming(images):
+            data = _read_array(images, image_content, shape, "images")
     return data, target.astype(np.int64)
 
 
-def _read(path: Path, kind: str) -> Array:
-    """Read a file. Its content says whether it is compressed: some .gz arrive unpacked."""
-    with path.open("rb") as file:
-        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """Look into a file for whether it is compressed: some .gz arrive unpacked."""
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file that is found to be cut short or corrupt while it is unpacked."""
     try:
-        with opened(path, "rb") as file:
-            shape = _read_header(path, file, kind)
-            content = _read_up_to(prod(shape) + 1, file)
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
             f"{path}: is cut short or corrupt ({error}); needed: a fresh copy of the file."
         ) from error
-    if len(content) != prod(shape):
-        held = "more" if len(content) > prod(shape) else f"only {len(content)}"
+
+
+def _check_size(
+    path: Path, file: BinaryIO, content: BinaryIO, shape: tuple[int, ...], kind: str
+) -> None:
+    """Raise if a header promises what its file cannot hold, before there is room for it."""
+    n, length = prod(shape), size_of(file)
+    if content is file:
+        _check_held(path, shape, kind, length - content.tell())
+    elif n * _BYTES_EACH[kind] > MAX_SMALL + MAX_RATIO * length:
         raise ValueError(
-            f"{path}: its header promises {kind} of shape {shape}, {prod(shape)} bytes, but {held} "
-            "follow; needed: a fresh copy of the file."
+            f"{path}: its header promises {kind} of shape {shape}, {n} bytes, from {length} "
+            f"compressed ones; needed: at most {MAX_RATIO} times as many, or {MAX_SMALL} in "
+            "memory. If you trust the file, unpack it with gunzip first."
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _read_header(path: Path, file: Any, kind: str) -> tuple[int, ...]:
+def _check_held(path: Path, shape: tuple[int, ...], kind: str, held: int) -> None:
+    if held != prod(shape):
+        follow = "more" if held > prod(shape) else f"only {held}"
+        raise ValueError(
+            f"{path}: its header promises {kind} of shape {shape}, {prod(shape)} bytes, but "
+            f"{follow} follow; needed: a fresh copy of the file."
+        )
+
+
+def _read_array(path: Path, content: BinaryIO, shape: tuple[int, ...], kind: str) -> Array:
+    held = _read_up_to(prod(shape) + 1, content)
+    _check_held(path, shape, kind, len(held))
+    return np.frombuffer(held, np.uint8).reshape(shape)
+
+
+def _read_header(path: Path, file: BinaryIO, kind: str) -> tuple[int, ...]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:3] != b"\0\0\x08":
         raise ValueError(
@@ -236,7 +282,7 @@ def _read_header(path: Path, file: Any, kind: str) -> tuple[int, ...]:
     return shape
 
 
-def _read_up_to(size: int, file: Any) -> bytearray:
+def _read_up_to(size: int, file: BinaryIO) -> bytearray:
     """Read at most so many bytes, without room for what a header promises and a file lacks."""
     content = bytearray()
     while len(content) < size and (chunk := file.read(min(_CHUNK, size - len(content)))):
