@@ -1,12 +1,18 @@
 """Folders of images: sorted into classes, brought to one size, and each one named that is not."""
 
+import errno
+import os
 import re
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
 
-from sknpcnn.datasets import load_image_folder
+from sknpcnn.datasets import folder as folders
+from sknpcnn.datasets import images, load_image_folder
+from tests.children import load_in_child, measured
 from tests.test_datasets_idx import outcome, said, spoilt
 
 Image = pytest.importorskip("PIL.Image")
@@ -29,9 +35,9 @@ def pets(tmp_path):
 
 
 def test_sub_folders_are_classes_in_the_order_of_their_names(pets):
-    folder, images = pets
+    folder, pixels = pets
     found = load_image_folder(folder, size=None)
-    np.testing.assert_array_equal(found.data, images)
+    np.testing.assert_array_equal(found.data, pixels)
     assert found.target.tolist() == [0, 0, 1]
     assert (found.data.dtype, found.target.dtype) == (np.uint8, np.int64)
     assert found.target_names == ["cat", "dog"]
@@ -61,9 +67,9 @@ def test_image_of_another_size_is_named_if_none_is_asked_for(pets):
 
 
 def test_images_without_color_have_no_channels(pets):
-    folder, images = pets
+    folder, pixels = pets
     found = load_image_folder(folder, size=None, color=False)
-    luma = images @ [0.299, 0.587, 0.114]  # ITU-R 601
+    luma = pixels @ [0.299, 0.587, 0.114]  # ITU-R 601
     assert found.data.shape == (3, 4, 6)
     np.testing.assert_allclose(found.data, luma, atol=1)
 
@@ -105,22 +111,22 @@ def test_transparency_is_dropped(tmp_path):
 
 
 def test_other_files_and_hidden_ones_are_left_out(pets):
-    folder, images = pets
+    folder, pixels = pets
     (folder / "readme.txt").write_text("three images")
     (folder / "cat" / "notes.txt").write_text("two images")
     (folder / "cat" / "._a.png").write_bytes(b"what macOS leaves in archives")
     (folder / "cat" / "folder.png").mkdir()
     (folder / ".cache").mkdir()
-    write(folder / "stray.png", images[0])
+    write(folder / "stray.png", pixels[0])
     found = load_image_folder(folder, size=None)
-    np.testing.assert_array_equal(found.data, images)
+    np.testing.assert_array_equal(found.data, pixels)
     assert found.target_names == ["cat", "dog"]
 
 
 def test_class_without_images_is_named(pets):
-    folder, images = pets
+    folder, pixels = pets
     (folder / "bird").mkdir()
-    write(folder / "bird" / "deeper" / "1.png", images[0])
+    write(folder / "bird" / "deeper" / "1.png", pixels[0])
     message = f"{re.escape(str(folder / 'bird'))} holds no images; needed: at least one"
     with pytest.raises(ValueError, match=message):
         load_image_folder(folder, size=8)
@@ -146,7 +152,6 @@ def test_size_that_is_none_is_refused(pets, size):
         (b"<html>Not found</html>", "cannot identify image file"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "cannot identify"),
         (b"P6 4 6 255 " + bytes(20), ""),
-        (b"P6 99999 99999 255 " + bytes(20), "decompression bomb"),
     ],
 )
 def test_file_that_is_no_image_is_named(pets, content, problem):
@@ -188,3 +193,252 @@ def test_error_without_pillow_says_how_to_install_it(pets, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r'pip install "sknpcnn\[images\]"'):
         load_image_folder(pets[0], size=8)
+
+
+def save(path, image, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("name", "size", "limit"),
+    [
+        ("1.png", (13_300, 13_300), 89_478_485),  # less than twice, of which Pillow only warns
+        ("1.ppm", (99, 101), 9998),
+        ("1.gif", (99, 101), 9998),
+        ("1.webp", (101, 200), 9999),
+    ],
+)
+def test_image_with_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path, monkeypatch, name, size, limit
+):
+    save(tmp_path / "k" / name, Image.new("1", size))
+    Image.init()  # which loads images
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    monkeypatch.setattr(Image.Image, "load", None)
+    problem = f"has too many pixels .*; needed: at most {limit}. Make it smaller, or set PIL"
+    with pytest.raises(ValueError, match=said(tmp_path / "k" / name, problem)):
+        load_image_folder(tmp_path, size=8)
+
+
+def test_limit_on_pixels_can_be_lifted(tmp_path, monkeypatch):
+    write(tmp_path / "k" / "1.png", np.zeros((100, 100, 3)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert load_image_folder(tmp_path, size=8).data.shape == (1, 8, 8, 3)
+
+
+def test_warning_about_pixels_that_is_an_error_names_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "k" / "1.png"
+    write(path, np.zeros((100, 100, 3)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9999)
+    with pytest.raises(ValueError, match=said(path, "has too many pixels")):
+        load_image_folder(tmp_path, size=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "size", "most", "outcome"),
+    [
+        ("bomb.png", "1", (13_300, 13_300), 30, "ValueError"),
+        ("palette.png", "P", (9400, 9400), 150, "loaded"),  # in color it would take 350 MB
+        ("photo.png", "RGB", (8200, 6100), 260, "loaded"),  # 50 million, of 4 bytes each
+        ("photo.jpg", "RGB", (8200, 6100), 40, "loaded"),  # decoded at an eighth of its size
+    ],
+)
+def test_large_image_takes_no_more_memory_than_it_needs(tmp_path, name, mode, size, most, outcome):
+    save(tmp_path / "k" / name, Image.new(mode, size))
+    said, taken = measured("load_image_folder", tmp_path, size=8)
+    assert said.startswith(outcome)
+    assert taken < most * 1e6
+
+
+def test_sizes_are_compared_before_there_is_room_for_all(tmp_path):
+    """As many as there are files, of the size of the first."""
+    save(tmp_path / "k" / "1.png", Image.new("L", (9000, 9000)))
+    for i in range(2, 30):
+        save(tmp_path / "k" / f"{i}.png", Image.new("L", (9, 9)))
+    said, taken = measured("load_image_folder", tmp_path)
+    assert "1.png is one of 9000 x 9000; needed: images of one size" in said
+    assert taken < 3e7
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_large_image_is_resized_in_steps_to_almost_the_same(
+    tmp_path, monkeypatch, kind, orientation
+):
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(256, size=(13, 17, 3)).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    save(tmp_path / "k" / f"1.{kind}", coarse.resize((641, 403), 3), exif=exif)
+    for color in (True, False):
+        whole = load_image_folder(tmp_path, size=(20, 16), color=color).data
+        with monkeypatch.context() as patched:
+            patched.setattr(images, "MAX_WHOLE", 1000)
+            patched.setattr(images, "_STRIP", 10_000)
+            steps = load_image_folder(tmp_path, size=(20, 16), color=color).data
+            full = load_image_folder(tmp_path, size=(300, 250), color=color).data
+        assert steps.shape == whole.shape
+        assert whole.std() > 30
+        difference = np.abs(steps.astype(int) - whole)
+        assert difference.mean() < 0.8
+        assert difference.max() < 5
+        whole = load_image_folder(tmp_path, size=(300, 250), color=color).data
+        np.testing.assert_array_equal(full, whole)  # so near that it is resized at once
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_large_image_of_any_mode_is_resized_in_steps(tmp_path, monkeypatch, mode):
+    pixels = np.full((300, 400, 3), 255, np.uint8)
+    pixels[150:] = 0
+    kind = "tif" if mode == "CMYK" else "png"
+    save(tmp_path / "k" / f"1.{kind}", Image.fromarray(pixels).convert(mode))
+    whole = load_image_folder(tmp_path, size=8).data
+    assert (whole[0, 0].mean(), whole[0, -1].mean()) == (255, 0)
+    monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    steps = load_image_folder(tmp_path, size=8).data
+    np.testing.assert_allclose(steps, whole, atol=5)
+
+
+@pytest.mark.parametrize("name", ["1.gif", "1.tif", "1.webp", "1.png"])
+def test_first_of_several_images_in_a_file_is_loaded(tmp_path, name):
+    frames = [Image.new("RGB", (6, 4), (value, 0, 0)) for value in (250, 10, 20)]
+    save(tmp_path / "k" / name, frames[0], save_all=True, append_images=frames[1:])
+    found = load_image_folder(tmp_path).data
+    assert found.shape == (1, 4, 6, 3)
+    assert (found[..., 0] > 240).all()
+
+
+def jpeg(tmp_path, **options):
+    rng = np.random.default_rng(0)
+    write(tmp_path / "a.jpg", rng.integers(256, size=(64, 64, 3)), **options)
+    return (tmp_path / "a.jpg").read_bytes()
+
+
+def test_scans_of_a_jpeg_are_counted_where_the_decoder_finds_them(tmp_path):
+    plain, progressive = jpeg(tmp_path), jpeg(tmp_path, progressive=True)
+    scans = b"\xff\xda\0\x08" * 5
+    assert images.count_scans(plain) == 1
+    assert images.count_scans(progressive) == 10
+    comment = b"\xff\xfe" + struct.pack(">H", len(scans) + 2) + scans
+    assert images.count_scans(plain[:2] + comment + plain[2:] + scans) == 1
+    assert images.count_scans(plain[:2] + b"\xff\x01\xff\xff" + plain[2:]) == 1
+    assert images.count_scans(progressive[:-2] * 2) == 20
+    assert images.count_scans(b"") == 0
+
+
+def test_jpeg_of_very_many_scans_is_refused(tmp_path, monkeypatch):
+    """Each takes a few bytes, and as long as the whole image takes to be decoded."""
+    content = jpeg(tmp_path, progressive=True)
+    path = tmp_path / "k" / "1.jpg"
+    path.parent.mkdir()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + last * 40 + content[-2:])
+    monkeypatch.setattr(images, "MAX_SCANNED", 64 * 64 * 49)
+    with pytest.raises(ValueError, match=said(path, "consists of 50 scans of 4096 pixels")):
+        load_image_folder(tmp_path, size=8)
+    monkeypatch.setattr(images, "MAX_SCANNED", 64 * 64 * 50)
+    assert load_image_folder(tmp_path, size=8).data.shape == (1, 8, 8, 3)
+
+
+def chunk(name, content):
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_that_unpacks_to_very_much_is_not_unpacked(tmp_path, name):
+    write(tmp_path / "k" / "1.png", np.zeros((8, 8, 3)))
+    path = tmp_path / "k" / "1.png"
+    content, packed = path.read_bytes(), zlib.compress(bytes(300_000_000))
+    head = b"a\0\x01\0\0\0" if name == b"iTXt" else b"a\0\0"
+    path.write_bytes(content[:33] + chunk(name, head + packed) + content[33:])
+    outcome, taken = measured("load_image_folder", tmp_path, size=8)
+    assert outcome.startswith(("loaded", f"ValueError: {path}: cannot be read"))
+    assert taken < 3e7
+
+
+@pytest.mark.parametrize("size", [None, 8])
+@pytest.mark.parametrize("call", ["open", "load"])
+def test_memory_that_runs_out_is_no_fault_of_the_image(pets, monkeypatch, call, size):
+    def fail(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(Image if call == "open" else Image.Image, call, fail)
+    with pytest.raises(MemoryError) as caught:
+        load_image_folder(pets[0], size=size)
+    first = pets[0] / "cat" / "a.bmp"
+    assert f"{first}: memory ran out while it was read." in caught.value.__notes__
+
+
+def test_memory_that_runs_out_in_a_decoder_is_no_fault_of_the_image(pets, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("out of memory error when reading image file")
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    with pytest.raises(MemoryError, match=r"a\.bmp: memory ran out while it was read"):
+        load_image_folder(pets[0], size=8)
+
+
+def test_memory_that_runs_out_for_all_images_is_explained():
+    with pytest.raises(MemoryError) as caught:
+        folders._room_for(2**40, np.zeros((2**10, 2**10), np.uint8))
+    assert "There are 1099511627776 images; size=(height, width)" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "I/O error")])
+def test_interrupt_and_failing_disk_are_no_fault_of_the_image(pets, monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    with pytest.raises(type(error)) as caught:
+        load_image_folder(pets[0], size=8)
+    assert caught.value is error
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_named_pipe_among_images_is_refused_and_not_waited_for(pets):
+    path = pets[0] / "dog" / "b.png"
+    os.mkfifo(path)
+    outcome, _ = load_in_child("load_image_folder", pets[0], size=8)
+    assert outcome == f"ValueError: {path}: is a named pipe; needed: a regular file."
+
+
+def test_link_that_leads_nowhere_is_not_left_out(pets):
+    path = pets[0] / "dog" / "b.png"
+    path.symlink_to("elsewhere.png")
+    with pytest.raises(FileNotFoundError, match=re.escape(str(path))):
+        load_image_folder(pets[0], size=8)
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(OSError, match=re.escape(str(path))):
+        load_image_folder(pets[0], size=8)
+    path.unlink()
+    path.symlink_to(pets[0] / "cat" / "a.bmp")
+    assert len(load_image_folder(pets[0], size=8).data) == 4
+
+
+def test_link_to_a_folder_above_is_a_class_like_any_other(pets):
+    (pets[0] / "loop").symlink_to(pets[0])
+    with pytest.raises(ValueError, match="loop holds no images; needed"):
+        load_image_folder(pets[0], size=8)
+
+
+@pytest.mark.parametrize("size", [None, 8])
+def test_image_that_disappears_while_others_are_read_is_named(pets, monkeypatch, size):
+    path = pets[0] / "dog" / "a.png"
+    load = Image.Image.load
+
+    def load_and_remove(image):
+        path.unlink(missing_ok=True)
+        return load(image)
+
+    monkeypatch.setattr(Image.Image, "load", load_and_remove)
+    with pytest.raises(FileNotFoundError, match=re.escape(str(path))):
+        load_image_folder(pets[0], size=size)

@@ -5,23 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn.datasets.images import FORMATS, read_image, read_size
 from sknpcnn.datasets.loading import Array, Name, answer
 from sknpcnn.spec import is_integer
-
-# Only these: Pillow goes by the content of a file, and has formats that start other programs.
-_FORMATS = {
-    ".bmp": "BMP",
-    ".gif": "GIF",
-    ".jpeg": "JPEG",
-    ".jpg": "JPEG",
-    ".pgm": "PPM",
-    ".png": "PNG",
-    ".pnm": "PPM",
-    ".ppm": "PPM",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-}
 
 
 def load_image_folder(
@@ -39,10 +25,13 @@ def load_image_folder(
     ----------
     folder : str or path
         Its sub-folders are the classes, and what is directly in them the images: png, jpg, gif,
-        webp, bmp, tif, ppm. Hidden files and files of other kinds are left out.
+        webp, bmp, tif, ppm. Hidden files and files of other kinds are left out. Of a file with
+        several images, the first is loaded. One with more than ``PIL.Image.MAX_IMAGE_PIXELS``
+        pixels, 89 million, is refused.
     size : int, (height, width) or None, default=None
         What all images are resized to; their proportions are not kept. With None they are not
-        resized, and must be of one size.
+        resized, and must be of one size. Images of more than 16 million pixels that are much
+        larger than this are read at a lower resolution first, which saves memory.
     color : bool, default=True
         Whether to load three channels, red, green and blue, or one gray one. Transparency is
         dropped.
@@ -74,21 +63,39 @@ def load_image_folder(
     classes = _classes(home)
     paths = [path for images in classes.values() for path in images]
 
-    first = _read(paths[0], shape, color)
-    data = np.empty((len(paths), *first.shape), np.uint8)
+    if shape is None:  # before there is room for as many images of the size of the first
+        first, *others = map(read_size, paths)
+        for path, found in zip(paths[1:], others, strict=True):
+            if sorted(found) != sorted(first):  # some may yet be turned
+                raise _of_another_size(path, found, paths[0], first)
+    first_image = read_image(paths[0], shape, color)
+    data = _room_for(len(paths), first_image)
     for i, path in enumerate(paths):
-        image = _read(path, shape, color) if i else first
-        if image.shape != first.shape:
-            raise ValueError(
-                f"{path}: is an image of {image.shape[0]} x {image.shape[1]} pixels, but "
-                f"{paths[0]} is one of {first.shape[0]} x {first.shape[1]}; needed: images of one "
-                "size, or size=(height, width) to resize them."
-            )
+        image = read_image(path, shape, color) if i else first_image
+        if image.shape != first_image.shape:
+            raise _of_another_size(path, image.shape, paths[0], first_image.shape)
         data[i] = image
     target = np.repeat(np.arange(len(classes)), [len(images) for images in classes.values()])
     descr = f"{len(paths)} images of {len(classes)} classes from the folder {home}."
     filenames = [str(path) for path in paths]
     return answer(data, target, list(classes), descr, return_X_y, filenames=filenames)
+
+
+def _room_for(n: int, image: Array) -> Array:
+    try:
+        return np.empty((n, *image.shape), np.uint8)
+    except MemoryError as error:
+        error.add_note(f"There are {n} images; size=(height, width) loads them smaller.")
+        raise
+
+
+def _of_another_size(
+    path: Path, found: tuple[int, ...], other: Path, first: tuple[int, ...]
+) -> ValueError:
+    return ValueError(
+        f"{path}: is an image of {found[0]} x {found[1]} pixels, but {other} is one of {first[0]} "
+        f"x {first[1]}; needed: images of one size, or size=(height, width) to resize them."
+    )
 
 
 def _shape_of(size: Any) -> tuple[int, int] | None:
@@ -115,38 +122,12 @@ def _classes(home: Path) -> dict[str, list[Path]]:
         images = [
             path
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in _FORMATS and path.name[0] != "." and path.is_file()
+            if path.suffix.lower() in FORMATS and path.name[0] != "." and not path.is_dir()
         ]
         if not images:
             raise ValueError(
                 f"{folder} holds no images; needed: at least one, with a name that ends in "
-                f"{', '.join(_FORMATS)}. If it is not a class, move it elsewhere."
+                f"{', '.join(FORMATS)}. If it is not a class, move it elsewhere."
             )
         classes[folder.name] = images
     return classes
-
-
-def _read(path: Path, shape: tuple[int, int] | None, color: bool) -> Array:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        message = 'load_image_folder needs Pillow: pip install "sknpcnn[images]"'
-        raise ImportError(message) from error
-
-    with path.open("rb") as file:
-        try:
-            image: Image.Image = Image.open(file, formats=sorted(set(_FORMATS.values())))
-            if image.mode[0] in "IF":  # Pillow would cut them off at 255
-                raise ValueError("its pixels have more than 8 bits")
-            image = ImageOps.exif_transpose(image)
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            image = image.convert("RGB" if color else "L")
-            if shape is not None:
-                image = image.resize(shape[::-1], Image.Resampling.BILINEAR)
-            return np.asarray(image)
-        except Exception as error:  # Pillow has no common one for what is wrong with a file
-            raise ValueError(
-                f"{path}: cannot be read as an image ({error}); needed: an intact one with 8 bits "
-                "per channel. Mend it or take it out of the folder."
-            ) from error
