@@ -17,6 +17,8 @@ from tests.test_datasets_idx import outcome, said, spoilt
 
 Image = pytest.importorskip("PIL.Image")
 
+pytestmark = pytest.mark.thread_unsafe(reason="limits and decoders are changed, which all use")
+
 
 def write(path, pixels, **options):
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from sknpcnn.datasets import cifar_pickle, safe_pickle
 from sknpcnn.datasets.safe_pickle import interpret
 from tests.test_datasets_cifar import batch, loaded, python2_pickle, refused
 
+pytestmark = pytest.mark.thread_unsafe(reason="memory is measured, which all threads take")
+
 
 class Calls:
     """Pickles as a call of some function."""

@@ -126,7 +126,8 @@ def load_idx(images: Name, labels: Name, *, return_X_y: bool = False) -> Any:
     images : str or path
         An IDX file of bytes with 3 or 4 dimensions, as it is or compressed with gzip.
     labels : str or path
-        An IDX file of bytes with 1 dimension: any numbers from 0 to 255.
+        An IDX file of bytes with 1 dimension: any numbers from 0 to 255. A compressed file may
+        unpack to 64 MiB, or to a hundred times its length if that is more.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
 
