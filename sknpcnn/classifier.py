@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import beginning, fitted, inputs, losses
+from sknpcnn import beginning, constraints, fitted, inputs, losses
 from sknpcnn.batches import Array
-from sknpcnn.constraints import CONSTRAINTS
 from sknpcnn.fitting import Fit, unchanged_on_error
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
@@ -155,7 +153,7 @@ default="relu"
 
     _theta: Array  # all parameters of the fitted network, in one vector
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints.CONSTRAINTS
 
     def __init__(
         self,
@@ -317,8 +315,7 @@ default="relu"
                     "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
                 )
             going_on = hasattr(self, "_theta")
-            inputs.check_classes(classes)
-            _check_partial_fit_first_call(self, classes)
+            inputs.take_classes(self, classes)
             X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)
             samples = inputs.samples_of(X, y, self.classes_, sample_weight, self.class_weight)
             fit = beginning.begin(
@@ -482,6 +479,9 @@ default="relu"
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _validate_params(self) -> None:
+        constraints.check_each(self)
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self, "_theta")
