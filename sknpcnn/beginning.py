@@ -43,6 +43,8 @@ def begin(
     scorer = _scorer_of(estimator, params["scoring"])
     architecture = fitted.architecture_of(estimator)
     network = Network(blocks.build(architecture, image), image, len(classes))
+    if not going_on:
+        blocks.warn_of_two_outputs(architecture["layers"], len(classes))
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
     state = fitted.state_of(estimator, network.layout, seed) if going_on else None
     checkpoint = None

@@ -1,5 +1,6 @@
 """From the classifier's hyperparameters to named layers."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from sknpcnn.layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Sequential,
     Sigmoid,
     SiLU,
     Tanh,
@@ -83,6 +85,21 @@ def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
     for units in hidden:
         layers += [Dense(units, bias=bias), *extras, *after]
     return named(layers)
+
+
+def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
+    """Warn of an output layer at the end of ``layers``: fit adds its own behind it."""
+    last = layers
+    while isinstance(last, (list, tuple, Sequential)):
+        steps = last.steps if isinstance(last, Sequential) else named(last)
+        last = steps[-1][1] if steps else None
+    if isinstance(last, Dense) and last.units == n_classes > 1:
+        warnings.warn(
+            f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
+            "layer itself: remove this one, or put an activation behind it if it is meant to be a "
+            "hidden layer.",
+            stacklevel=5,
+        )
 
 
 def sizes(name: str, value: Any) -> list[int]:

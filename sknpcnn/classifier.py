@@ -45,8 +45,9 @@ default="relu"
     dropout : float, default=0.0
         Part of the numbers that is dropped after each block and each dense layer, in training.
     layers : list of layers or of (name, layer) pairs, default=None
-        The whole network spelled out, up to the output layer, which ``fit`` adds. Plain layers get
-        names such as ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
+        The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
+        many units as there are classes does not belong at the end. Plain layers get names such as
+        ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
     image_shape : (height, width) or (height, width, channels), default=None
         Shape of an image, where X has one flat row per image. By default such a row is a square
         gray image or, where the number of features is no square, an image of one row.
