@@ -97,12 +97,12 @@ def test_layers_as_deep_as_may_be_are_saved_and_resumed(tmp_path):
 @pytest.mark.parametrize("wrap", WRAP)
 def test_deeper_layers_are_refused_where_they_are_made(wrap):
     layer = nested(WRAP[wrap], MAX_DEPTH - 1)
-    with pytest.raises(ValueError, match=r"layers: more than 32 levels, .* into one list"):
+    with pytest.raises(ValueError, match=r"more than 32 levels, .* into one list"):
         WRAP[wrap](layer)
 
 
 def test_a_hundred_residuals_are_refused():
-    with pytest.raises(ValueError, match="Residual: layers: more than 32 levels"):
+    with pytest.raises(ValueError, match="Residual: layers or shortcut: more than 32 levels"):
         nested(WRAP["residual"], 100)
 
 

@@ -115,7 +115,7 @@ class Residual(Layer):
                 f"Residual: shortcut={brief(self.shortcut)}; needed: None or a layer, such as "
                 "Conv2D(32, kernel_size=1, stride=2)."
             )
-        check_nesting(self, "Residual: layers")
+        check_nesting(self, "Residual: layers or shortcut")
 
     @property
     def steps(self) -> Steps:
