@@ -474,7 +474,7 @@ default="relu"
         self : NumpyCNNClassifier
             The classifier.
         """
-        return super().set_params(**resolve(self.get_params(deep=False), params, repr(self)))
+        return super().set_params(**resolve(self.get_params(deep=False), params, self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -192,7 +192,7 @@ def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -> dict[str, Any]:
     """Turn changes by nested names into changes of whole parameters.
 
     A list of layers one of whose layers is changed is spelled out as ``(name, layer)`` pairs, so
@@ -208,8 +208,9 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -
         if key in params:
             continue
         if bool(delimiter) != bool(rest) or not _known(head, current, bool(rest)):
+            whose = owner if isinstance(owner, str) else brief(owner)
             raise ValueError(
-                f"Invalid parameter {brief(key)} for {owner}. Valid parameters are: "
+                f"Invalid parameter {brief(key)} for {whose}. Valid parameters are: "
                 f"{sorted({**current, **nested_params(current)})}."
             )
         if rest:

@@ -202,6 +202,7 @@ def test_a_classifier_fits_or_refuses_by_the_name_of_the_parameter(name, tmp_pat
         if name in ("layers", "image_shape"):
             params = {"max_iter": 1} | {name: given}
         clf = NumpyCNNClassifier(**params)
+        assert clf.set_params(**{name: given}).get_params()[name] is given
         error = check_fit(clf)
         assert clf.get_params(deep=False)[name] is given
         if error is None:
@@ -214,6 +215,15 @@ def test_a_classifier_fits_or_refuses_by_the_name_of_the_parameter(name, tmp_pat
 
     assert not failures(check)
     assert accepted or name in ("activation", "solver", "learning_rate", "image_shape")
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_whatever_a_classifier_holds_an_unknown_parameter_is_what_the_error_is_about(kind):
+    given = VALUES[kind]()
+    clf = NumpyCNNClassifier(layers=given)
+    with pytest.raises(ValueError, match=r"^Invalid parameter 'speed' for"):
+        clf.set_params(speed=3)
+    close([given])
 
 
 @pytest.mark.parametrize("name", inspect.signature(NumpyCNNFeatures).parameters)
