@@ -13,8 +13,9 @@ from sklearn.utils.validation import _num_samples
 
 from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array, Samples, standard_of
+from sknpcnn.brief import brief
 from sknpcnn.checkpoints import Checkpoint
-from sknpcnn.constraints import CONSTRAINTS, check_together
+from sknpcnn.constraints import check_together, read
 from sknpcnn.description import IndescribableError, described
 from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
@@ -38,11 +39,13 @@ def begin(
     ``held_out`` are validation data of the user's own; without them, early stopping splits some
     samples off. ``n_epochs`` is what schedules count on, by default ``max_iter`` more.
     """
-    params = {name: getattr(estimator, name) for name in CONSTRAINTS}
+    params = read(estimator)
     check_together(params)
-    scorer = None if params["scoring"] == "loss" else check_scoring(estimator, params["scoring"])
+    scorer = _scorer_of(estimator, params["scoring"])
     architecture = fitted.architecture_of(estimator)
     network = Network(blocks.build(architecture, image), image, len(classes))
+    if not going_on:
+        blocks.warn_of_two_outputs(architecture["layers"], len(classes))
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
     state = fitted.state_of(estimator, network.layout, seed) if going_on else None
     checkpoint = None
@@ -52,7 +55,10 @@ def begin(
         digest = data_digest(data)
         name = fingerprint(estimator, classes, digest, image, start)
         checkpoint = Checkpoint(
-            checkpoint_dir, name, _stopping(estimator), lambda: data_digest(data) == digest
+            params["checkpoint_dir"],
+            name,
+            _stopping(estimator),
+            lambda: data_digest(data) == digest,
         )
         if start is None:  # any seed will do: that of the first call
             seed = checkpoint.agree_on_seed(seed)
@@ -69,7 +75,7 @@ def begin(
     else:
         standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
 
-    plan = plan_of(params, image, len(samples), n_epochs or state.epoch + params["max_iter"])
+    plan = plan_of(params, image, len(samples), int(n_epochs or state.epoch + params["max_iter"]))
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained
@@ -121,14 +127,16 @@ def own_validation(
         return None
     if y is None:
         raise ValueError("X_val is provided, but y_val was not provided.")
-    X = inputs.rows_to_predict(estimator, X, image, "X_val")
-    y = inputs.labels(y, "y_val")
+    with inputs.naming("X_val"):
+        X = inputs.rows_to_predict(estimator, X, image, "X_val")
+    with inputs.naming("y_val"):
+        y = inputs.labels(y, "y_val")
     if len(X) != len(y):
         raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)} labels.")
-    if sample_weight is not None and len(sample_weight) != len(X):
-        raise ValueError(
-            f"X_val holds {len(X)} samples, but sample_weight_val {len(sample_weight)}."
-        )
+    with inputs.naming("sample_weight_val"):
+        length = np.shape(sample_weight)[:1]
+        if length not in ((), (len(X),)):  # one number serves all
+            raise ValueError(f"X_val holds {len(X)} samples, but sample_weight_val {length[0]}.")
     class_weight = estimator.class_weight
     return inputs.samples_of(X, y, classes, sample_weight, class_weight, "y_val")
 
@@ -137,7 +145,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
     """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}
-    max_iter = estimator.max_iter
+    max_iter = int(estimator.max_iter)
     root = estimator._init_callback_context(max_subtasks=max_iter)
     root.call_on_fit_task_begin(estimator=estimator, **data)
 
@@ -160,6 +168,14 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
     elif not fit.checkpoint.begin(fit):
         run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
+
+
+def _scorer_of(estimator: Any, scoring: Any) -> Any:
+    """Return the scorer of the validation data; None where their loss is what counts."""
+    if isinstance(scoring, str) and scoring == "loss":  # comparing a scorer may do anything
+        return None
+    with inputs.naming("scoring"):
+        return check_scoring(estimator, scoring)
 
 
 def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
@@ -233,7 +249,7 @@ def _check_unchanged(params: dict[str, Any], dtype: np.dtype, estimator: Any) ->
     """Refuse parameters that only a new fit could change."""
     changed = []
     if params["dtype"] is not None and np.dtype(params["dtype"]) != dtype:
-        changed.append(f"dtype={params['dtype']!r}")
+        changed.append(f"dtype={brief(params['dtype'])}")
     if params["standardize"] != (estimator._standard is not None):
         changed.append(f"standardize={params['standardize']!r}")
     if changed:
@@ -247,6 +263,6 @@ def _dtype(dtype: Any, X: Array) -> np.dtype:
     """Compute in double only for data in double, as MLPClassifier does."""
     if dtype is not None:
         if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"dtype={dtype!r}; needed: float32, float64 or None.")
+            raise ValueError(f"dtype={brief(dtype)}; needed: float32, float64 or None.")
         return np.dtype(dtype)
     return np.dtype(np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 else np.float32)

@@ -138,4 +138,5 @@ def threads_for(n_jobs: int | None) -> int:
         backend, _ = get_active_backend()
         is_worker = backend.nesting_level and current_thread() is not main_thread()
         return 1 if is_worker else one_thread_blas.threads_allowed()
+    n_jobs = int(n_jobs)  # small ones of NumPy overflow
     return max(joblib.cpu_count() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs

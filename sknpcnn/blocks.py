@@ -1,10 +1,13 @@
 """From the classifier's hyperparameters to named layers."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from sknpcnn.brief import brief
+from sknpcnn.checks import as_pair, plain_integer, plain_items, plain_pair, plain_word
 from sknpcnn.layers import (
     ELU,
     GELU,
@@ -18,12 +21,13 @@ from sknpcnn.layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Sequential,
     Sigmoid,
     SiLU,
     Tanh,
 )
 from sknpcnn.layers.base import Shape
-from sknpcnn.spec import Steps, as_pair, is_integer, named
+from sknpcnn.spec import Steps, check_nesting, named
 
 ACTIVATIONS: dict[str, Layer] = {
     "relu": ReLU(),
@@ -83,16 +87,31 @@ def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
     return named(layers)
 
 
+def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
+    """Warn of an output layer at the end of ``layers``: fit adds its own behind it."""
+    last = layers
+    while isinstance(last, (list, tuple, Sequential)):
+        steps = last.steps if isinstance(last, Sequential) else named(last)
+        last = steps[-1][1] if steps else None
+    if isinstance(last, Dense) and last.units == n_classes > 1:
+        warnings.warn(
+            f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
+            "layer itself: remove this one, or put an activation behind it if it is meant to be a "
+            "hidden layer.",
+            stacklevel=5,
+        )
+
+
 def sizes(name: str, value: Any) -> list[int]:
     """Read a list of layer sizes; a single number is a list of one."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
-    items = [items] if is_integer(items) else items
-    if isinstance(items, Sequence) and not isinstance(items, str):
-        numbers = list(items)
-        if all(is_integer(number) and number >= 1 for number in numbers):
-            return [int(number) for number in numbers]
+    several = list(items) if isinstance(items, range) else plain_items(items)
+    numbers = [plain_integer(item) for item in ([items] if several is None else several)]
+    sound = [number for number in numbers if number is not None and number >= 1]
+    if len(sound) == len(numbers):
+        return sound
     raise ValueError(
-        f"{name}={value!r}; needed: an integer of at least 1, or a tuple of them, "
+        f"{name}={brief(value)}; needed: an integer of at least 1, or a tuple of them, "
         "one per layer; () for none."
     )
 
@@ -100,25 +119,25 @@ def sizes(name: str, value: Any) -> list[int]:
 def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
     """Read a parameter of the convolution blocks: a list has one for each, else it serves all."""
     value = value.tolist() if isinstance(value, np.ndarray) else value
-    values = list(value) if isinstance(value, list) else [value] * n_blocks
+    several = plain_items(value) if isinstance(value, list) else None
+    values = [value] * n_blocks if several is None else several
     if len(values) != n_blocks:
         raise ValueError(
-            f"{name}={value!r} has {len(values)} entries for {n_blocks} convolution blocks; give "
-            "one entry per block, or a single value (a pair is a tuple, not a list) for all."
+            f"{name}={brief(value)} has {len(values)} entries for {n_blocks} convolution blocks; "
+            "give one entry per block, or a single value (a pair is a tuple, not a list) for all."
         )
-    for entry in values:
-        word = name == "padding" and isinstance(entry, str) and entry in ("same", "valid")
-        numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
-        least = 0 if name == "padding" else 1
-        size = 2 if isinstance(entry, (tuple, list)) else 1
-        right = all(is_integer(n) and n >= least for n in numbers) and len(numbers) == size
-        if not word and not right:
-            words = "'same', 'valid', " if name == "padding" else ""
-            raise ValueError(
-                f"{name}={value!r}; needed: {words}an integer of at least {least}, a pair (rows, "
-                "columns), or a list with one of these per convolution block."
-            )
-    return [tuple(entry) if isinstance(entry, list) else entry for entry in values]
+    words, minimum = (("same", "valid"), 0) if name == "padding" else ((), 1)
+    found = [
+        plain_word(entry, words) if isinstance(entry, str) else plain_pair(entry, minimum)
+        for entry in values
+    ]
+    if None in found:
+        known = "".join(f"{word!r}, " for word in words)
+        raise ValueError(
+            f"{name}={brief(value)}; needed: {known}an integer of at least {minimum}, a pair "
+            "(rows, columns), or a list with one of these per convolution block."
+        )
+    return found
 
 
 def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
@@ -129,8 +148,8 @@ def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
         return []
     if window[0] > shape[0] or window[1] > shape[1]:
         raise ValueError(
-            f"pool_size={size!r} is larger than the {shape[0]}x{shape[1]} pixels that are left "
-            "there. Pool less, in this block or in those before it."
+            f"pool_size={brief(size)} is larger than the {shape[0]}x{shape[1]} pixels that are "
+            "left there. Pool less, in this block or in those before it."
         )
     return [MaxPool2D(window, padding="same" if padding == "same" else "valid")]
 
@@ -139,13 +158,12 @@ def _explicit(layers: Any) -> Steps:
     """Check layers that the user has spelled out."""
     if not isinstance(layers, (list, tuple)):
         raise TypeError(
-            f"layers={layers!r}; needed: a list of layers, such as [Conv2D(16), ReLU(), Flatten()],"
-            " or of (name, layer) pairs."
+            f"layers={brief(layers)}; needed: a list of layers, such as [Conv2D(16), ReLU(), "
+            "Flatten()], or of (name, layer) pairs."
         )
-    steps = named(layers)
-    for name, layer in steps:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers: {name!r} is {layer!r}, which is not a layer.")
+    steps = named(layers, "layers", Layer)
+    check_nesting(layers, "layers")
+    for name, _ in steps:
         if name in ("input", "output", "flatten"):
             raise ValueError(
                 f"layers: the name {name!r} is taken: fit adds an input and an output layer. "

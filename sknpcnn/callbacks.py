@@ -1,10 +1,13 @@
 """Callbacks that scikit-learn has not: they follow its protocol, for ``set_callbacks``."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from numbers import Real
 from typing import Any, ClassVar
 
+from sknpcnn.checks import plain_real, refuse
 
+
+@dataclass(frozen=True)
 class TimeLimit:
     """Stop training before it takes too long.
 
@@ -34,10 +37,11 @@ class TimeLimit:
     goes_on: ClassVar[bool] = True
     """A fit that was stopped has not ended: with a checkpoint the next one goes on."""
 
-    def __init__(self, seconds: float) -> None:
-        if not isinstance(seconds, Real) or isinstance(seconds, bool) or not seconds > 0:
-            raise ValueError(f"TimeLimit: seconds={seconds!r}; needed: a number above 0.")
-        self.seconds = float(seconds)
+    def __post_init__(self) -> None:
+        seconds = plain_real(self.seconds, endless=True)
+        if seconds is None or seconds <= 0:
+            refuse(self, "seconds", "a number above 0")
+        object.__setattr__(self, "seconds", seconds)
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing: the contexts know when they began."""

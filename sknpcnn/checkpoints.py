@@ -16,6 +16,7 @@ import numpy as np
 
 from sknpcnn import storage
 from sknpcnn.batches import Array
+from sknpcnn.brief import brief
 from sknpcnn.fitting import Fit, is_curve, is_history
 
 FORMAT = "sknpcnn checkpoint"
@@ -196,7 +197,7 @@ class Checkpoint:
         except OSError as error:
             raise type(error)(
                 error.errno,
-                f"checkpoint_dir={str(self.path.parent)!r} cannot be used ({error.strerror}); "
+                f"checkpoint_dir={brief(str(self.path.parent))} cannot be used ({error.strerror}); "
                 "needed: a folder that can be read and written, with room on its disk, or None",
             ) from error
 

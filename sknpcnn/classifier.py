@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import beginning, fitted, inputs, losses
+from sknpcnn import beginning, constraints, fitted, inputs, losses
 from sknpcnn.batches import Array
-from sknpcnn.constraints import CONSTRAINTS
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
 
@@ -50,8 +48,9 @@ default="relu"
     dropout : float, default=0.0
         Part of the numbers that is dropped after each block and each dense layer, in training.
     layers : list of layers or of (name, layer) pairs, default=None
-        The whole network spelled out, up to the output layer, which ``fit`` adds. Plain layers get
-        names such as ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
+        The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
+        many units as there are classes does not belong at the end. Plain layers get names such as
+        ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
     image_shape : (height, width) or (height, width, channels), default=None
         Shape of an image, where X has one flat row per image. By default such a row is a square
         gray image or, where the number of features is no square, an image of one row.
@@ -159,7 +158,7 @@ default="relu"
 
     _theta: Array  # all parameters of the fitted network, in one vector
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints.CONSTRAINTS
 
     def __init__(
         self,
@@ -319,8 +318,7 @@ default="relu"
             )
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
-        inputs.check_classes(classes)
-        _check_partial_fit_first_call(draft, classes)
+        inputs.take_classes(draft, classes)
         X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
         samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
         fit = beginning.begin(
@@ -483,7 +481,7 @@ default="relu"
         self : NumpyCNNClassifier
             The classifier.
         """
-        return super().set_params(**resolve(self.get_params(deep=False), params, repr(self)))
+        return super().set_params(**resolve(self.get_params(deep=False), params, self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -495,6 +493,9 @@ default="relu"
         model = fitted.snapshot(self)
         check_is_fitted(model, "_theta")
         return model
+
+    def _validate_params(self) -> None:
+        constraints.check_each(self)
 
     def _model_and_logits(self, X: Any) -> tuple[Self, Array]:
         model = self._fitted_model()

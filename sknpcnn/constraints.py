@@ -1,16 +1,27 @@
 """What the classifier's parameters may be: types and ranges, and what does not go together."""
 
+from collections.abc import Iterable
 from numbers import Integral, Real
-from os import PathLike
+from os import PathLike, fsencode, fspath
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    make_constraint,
+)
 
 from sknpcnn import blocks, optimizers, schedules
+from sknpcnn.augmentation import Augmentation
+from sknpcnn.brief import brief
+from sknpcnn.checks import is_finite, is_integer, plain_items, plain_real
+from sknpcnn.layers import Layer
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
-from sknpcnn.spec import check_free, is_finite, named
+from sknpcnn.spec import check_free, check_nesting, named
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
@@ -18,15 +29,17 @@ _ABOVE_0 = Interval(Real, 0, None, closed="neither")
 _PART = Interval(Real, 0, 1, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    "conv_filters": ["array-like", _COUNT],
-    "kernel_size": ["array-like", _COUNT],
-    "pool_size": ["array-like", _COUNT],
+    "conv_filters": [tuple, list, range, np.ndarray, _COUNT],
+    "kernel_size": [tuple, list, np.ndarray, _COUNT],
+    "pool_size": [tuple, list, np.ndarray, _COUNT],
     "padding": [
         StrOptions({"same", "valid"}),
-        "array-like",
+        tuple,
+        list,
+        np.ndarray,
         Interval(Integral, 0, None, closed="left"),
     ],
-    "hidden_layer_sizes": ["array-like", _COUNT],
+    "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
     "batch_norm": ["boolean"],
     "dropout": [_PART],
@@ -52,7 +65,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "warm_start": ["boolean"],
     "checkpoint_dir": [str, PathLike, None],
     "random_state": ["random_state"],
-    "n_jobs": [Integral, None],
+    "n_jobs": [Interval(Integral, None, None, closed="neither"), None],
     "dtype": [
         StrOptions({"float32", "float64"}),
         Options(type, {np.float32, np.float64}),
@@ -63,15 +76,64 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+def check_each(estimator: Any) -> None:
+    """Raise if a parameter is not what it may be, whatever the others are.
+
+    As scikit-learn's own function does, but whatever a value may be: its repr may be endless, and
+    comparing it may raise.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        # a subclass may have parameters that it checks itself
+        allowed = estimator._parameter_constraints.get(name, ())
+        if allowed and not _satisfies_one_of(value, map(make_constraint, allowed)):
+            *some, last = (str(make_constraint(constraint)) for constraint in allowed)
+            needed = f"{', '.join(some)} or {last}" if some else last
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {needed}. Got "
+                f"{brief(value)} instead."
+            )
+
+
+def _satisfies_one_of(value: Any, constraints: Iterable[Any]) -> bool:
+    if isinstance(value, np.timedelta64):  # which NumPy takes for an integer
+        return False
+    if isinstance(value, (tuple, list)) and plain_items(value) is None:
+        return False
+    try:
+        plain = _plain(value)
+        return any(constraint.is_satisfied_by(plain) for constraint in constraints)
+    except Exception:  # a comparison may raise whatever it likes
+        return False
+
+
+def read(estimator: Any) -> dict[str, Any]:
+    """Read a classifier's parameters, with all numbers as Python's own.
+
+    The estimator keeps what it was given, as scikit-learn demands; but sums of NumPy's integers
+    overflow, and of its floating-point numbers some are shorter than others.
+    """
+    return {name: _plain(getattr(estimator, name)) for name in CONSTRAINTS}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if is_integer(value):
+        return int(value)  # an enormous one too, which check_together refuses
+    number = plain_real(value, endless=True)
+    return value if number is None else number
+
+
 def check_together(params: dict[str, Any]) -> None:
     """Refuse parameters that do not go together."""
-    layers = [name for name, _ in named(params["layers"] or ())]
+    layers = [name for name, _ in named(params["layers"] or (), "layers", Layer)]
     check_free(layers, params, "layers")
-    check_free(
-        [name for name, _ in named(params["augment"] or (), "augment")],
-        [*params, *layers],
-        "augment",
-    )
+    augment = [name for name, _ in named(params["augment"] or (), "augment", Augmentation)]
+    check_free(augment, [*params, *layers], "augment")
+    for name in ("layers", "augment", "solver", "learning_rate"):
+        check_nesting(params[name], name)
     if params["layers"] is not None:
         changed = [k for k, v in blocks.ARCHITECTURE.items() if not _same(params[k], v)]
         if changed:
@@ -85,8 +147,22 @@ def check_together(params: dict[str, Any]) -> None:
                 f"{name} is an integer of {int(value).bit_length()} bits; needed: one that a "
                 "floating-point number can hold, at most 1.7e308."
             )
+    folder = params["checkpoint_dir"]
+    if folder is not None and not _is_path(folder):
+        raise ValueError(
+            f"checkpoint_dir={brief(folder)}; needed: the path of a folder, as a text that a file "
+            "system can hold or as a pathlib.Path, or None."
+        )
     if params["n_jobs"] == 0:
         raise ValueError("n_jobs=0; needed: a number of threads, -1 for all cores, or None.")
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        path = fspath(value)
+        return type(path) is str and b"\0" not in fsencode(path)
+    except Exception:  # a class of the user's own may raise whatever it likes
+        return False
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import beginning, fitted, inputs
+from sknpcnn import beginning, constraints, fitted, inputs
 from sknpcnn.batches import Array
+from sknpcnn.brief import brief
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.layers import Dense, Flatten
 
@@ -146,6 +147,9 @@ class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    def _validate_params(self) -> None:
+        constraints.check_each(self)
+
     def _model(self, X: Any, y: Any, sample_weight: Any) -> NumpyCNNClassifier:
         if isinstance(self.estimator, FrozenEstimator):
             model = self.estimator.estimator
@@ -188,6 +192,7 @@ def _layer_of(model: NumpyCNNClassifier, wanted: str | None) -> str:
         dense = next(i for i, (_, layer) in enumerate(steps) if isinstance(layer, Dense))
         images = [name for name, layer in steps[:dense] if not isinstance(layer, Flatten)]
         return (images or names[:dense])[-1]
+    wanted = str.__str__(wanted)  # a class of the user's own may compare like it likes
     if wanted not in names:
-        raise ValueError(f"layer={wanted!r}; needed: one of {', '.join(names)}, or None.")
+        raise ValueError(f"layer={brief(wanted)}; needed: one of {', '.join(names)}, or None.")
     return wanted

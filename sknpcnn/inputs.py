@@ -1,26 +1,31 @@
 """What the user hands in, checked and flattened: X, y, weights, and the shape of an image."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isqrt, prod
-from numbers import Real
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.batches import BLOCK, Array, Samples, content_ids
+from sknpcnn.brief import brief, shortened
+from sknpcnn.checks import plain_integer, plain_items, plain_real
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
 from sknpcnn.parallel import cut
-from sknpcnn.spec import is_finite, is_integer
 
 Image = tuple[int, int, int]
+
+MAX_MESSAGE = 1000
+"""How many characters of an error of another library are told: some hold a whole text."""
 
 
 def flatten(X: Any) -> tuple[Any, Image | None]:
@@ -57,24 +62,42 @@ def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
             return given
         side = isqrt(n_features)
         return (side, side, 1) if side * side == n_features else (1, n_features, 1)
-    numbers = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
-    if len(numbers) not in (2, 3) or not all(is_integer(n) and n >= 1 for n in numbers):
+    given_sizes = plain_items(image_shape) or ()
+    numbers = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
+    if len(numbers) not in (2, 3) or len(numbers) < len(given_sizes):
         raise ValueError(
-            f"image_shape={image_shape!r}; needed: (height, width) or (height, width, channels), "
-            "or None."
+            f"image_shape={brief(image_shape)}; needed: (height, width) or (height, width, "
+            "channels), or None."
         )
-    h, w, *channels = map(int, numbers)
+    h, w, *channels = numbers
     wanted = (h, w, channels[0] if channels else 1)
     if given is not None and given != wanted:
         raise ValueError(
-            f"X holds images of shape {given}, but image_shape={image_shape!r}. Leave image_shape "
-            "at None: it is only needed for rows (n, features)."
+            f"X holds images of shape {given}, but image_shape={brief(image_shape)}. Leave "
+            "image_shape at None: it is only needed for rows (n, features)."
         )
     if prod(wanted) != n_features:
         raise ValueError(
-            f"X has {n_features} features, but image_shape={image_shape!r} needs {prod(wanted)}."
+            f"X has {n_features} features, but image_shape={brief(image_shape)} needs "
+            f"{brief(prod(wanted))}."
         )
     return wanted
+
+
+@contextmanager
+def naming(*names: str) -> Iterator[None]:
+    """Have errors of other libraries say briefly what they are about, where they do not do so.
+
+    That is the first of the names, unless they say one of the others.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        if re.search(rf"\b({'|'.join(names)})\b", message) and len(message) <= MAX_MESSAGE:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{names[0]}: {shortened(message, MAX_MESSAGE)}") from error
 
 
 @contextmanager
@@ -121,7 +144,7 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
-    with _numbers_fit("X"):
+    with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
     if reset:
@@ -141,34 +164,44 @@ def samples_of(
 ) -> Samples:
     """Number the classes and weigh the samples; one of weight zero is as good as absent.
 
-    ``name`` is what the labels are called in an error.
+    ``name`` is what the labels are called in an error, ``y`` or ``y_val``.
     """
-    place = np.searchsorted(classes, y)
-    place[place == len(classes)] = 0
-    unknown = classes[place] != y
+    try:
+        place = np.searchsorted(classes, y)
+        place[place == len(classes)] = 0
+        unknown = classes[place] != y
+    except TypeError:  # such as labels that are numbers, and classes that are dates
+        unknown = np.ones(len(y), bool)
     if unknown.any():
         raise ValueError(
-            f"{name} holds {np.unique(y[unknown])[:5].tolist()}, which is not among the classes "
-            f"{classes.tolist()[:20]}."
+            f"{name} holds {brief(np.unique(y[unknown])[:5].tolist())}, which is not among the "
+            f"classes {brief(classes.tolist())}."
         )
     weights = None
     if sample_weight is not None:
-        with _numbers_fit("sample_weight"):
-            weights = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
-            )
-        weights = _comparable(weights)
+        weights = _comparable(_weights(sample_weight, X, f"sample_weight{name[1:]}"))
     if class_weight is not None:
         weights = np.ones(len(X)) if weights is None else weights
         by_class = _comparable(_class_weights(class_weight, classes, place, weights))
         weights = _comparable(weights * by_class[place])
         if not weights.any():
             raise ValueError(
-                f"class_weight={class_weight!r}; needed: a weight above 0 for a class that {name} "
-                "holds."
+                f"class_weight={brief(class_weight)}; needed: a weight above 0 for a class that "
+                f"{name} holds."
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
     return Samples(X, place, weights, index)
+
+
+def _weights(given: Any, X: Array, name: str) -> Array:
+    """Check the weights of samples: one for each, or one number for all."""
+    with naming(name), _numbers_fit(name):
+        if isinstance(given, Number) and ((number := plain_real(given)) is None or number < 0):
+            raise ValueError(
+                f"{name}={brief(given)}; needed: a finite number of at least 0, or one for each "
+                "sample."
+            )
+        return _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
 
 
 def _comparable(weights: Array) -> Array:
@@ -185,19 +218,25 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
     found = np.ones(len(classes))
     if isinstance(class_weight, dict):
         known = classes.tolist()
-        strangers = [name for name in class_weight if name not in known]
+        numbers = {
+            label: float(weight) if isinstance(weight, bool) else plain_real(weight)
+            for label, weight in class_weight.items()
+        }
+        sound = {
+            label: number for label, number in numbers.items() if number is not None and number >= 0
+        }
+        if len(sound) < len(numbers):
+            raise ValueError(
+                f"class_weight={brief(class_weight)}; needed: finite numbers of at least 0."
+            )
+        strangers = list(class_weight.keys() - set(known))
         if strangers and any(label not in class_weight for label in known):
             warnings.warn(
-                f"class_weight names {strangers}, which the labels {known[:20]} do not hold; those "
-                "that it does not name weigh 1.",
+                f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
+                "hold; those that it does not name weigh 1.",
                 stacklevel=5,
             )
-        given = [class_weight.get(label, 1.0) for label in known]
-        if not all(isinstance(w, Real) and is_finite(w) and float(w) >= 0 for w in given):
-            raise ValueError(
-                f"class_weight={class_weight!r}; needed: finite numbers of at least 0."
-            )
-        found[:] = given
+        found[:] = [sound.get(label, 1.0) for label in known]
         return found
     index = np.flatnonzero(weights)
     present = np.unique(place[index])
@@ -210,13 +249,19 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
     return found
 
 
-def check_classes(classes: Any) -> None:
+def take_classes(estimator: Any, classes: Any) -> None:
+    """Check the classes that partial_fit is given; the first call must have them."""
+    with naming("classes"):
+        if classes is not None:
+            _check_classes(classes)
+        _check_partial_fit_first_call(estimator, classes)
+
+
+def _check_classes(classes: Any) -> None:
     """Refuse classes that no label could belong to; scikit-learn checks the rest."""
-    if classes is None:
-        return
     values = np.asarray(classes)
     if values.size == 0 or (values.dtype.kind == "f" and not np.isfinite(values).all()):
-        raise ValueError(f"classes={classes!r}; needed: all labels that may come, and no NaN.")
+        raise ValueError(f"classes={brief(classes)}; needed: all labels that may come, and no NaN.")
 
 
 def labels(y: Any, name: str) -> Array:

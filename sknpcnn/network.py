@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sknpcnn.batches import Rows
+from sknpcnn.brief import brief, magnitude
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
@@ -79,9 +80,10 @@ class Network:
             made = prod(layer.output_shape(shape))
             if max(learned, made) > MOST:
                 raise ValueError(
-                    f"layer {name!r}: {layer!r} has {learned:.3g} parameters and makes {made:.3g} "
-                    f"numbers of one image of shape {shape}; needed: no more than {MOST:.3g}. "
-                    "Use fewer filters, a smaller kernel, less padding, or pool before it."
+                    f"layer {brief(name)}: {brief(layer)} has {magnitude(learned)} parameters and "
+                    f"makes {magnitude(made)} numbers of one image of shape {shape}; needed: "
+                    f"no more than {MOST:.3g}. Use fewer filters (conv_filters) or units "
+                    "(hidden_layer_sizes), a smaller kernel, less padding, or pool before it."
                 )
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import ceil, cos, inf, pi
 
-from sknpcnn.spec import Spec, check_integer, check_real, is_integer, refuse
+from sknpcnn.checks import check_integer, check_real, plain_integer, plain_items, refuse
+from sknpcnn.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,14 @@ class StepDecay(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_real(self, "factor", 0.0, 1.0, open_="low")
-        if is_integer(self.epochs):
-            check_integer(self, "epochs")
-            object.__setattr__(self, "epochs", int(self.epochs))
+        needed = "an integer of at least 1, or a rising tuple of them"
+        if (items := plain_items(self.epochs)) is None:
+            check_integer(self, "epochs", needed=needed)
             return
-        epochs = tuple(self.epochs) if isinstance(self.epochs, (tuple, list)) else ()
-        numbers = bool(epochs) and all(is_integer(epoch) and epoch >= 1 for epoch in epochs)
-        if not numbers or not all(a < b for a, b in pairwise(epochs)):
-            refuse(self, "epochs", "an integer of at least 1, or a rising tuple of them")
+        numbers = [plain_integer(epoch) for epoch in items]
+        epochs = tuple(number for number in numbers if number is not None and number >= 1)
+        if not epochs or len(epochs) < len(numbers) or any(a >= b for a, b in pairwise(epochs)):
+            refuse(self, "epochs", needed)
         object.__setattr__(self, "epochs", epochs)
 
     def after_warmup(self, progress: Progress) -> float:

@@ -1,17 +1,36 @@
 """Frozen hyperparameters that answer ``get_params``, so that a grid search can reach into them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from math import inf, isfinite
-from numbers import Integral
-from typing import Any, Self, TypeGuard
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, Self
 
-import numpy as np
+from sknpcnn.brief import brief
+from sknpcnn.checks import (
+    as_pair,
+    check_flag,
+    check_integer,
+    check_pair,
+    check_real,
+    is_finite,
+    is_integer,
+    plain_items,
+    refuse,
+)
+
+MAX_DEPTH = 32
+"""How deep layers may lie inside each other: copying takes about twelve Python frames per level,
+of which there are a thousand, and the caller needs some."""
+MAX_SPECS = 2**16
+"""How many layers may lie inside one; a few that are used again and again are soon many."""
 
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A value made of named hyperparameters: compared by value, hashable, never modified."""
+    """A value made of named hyperparameters: compared by value, hashable, never modified.
+
+    What the ``check_`` functions have accepted is kept as Python's own numbers and tuples. A
+    number of lower precision stands for what it holds: np.float32(0.1) for 0.10000000149011612.
+    """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the hyperparameters, and with ``deep`` those of the specs inside, by nested names."""
@@ -29,9 +48,17 @@ class Spec:
         changed = [
             f"{field.name}={_shown(value)!r}"
             for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default
+            if not _is_default(value := getattr(self, field.name), field)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _is_default(value: Any, field: Field) -> bool:
+    """Return whether a value is its default; what cannot be compared, such as an array, is not."""
+    try:
+        return type(value) is type(field.default) and bool(value == field.default)
+    except Exception:  # a comparison may raise whatever it likes
+        return False
 
 
 Steps = tuple[tuple[str, Any], ...]
@@ -41,40 +68,44 @@ _THINGS = {"augment": ("augmentation", "Shift(2)")}
 """What the lists hold, by the name of the parameter; all others hold layers."""
 
 
-def named(items: Iterable[Any], owner: str = "layers") -> Steps:
+def named(items: Any, owner: str = "layers", kind: type | None = None) -> Steps:
     """Give every plain spec of a list a name (``conv2d_1``, ``conv2d_2``, ...), as Pipelines do.
 
-    Items may also be ``(name, spec)`` pairs; they keep their names.
+    Items may also be ``(name, spec)`` pairs; they keep their names. ``kind`` is what they have to
+    be instances of, by default any Spec.
     """
     thing, example = _THINGS.get(owner, _LAYER)
-    if isinstance(items, (str, Spec)) or not isinstance(items, Iterable):
-        raise TypeError(f"{owner} is given {items!r}; needed: a list of {thing}s.")
-    steps: list[tuple[str, Any]] = []
+    if (given := plain_items(items)) is None:
+        raise TypeError(f"{owner} is given {brief(items)}; needed: a list of {thing}s.")
+    steps: dict[str, Any] = {}
     count: dict[str, int] = {}
-    for item in items:
-        is_pair = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
-        spec = item[1] if is_pair else item
+    for item in given:
+        pair = plain_items(item) or []
+        is_pair = len(pair) == 2 and isinstance(pair[0], str)
+        spec = pair[1] if is_pair else item
         if isinstance(spec, type):
             raise TypeError(
                 f"{owner} holds the class {spec.__name__}; give an instance, {spec.__name__}(...)."
             )
-        if not isinstance(spec, Spec):
+        if not isinstance(spec, kind or Spec):
             raise TypeError(
-                f"{owner} holds {item!r} of type {type(item).__name__}; each item must be "
+                f"{owner} holds {brief(item)} of type {type(item).__name__}; each item must be "
                 f"{_a(thing)}, such as {example}, or a (name, {thing}) pair."
             )
-        kind = type(spec).__name__.lower()
-        count[kind] = count.get(kind, 0) + 1
-        name = item[0] if is_pair else f"{kind}_{count[kind]}"
+        word = type(spec).__name__.lower()
+        count[word] = count.get(word, 0) + 1
+        name = str.__str__(pair[0]) if is_pair else f"{word}_{count[word]}"
         if not name.isidentifier() or "__" in name:
             raise ValueError(
-                f"{owner} names {_a(thing)} {name!r}; a name must be a Python identifier without "
-                "'__'."
+                f"{owner} names {_a(thing)} {brief(name)}; a name must be a Python identifier "
+                "without '__'."
             )
-        if name in dict(steps):
-            raise ValueError(f"{owner} names two {thing}s {name!r}; every name must be unique.")
-        steps.append((name, spec))
-    return tuple(steps)
+        if name in steps:
+            raise ValueError(
+                f"{owner} names two {thing}s {brief(name)}; every name must be unique."
+            )
+        steps[name] = spec
+    return tuple(steps.items())
 
 
 def _a(thing: str) -> str:
@@ -87,9 +118,41 @@ def check_free(names: Iterable[str], params: Iterable[str], owner: str) -> None:
     if hidden:
         thing, _ = _THINGS.get(owner, _LAYER)
         raise ValueError(
-            f"{owner} names {_a(thing)} {hidden[0]!r}, which is the name of a parameter. "
+            f"{owner} names {_a(thing)} {brief(hidden[0])}, which is the name of a parameter. "
             "Choose another one."
         )
+
+
+def check_nesting(value: Any, owner: str) -> None:
+    """Raise if specs lie too deep inside each other, or are too many in all.
+
+    What walks through them, in this package and outside, calls itself once or more for each level.
+    """
+    level = list(_specs_in(value))
+    depth = count = 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > MAX_DEPTH or count > MAX_SPECS:
+            raise ValueError(
+                f"{owner}: more than {MAX_DEPTH} levels, one inside the other, or more than "
+                f"{MAX_SPECS} parts; needed: fewer. A network may be long without being nested: "
+                "put its layers one behind the other into one list."
+            )
+        level = [
+            spec
+            for above in level
+            for field in fields(above)
+            for spec in _specs_in(getattr(above, field.name))
+        ]
+
+
+def _specs_in(value: Any) -> Iterator["Spec"]:
+    """Go through the specs that a value is, or holds directly, with names or without."""
+    if isinstance(value, Spec):
+        yield value
+    for item in plain_items(value) or ():
+        pair = plain_items(item)
+        yield from (spec for spec in (pair or [item]) if isinstance(spec, Spec))
 
 
 def holds_specs(value: Any) -> bool:
@@ -97,7 +160,7 @@ def holds_specs(value: Any) -> bool:
 
     One that could not be named is no such list: ``fit`` will refuse it.
     """
-    if not isinstance(value, (list, tuple)) or not value:
+    if not plain_items(value):
         return False
     try:
         named(value)
@@ -129,7 +192,7 @@ def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -> dict[str, Any]:
     """Turn changes by nested names into changes of whole parameters.
 
     A list of layers one of whose layers is changed is spelled out as ``(name, layer)`` pairs, so
@@ -145,8 +208,9 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -
         if key in params:
             continue
         if bool(delimiter) != bool(rest) or not _known(head, current, bool(rest)):
+            whose = owner if isinstance(owner, str) else brief(owner)
             raise ValueError(
-                f"Invalid parameter {key!r} for {owner}. Valid parameters are: "
+                f"Invalid parameter {brief(key)} for {whose}. Valid parameters are: "
                 f"{sorted({**current, **nested_params(current)})}."
             )
         if rest:
@@ -159,7 +223,12 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: str) -
         elif holds_specs(items):
             steps = dict(named(items, field))
             new = {name: layers.get(name, spec) for name, spec in steps.items()}
-            new |= {n: new[n].replace(**inside[n]) for n in new if n in inside and n not in params}
+            for name in new.keys() & inside.keys() - params.keys():
+                if not isinstance(new[name], Spec):
+                    raise TypeError(
+                        f"{name} is set to {brief(new[name])}, which has no parameters."
+                    )
+                new[name] = new[name].replace(**inside[name])
             if new != steps:
                 whole[field] = type(items)(new.items())
     return whole
@@ -173,73 +242,20 @@ def _known(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
     return any(head == name for steps in lists for name, _ in steps)
 
 
-def refuse(owner: Any, name: str, needed: str) -> None:
-    """Raise the error for one hyperparameter: what was given and what is needed."""
-    raise ValueError(f"{type(owner).__name__}: {name}={getattr(owner, name)!r}; needed: {needed}.")
-
-
-def hold_tuples(spec: Spec) -> None:
-    """Turn pairs that were given as lists into tuples, which compare and hash by value."""
-    for field in fields(spec):
-        if isinstance(value := getattr(spec, field.name), list):
-            object.__setattr__(spec, field.name, tuple(value))
-
-
-def check_integer(owner: Any, name: str, minimum: int = 1) -> None:
-    """Refuse a hyperparameter that is not an integer of at least ``minimum``."""
-    value = getattr(owner, name)
-    if not is_integer(value) or value < minimum:
-        refuse(owner, name, f"an integer of at least {minimum}")
-
-
-def check_pair(owner: Any, name: str, minimum: int = 1) -> None:
-    """Refuse a hyperparameter that is neither an integer nor a pair of integers."""
-    value = getattr(owner, name)
-    numbers = value if isinstance(value, Sequence) and len(value) == 2 else (value,)
-    if not all(is_integer(number) and number >= minimum for number in numbers):
-        refuse(owner, name, f"an integer of at least {minimum}, or a pair (rows, columns) of them")
-
-
-def check_real(owner: Any, name: str, low: float = 0.0, high: float = inf, open_: str = "") -> None:
-    """Refuse a number outside ``[low, high]``; ``open_`` may name ends that are not included."""
-    value = getattr(owner, name)
-    inside = (
-        isinstance(value, (int, float, np.floating, np.integer))
-        and not isinstance(value, bool)
-        and is_finite(value)
-        and low <= value <= high
-        and not ("low" in open_ and value == low)
-        and not ("high" in open_ and value == high)
-    )
-    if not inside:
-        left = "above" if "low" in open_ else "of at least"
-        right = "" if high == inf else f" and {'below' if 'high' in open_ else 'at most'} {high}"
-        refuse(owner, name, f"a number {left} {low}{right}")
-
-
-def is_finite(number: Any) -> bool:
-    """Tell whether a floating-point number can hold it: not infinity, nor an enormous integer."""
-    try:
-        return isfinite(number)
-    except OverflowError:
-        return False
-
-
-def check_flag(owner: Any, name: str) -> None:
-    """Refuse a hyperparameter that is not a bool."""
-    if not isinstance(getattr(owner, name), bool):
-        refuse(owner, name, "True or False")
-
-
-def is_integer(value: Any) -> TypeGuard[int]:
-    """Tell whether a value is an integer, and not a bool."""
-    # ints first: the question whether something is Integral takes long, and is asked often
-    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
-
-
-def as_pair(value: Any) -> tuple[int, int]:
-    """Turn an integer or a pair into a pair (rows, columns)."""
-    if is_integer(value):
-        return int(value), int(value)
-    rows, columns = value
-    return int(rows), int(columns)
+__all__ = [
+    "Spec",
+    "as_pair",
+    "check_flag",
+    "check_free",
+    "check_integer",
+    "check_nesting",
+    "check_pair",
+    "check_real",
+    "holds_specs",
+    "is_finite",
+    "is_integer",
+    "named",
+    "nested_params",
+    "refuse",
+    "resolve",
+]

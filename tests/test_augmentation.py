@@ -348,7 +348,7 @@ def test_names_work_in_parameters_and_clones():
     ("augment", "error", "message"),
     [
         ([1], TypeError, "augment holds 1 of type int; each item must be an augmentation"),
-        ([Conv2D(3)], TypeError, r"augment holds Conv2D\(filters=3\); needed: augmentations"),
+        ([Conv2D(3)], TypeError, r"Conv2D\(filters=3\) of type Conv2D; each item must be an aug"),
         ([Shift], TypeError, "augment holds the class Shift; give an instance"),
         ([Shift(8)], ValueError, r"'shift_1': Shift\(pixels=8\) is given images of 8x8 pixels"),
         ([RandomCrop((1, 9))], ValueError, "images of 8x8 pixels; needed: padding less than"),
@@ -402,3 +402,60 @@ def test_senseless_numbers_are_refused_at_once(kind, params):
 
 def test_none_and_an_empty_list_are_no_augmentation():
     assert steps_of(None, (8, 8, 1)) == steps_of([], (8, 8, 1)) == ()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "step",
+    [
+        Affine(180, 1 - 1e-16, 2.0**20, 2.0**20, fill=-3e38),
+        Affine(0, 1 - 1e-16, 2.0**20),
+        Affine(90, 0, 0, 2.0**20),
+        Affine(5e-324, 5e-324, 5e-324, 5e-324, 5e-324),
+        Shift(3, fill=3.4e38),
+        RandomCrop(3, border=-3.4e38),
+        Cutout(3, fill=3.4e38),
+        Brightness(1.0),
+        Contrast(1.0),
+    ],
+    ids=repr,
+)
+def test_the_strongest_changes_make_finite_images(step, dtype):
+    ends = np.array([0.0, 0.5, 1.0 - 2.0**-32])
+    random = np.stack(np.meshgrid(*[ends] * step.draws), axis=-1).reshape(-1, step.draws)
+    images = np.random.default_rng(0).uniform(-1, 1, (len(random), 5, 7, 2)).astype(dtype)
+    changed = step.apply(images, random)
+    assert changed.dtype == dtype
+    assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "random_state", "message"),
+    [
+        (np.zeros(3), 0, r"images has the shape \(3,\); needed: \(n, h, w\)"),
+        (np.zeros((2, 0, 3)), 0, r"images has the shape \(2, 0, 3\); needed"),
+        (np.full((2, 3, 3), "a"), 0, r"images has the dtype <U1; needed: numbers"),
+        (np.full((2, 3, 3), None), 0, r"images has the dtype object; needed: numbers"),
+        (np.zeros((2, 3, 3), complex), 0, r"images has the dtype complex128; needed: numbers"),
+        (np.zeros((2, 3, 3)), "seed", r"random_state='seed'; needed: an integer of at least 0"),
+        (np.zeros((2, 3, 3)), -1, r"random_state=-1; needed: an integer of at least 0"),
+        (np.zeros((2, 3, 3)), 0.5, r"random_state=0.5; needed: an integer of at least 0"),
+    ],
+    ids=str,
+)
+def test_images_to_look_at_are_numbers_and_their_seed_is_one(images, random_state, message):
+    with pytest.raises(ValueError, match=message):
+        augment_images(images, [HorizontalFlip()], random_state)
+
+
+def test_no_images_are_changed_into_none():
+    assert augment_images(np.zeros((0, 3, 3)), [HorizontalFlip()]).shape == (0, 3, 3)
+
+
+def test_an_augmentation_that_returns_something_else_is_named():
+    class Nothing(HorizontalFlip):
+        def apply(self, images, random):
+            return None
+
+    with pytest.raises(ValueError, match=r"augment 'nothing_1': .* into \(\); needed: the same"):
+        augment_images(np.zeros((2, 3, 3)), [Nothing()])

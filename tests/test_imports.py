@@ -19,7 +19,7 @@ LINES = 330
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
     {"kernels"},
-    {"initializers", "parameters", "spec", "losses", "storage", "version"},
+    {"brief", "checks", "initializers", "parameters", "spec", "losses", "storage", "version"},
     {"description"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},

@@ -1,13 +1,21 @@
 """Hyperparameters: named, nested, replaced by copies, never modified."""
 
+import pickle
 from copy import deepcopy
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass
+from enum import IntEnum
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sknpcnn.layers import Conv2D, Dense, Dropout, Flatten, ReLU, Residual, Sequential
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.augmentation import RandomCrop, Shift
+from sknpcnn.callbacks import TimeLimit
+from sknpcnn.layers import Conv2D, Dense, Dropout, Flatten, Layer, ReLU, Residual, Sequential
 from sknpcnn.optimizers import SGD
+from sknpcnn.schedules import StepDecay
 from sknpcnn.spec import (
     as_pair,
     check_flag,
@@ -212,6 +220,84 @@ def test_repr_can_be_read_back():
         assert eval(repr(spec)) == spec
     assert repr(Conv2D(4, stride=2)) == "Conv2D(filters=4, stride=2)"
     assert repr(ReLU()) == "ReLU()"
+
+
+class Size(IntEnum):
+    three = 3
+
+
+ALIKE = {
+    "uint8": lambda: (Dense(np.uint8(200)), Dense(200)),
+    "int8": lambda: (Conv2D(np.int8(32)), Conv2D(32)),
+    "int64": lambda: (Dense(np.int64(5)), Dense(5)),
+    "IntEnum": lambda: (Conv2D(Size.three), Conv2D(3)),
+    "list": lambda: (Conv2D(3, [2, 1]), Conv2D(3, (2, 1))),
+    "pair of numpy's": lambda: (Conv2D(3, (np.int8(2), np.int64(1))), Conv2D(3, (2, 1))),
+    "text": lambda: (Conv2D(3, padding=np.str_("valid")), Conv2D(3, padding="valid")),
+    "word": lambda: (Conv2D(3, bias=np.str_("position")), Conv2D(3, bias="position")),
+    "flag": lambda: (Dense(3, bias=np.False_), Dense(3, bias=False)),
+    "integer for a number": lambda: (Dense(3, lr_scale=2), Dense(3, lr_scale=2.0)),
+    "float64": lambda: (Dropout(np.float64(0.25)), Dropout(0.25)),
+    "float32": lambda: (Dropout(np.float32(0.1)), Dropout(0.10000000149011612)),
+    "fraction": lambda: (Dropout(Fraction(1, 4)), Dropout(0.25)),
+    "zero": lambda: (Dropout(-0.0), Dropout(0.0)),
+    "epochs": lambda: (StepDecay([np.int8(1), 100]), StepDecay((1, 100))),
+    "every so many epochs": lambda: (StepDecay(np.uint8(200)), StepDecay(200)),
+    "pixels": lambda: (Shift([1, np.int8(2)], fill=np.float32(1)), Shift((1, 2), fill=1.0)),
+    "border": lambda: (RandomCrop(1, 0), RandomCrop(1, 0.0)),
+    "seconds": lambda: (TimeLimit(np.int8(100)), TimeLimit(100.0)),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_equal_values_are_held_shown_and_pickled_alike(kind):
+    given, plain = ALIKE[kind]()
+    assert given == plain
+    assert hash(given) == hash(plain)
+    assert repr(given) == repr(plain)
+    assert pickle.dumps(given) == pickle.dumps(plain)
+
+
+def test_sizes_do_not_overflow_where_numpys_integers_do():
+    stack = Sequential([Conv2D(np.int8(127)), Flatten(), Dense(np.uint8(200))])
+    assert stack.output_shape((6, 6, 1)) == (200,)
+    assert stack.multiply_adds((6, 6, 1)) == 36 * 127 * 9 + 36 * 127 * 200
+    X, y = np.random.default_rng(0).normal(size=(6, 6, 6)), [0, 1] * 3
+    sizes = {"conv_filters": np.uint8(130), "hidden_layer_sizes": (np.uint8(255),)}
+    clf = NumpyCNNClassifier(
+        **sizes, max_iter=np.uint8(200), tol=np.float16(1e4), n_jobs=np.int8(1)
+    )
+    assert clf.fit(X, y).summary()["parameters"].sum() > 255 * 130
+    assert clf.max_iter.dtype == np.uint8, "an estimator keeps what it was given"
+
+
+def test_a_number_beyond_the_range_by_less_than_a_float_can_tell_is_refused():
+    below = np.nextafter(np.longdouble(1), np.longdouble(0))
+    if below == 1.0:
+        pytest.skip("longdouble is no longer than double here")
+    with pytest.raises(ValueError, match="rate="):
+        Dropout(below)
+    with pytest.raises(ValueError, match="'dropout' parameter"):
+        NumpyCNNClassifier(dropout=below).fit(np.eye(4), [0, 1, 0, 1])
+
+
+@dataclass(frozen=True, repr=False)
+class Table(Layer):
+    """A layer of the user's own that holds an array, which has no truth value."""
+
+    values: object = 0.0
+
+    def forward(self, params, x, ctx):
+        return x, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return dy
+
+
+def test_what_cannot_be_compared_is_shown():
+    assert repr(Table(np.array([1, 2]))) == "Table(values=array([1, 2]))"
+    assert repr(Table()) == "Table()"
+    assert "values=array" in repr(Sequential([Table(np.array([1, 2]))]))
 
 
 @pytest.mark.parametrize(("value", "pair"), [(3, (3, 3)), ((2, 5), (2, 5)), ([1, 4], (1, 4))])

@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.brief import brief
 from sknpcnn.spec import Spec, Steps, named
 
 Array = np.ndarray
@@ -52,17 +54,12 @@ class Augmentation(Spec, ABC):
 
 def steps_of(augment: Any, image: Image) -> Steps:
     """Name the augmentations, and check that images of that shape can be changed so."""
-    steps = named(augment or (), "augment")
+    steps = named(() if augment is None else augment, "augment", Augmentation)
     for name, step in steps:
-        if not isinstance(step, Augmentation):
-            raise TypeError(
-                f"augment holds {step!r}; needed: augmentations, such as Shift(2) from "
-                "sknpcnn.augmentation."
-            )
         try:
             step.check(image)
         except ValueError as error:
-            raise ValueError(f"augment {name!r}: {error}") from None
+            raise ValueError(f"augment {brief(name)}: {error}") from None
     return steps
 
 
@@ -93,13 +90,21 @@ def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array
             [3., 2.]]], dtype=float32)
     """
     given = np.asarray(images)
-    if given.ndim not in (3, 4):
+    if given.ndim not in (3, 4) or 0 in given.shape[1:]:
         raise ValueError(
             f"images has the shape {given.shape}; needed: (n, h, w) or (n, h, w, channels)."
         )
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"images has the dtype {given.dtype}; needed: numbers.")
     floats = given.astype(np.result_type(given.dtype, np.float32), copy=False)
-    floats = floats.reshape(*given.shape[:3], -1)
-    rng = np.random.default_rng(random_state)
+    floats = floats.reshape(*given.shape[:3], prod(given.shape[3:]))
+    try:
+        rng = np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"random_state={brief(random_state)}; needed: an integer of at least 0, a "
+            "numpy.random.Generator or None."
+        ) from error
     steps = steps_of(augment, floats.shape[1:])
     changed = augmented(floats, steps, lambda name, count: rng.random((len(floats), count)))
     return changed.reshape(given.shape)
@@ -109,10 +114,10 @@ def augmented(images: Array, steps: Steps, random: Callable[[str, int], Array]) 
     """Change images (n, h, w, c) by all steps; ``random(name, count)`` draws their numbers."""
     for name, step in steps:
         changed = step.apply(images, random(name, step.draws))
-        if changed.shape != images.shape:
+        if np.shape(changed) != images.shape:
             raise ValueError(
-                f"augment {name!r}: {step!r} turns images of shape {images.shape} into "
-                f"{changed.shape}; needed: the same shape."
+                f"augment {brief(name)}: {brief(step)} turns images of shape {images.shape} into "
+                f"{np.shape(changed)}; needed: the same shape."
             )
         images = changed
     return images

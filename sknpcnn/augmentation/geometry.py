@@ -6,9 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sknpcnn.augmentation.base import Array, Augmentation, Image
-from sknpcnn.spec import as_pair, check_pair, check_real, hold_tuples, refuse
+from sknpcnn.brief import brief
+from sknpcnn.checks import MAX_FLOAT32, as_pair, check_pair, check_real, is_word
 
 BORDERS = ("edge", "reflect")
+MAX_SHIFT = 2.0**20
+"""How many pixels an image may be moved or sheared: more than it has, which float32 can count."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,9 +39,8 @@ class Shift(Augmentation):
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        hold_tuples(self)
         check_pair(self, "pixels", 0)
-        check_real(self, "fill", -np.inf)
+        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
 
     def check(self, image: Image) -> None:
         _check_inside(self, "pixels", self.pixels, image)
@@ -71,12 +73,10 @@ class RandomCrop(Augmentation):
     border: str | float = "reflect"
 
     def __post_init__(self) -> None:
-        hold_tuples(self)
         check_pair(self, "padding", 0)
-        if self.border not in BORDERS:
-            if isinstance(self.border, str):
-                refuse(self, "border", "'reflect', 'edge' or a number")
-            check_real(self, "border", -np.inf)
+        if not is_word(self, "border", BORDERS):
+            needed = "'reflect', 'edge' or a number that float32 can hold"
+            check_real(self, "border", -MAX_FLOAT32, MAX_FLOAT32, needed=needed)
 
     def check(self, image: Image) -> None:
         _check_inside(self, "padding", self.padding, image)
@@ -130,11 +130,11 @@ class Affine(Augmentation):
     zoom : float
         By which part it is made larger or smaller at most.
     shear : float
-        How many pixels per pixel its rows are moved against each other at most.
+        How many pixels per pixel its rows are moved against each other at most; up to 2**20.
     shift : float
-        How many pixels it is moved at most, along each axis.
+        How many pixels it is moved at most, along each axis; up to 2**20.
     fill : float
-        What comes in from outside, in the units of the data.
+        What comes in from outside, in the units of the data; a number that float32 can hold.
 
     Examples
     --------
@@ -154,9 +154,9 @@ class Affine(Augmentation):
     def __post_init__(self) -> None:
         check_real(self, "degrees", 0.0, 180.0)
         check_real(self, "zoom", 0.0, 1.0, open_="high")
-        check_real(self, "shear")
-        check_real(self, "shift")
-        check_real(self, "fill", -np.inf)
+        check_real(self, "shear", 0.0, MAX_SHIFT)
+        check_real(self, "shift", 0.0, MAX_SHIFT)
+        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
 
     def apply(self, images: Array, random: Array) -> Array:
         _, h, w, _ = images.shape
@@ -166,7 +166,8 @@ class Affine(Augmentation):
         rows, columns = np.arange(h, dtype=images.dtype), np.arange(w, dtype=images.dtype)
         y, x = rows[:, None] - (h - 1) / 2 - down, columns - (w - 1) / 2 - along
         # backwards: where in the old image does each pixel of the new one come from?
-        cos, sin = np.cos(angle) / (1 + zoom), np.sin(angle) / (1 + zoom)
+        larger = np.maximum(1 + zoom, np.finfo(images.dtype).eps)  # which rounding may make zero
+        cos, sin = np.cos(angle) / larger, np.sin(angle) / larger
         from_y = cos * y + sin * x
         from_x = cos * x - sin * y - shear * from_y
         return _between(images, from_y + (h - 1) / 2, from_x + (w - 1) / 2, self.fill)
@@ -175,8 +176,8 @@ class Affine(Augmentation):
 def _check_inside(step: Augmentation, name: str, value: Any, image: Image) -> None:
     if any(pixels >= length for pixels, length in zip(as_pair(value), image[:2], strict=True)):
         raise ValueError(
-            f"{step!r} is given images of {image[0]}x{image[1]} pixels; needed: {name} less than "
-            "their height and width. A pair (rows, columns) may differ by axis."
+            f"{brief(step)} is given images of {image[0]}x{image[1]} pixels; needed: {name} less "
+            "than their height and width. A pair (rows, columns) may differ by axis."
         )
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from sknpcnn.augmentation.base import Array, Augmentation, Image
-from sknpcnn.spec import check_integer, check_real
+from sknpcnn.brief import brief
+from sknpcnn.checks import MAX_FLOAT32, check_integer, check_real
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,13 +39,13 @@ class Cutout(Augmentation):
 
     def __post_init__(self) -> None:
         check_integer(self, "size")
-        check_real(self, "fill", -np.inf)
+        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
 
     def check(self, image: Image) -> None:
         if self.size >= max(image[:2]):
             raise ValueError(
-                f"{self!r} is given images of {image[0]}x{image[1]} pixels, which it may cover "
-                "completely; needed: a smaller size."
+                f"{brief(self)} is given images of {image[0]}x{image[1]} pixels, which it may "
+                "cover completely; needed: a smaller size."
             )
 
     def apply(self, images: Array, random: Array) -> Array:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import erf, expit
 
+from sknpcnn.checks import check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer
-from sknpcnn.spec import check_real
 
 
 @dataclass(frozen=True, repr=False)

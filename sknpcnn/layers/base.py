@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from sknpcnn.brief import brief
 from sknpcnn.parameters import Parameter
 from sknpcnn.spec import Spec
 
@@ -189,7 +190,7 @@ def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
     """Return the shape of one image, or raise an error that says what the layer was given."""
     if len(shape) != 3:
         raise ValueError(
-            f"{layer!r} needs images (height, width, channels), but is given vectors of shape "
+            f"{brief(layer)} needs images (height, width, channels), but is given vectors of shape "
             f"{shape}. Put it before Flatten(), GlobalAvgPool2D() and Dense()."
         )
     h, w, c = shape
@@ -200,7 +201,7 @@ def vector_size(layer: Layer, shape: Shape) -> int:
     """Return the length of one vector, or raise an error that says what the layer was given."""
     if len(shape) != 1:
         raise ValueError(
-            f"{layer!r} needs vectors, but is given images of shape {shape}. "
+            f"{brief(layer)} needs vectors, but is given images of shape {shape}. "
             "Put Flatten() or GlobalAvgPool2D() before it."
         )
     return prod(shape)

@@ -1,21 +1,23 @@
 """Layers made of layers: a sequence, and a sequence with a way around it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from sknpcnn.brief import brief
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.layers.steps import Steps, backward, forward, prepare, shapes, with_shapes
 from sknpcnn.parameters import Parameter
-from sknpcnn.spec import check_free, named
+from sknpcnn.spec import check_free, check_nesting, named
 
 
 @dataclass(frozen=True, repr=False)
 class Sequential(Layer):
-    """Pass through one layer after the other.
+    """Pass through one layer after the other; they may be nested 32 levels deep.
 
     Parameters
     ----------
@@ -32,8 +34,9 @@ class Sequential(Layer):
     layers: Any = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", named(self.layers, "Sequential"))
-        check_free(dict(self.steps), ("layers",), "Sequential")
+        object.__setattr__(self, "layers", named(self.layers, "Sequential: layers", Layer))
+        check_free(dict(self.steps), ("layers",), "Sequential: layers")
+        check_nesting(self, "Sequential: layers")
 
     @property
     def steps(self) -> Steps:
@@ -105,13 +108,14 @@ class Residual(Layer):
     shortcut: Layer | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", named(self.layers, "Residual"))
-        check_free(dict(self.steps), ("layers", "shortcut"), "Residual")
+        object.__setattr__(self, "layers", named(self.layers, "Residual: layers", Layer))
+        check_free(dict(self.steps), ("layers", "shortcut"), "Residual: layers")
         if not (self.shortcut is None or isinstance(self.shortcut, Layer)):
             raise TypeError(
-                f"Residual: shortcut={self.shortcut!r}; needed: None or a layer, such as "
+                f"Residual: shortcut={brief(self.shortcut)}; needed: None or a layer, such as "
                 "Conv2D(32, kernel_size=1, stride=2)."
             )
+        check_nesting(self, "Residual: layers or shortcut")
 
     @property
     def steps(self) -> Steps:
@@ -191,7 +195,7 @@ def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     steps = list(_unpacked(steps))
     for i, (name, layer, s) in enumerate(with_shapes(steps, shape)):
-        rectified = _meets_rectifier(steps[i + 1 :])
+        rectified = _meets_rectifier(islice(steps, i + 1, None))
         for key, parameter in layer.parameters(s).items():
             if "." not in key:  # what lies deeper, in a Residual, has been told by its own steps
                 parameter = replace(parameter, rectified=rectified)
@@ -208,7 +212,7 @@ def _unpacked(steps: Steps) -> Iterator[tuple[str, Layer]]:
             yield name, layer
 
 
-def _meets_rectifier(steps: Steps) -> bool:
+def _meets_rectifier(steps: Iterable[tuple[str, Layer]]) -> bool:
     """Tell whether the activation behind some weights is a rectifier."""
     for _, layer in steps:
         if layer.rectifier:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.brief import brief, magnitude
+from sknpcnn.checks import as_pair, check_flag, check_integer, check_pair, check_real, is_word
 from sknpcnn.kernels import convolution, windows
 from sknpcnn.layers.base import (
     Array,
@@ -19,15 +21,6 @@ from sknpcnn.layers.base import (
 )
 from sknpcnn.layers.bias import Bias
 from sknpcnn.parameters import Parameter
-from sknpcnn.spec import (
-    as_pair,
-    check_integer,
-    check_pair,
-    check_real,
-    hold_tuples,
-    is_integer,
-    refuse,
-)
 
 Size = int | tuple[int, int]
 LONGEST = 2**20
@@ -72,13 +65,12 @@ class Conv2D(Layer):
     lr_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        hold_tuples(self)
         check_integer(self, "filters")
         for name in ("kernel_size", "stride", "dilation"):
             check_pair(self, name)
         check_padding(self)
-        if not (isinstance(self.bias, bool) or self.bias == "position"):
-            refuse(self, "bias", "True, False or 'position'")
+        if not is_word(self, "bias", ("position",)):
+            check_flag(self, "bias", "True, False or 'position'")
         check_real(self, "lr_scale")
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -165,16 +157,9 @@ def _window_of(layer: Conv2D, shape: Shape) -> windows.Window:
 
 def check_padding(layer: Any) -> None:
     """Refuse a padding that is neither a known word nor a number of pixels."""
-    padding = layer.padding
-    if isinstance(padding, str) and padding in ("same", "valid"):
-        return
-    if is_integer(padding):
-        numbers: tuple = (padding,)
-    else:
-        is_pair = isinstance(padding, (tuple, list)) and len(padding) == 2
-        numbers = tuple(padding) if is_pair else (-1,)
-    if not all(is_integer(number) and number >= 0 for number in numbers):
-        refuse(layer, "padding", "'same', 'valid', an integer of at least 0, or a pair of them")
+    if not is_word(layer, "padding", ("same", "valid")):
+        needed = "'same', 'valid', an integer of at least 0, or a pair of them"
+        check_pair(layer, "padding", 0, needed)
 
 
 def axes(
@@ -192,15 +177,15 @@ def axes(
         reach = max(d * (k - 1) + 1, s, 0 if isinstance(border, str) else border)
         if reach > LONGEST:
             raise ValueError(
-                f"{layer!r} reaches over {reach:.3g} pixels, which no image has in a row; needed: "
-                f"a window, a stride and a padding of at most {LONGEST}."
+                f"{brief(layer)} reaches over {magnitude(reach)} pixels, which no image has in a "
+                f"row; needed: a window, a stride and a padding of at most {LONGEST}."
             )
         pads = windows.axis_pads(length, k, s, d, border)
         outputs = windows.output_length(length, pads, k, s, d)
         if outputs < 1:
             raise ValueError(
-                f"{layer!r} is given images of {shape[0]}x{shape[1]} pixels, which are smaller "
-                f"than its window of {window[0]}x{window[1]}"
+                f"{brief(layer)} is given images of {shape[0]}x{shape[1]} pixels, which are "
+                f"smaller than its window of {window[0]}x{window[1]}"
                 + (f" with dilation {dilation[0]}x{dilation[1]}" if max(dilation) > 1 else "")
                 + ". Make the window smaller, use padding='same', or pool less before it."
             )

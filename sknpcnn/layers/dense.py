@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.checks import check_flag, check_integer, check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_size
 from sknpcnn.parameters import Parameter
-from sknpcnn.spec import check_flag, check_integer, check_real
 
 # A product is cut for the threads to share, but not often: each part packs the other factor anew,
 # and a narrow one takes twice the time for the same work.

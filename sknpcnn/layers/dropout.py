@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.checks import check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer
-from sknpcnn.spec import check_real
 
 
 @dataclass(frozen=True, repr=False)

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.checks import as_pair, check_pair, refuse
 from sknpcnn.kernels import pooling, windows
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
 from sknpcnn.layers.conv import Size, axes, check_padding
-from sknpcnn.spec import as_pair, check_pair, hold_tuples, refuse
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,7 +172,6 @@ class GlobalAvgPool2D(Layer):
 
 def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
     """Refuse a pooling whose numbers make no sense, whatever the image."""
-    hold_tuples(layer)
     check_pair(layer, "size")
     if layer.stride is not None:
         check_pair(layer, "stride")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from sknpcnn.brief import brief
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.layers.bias import Bias
 from sknpcnn.layers.conv import Conv2D
@@ -59,7 +60,7 @@ def shapes(steps: Steps, shape: Shape) -> list[Shape]:
         try:
             found.append(layer.output_shape(found[-1]))
         except ValueError as error:
-            raise ValueError(f"layer {name!r}: {error}") from None
+            raise ValueError(f"layer {brief(name)}: {error}") from None
     return found
 
 

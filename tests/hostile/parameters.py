@@ -203,8 +203,9 @@ PARAMETERS: dict[str, tuple[list[Any], list[Any]]] = {
         [None, [], [Shift(1)], [HorizontalFlip(), Brightness(1.0)], (("a", RandomCrop(1)),)],
         [
             [Affine(180, 0.9, 1e3, 1e3, fill=1e30)],
-            [Contrast(1.0), Cutout(1, fill=-1e300)],
-            [Shift(5, fill=1e300)],
+            [Affine(180, 1 - 1e-16, 2.0**20, 2.0**20)],
+            [Contrast(1.0), Cutout(1, fill=-3e38)],
+            [Shift(5, fill=3e38)],
             [Shift(6)],
             [Cutout(99)],
             [1],
