@@ -51,6 +51,7 @@ def named(items: Iterable[Any], owner: str = "layers") -> Steps:
         raise TypeError(f"{owner} is given {items!r}; needed: a list of {thing}s.")
     steps: list[tuple[str, Any]] = []
     count: dict[str, int] = {}
+    taken: set[str] = set()
     for item in items:
         is_pair = isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str)
         spec = item[1] if is_pair else item
@@ -71,8 +72,9 @@ def named(items: Iterable[Any], owner: str = "layers") -> Steps:
                 f"{owner} names {_a(thing)} {name!r}; a name must be a Python identifier without "
                 "'__'."
             )
-        if name in dict(steps):
+        if name in taken:
             raise ValueError(f"{owner} names two {thing}s {name!r}; every name must be unique.")
+        taken.add(name)
         steps.append((name, spec))
     return tuple(steps)
 
