@@ -8,12 +8,11 @@ import warnings
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
-from time import time
 from typing import Any
 
 import numpy as np
 
-from sknpcnn import storage
+from sknpcnn import files, storage
 from sknpcnn.batches import Array
 from sknpcnn.fitting import Fit, is_curve, is_history
 
@@ -44,8 +43,8 @@ class Checkpoint:
     def begin(self, fit: Fit) -> bool:
         """Take over what is in the file, or write the first one; tell whether the fit has ended."""
         try:
-            storage.make_folder(self.path.parent)
-            self._clean_up()
+            files.make_folder(self.path.parent)
+            files.remove_stale(self.path.parent)
             if self.path.exists():
                 try:
                     return self._take_over(fit)
@@ -153,10 +152,3 @@ class Checkpoint:
             or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype)
             or not np.isfinite(arrays[name]).all()
         ]
-
-    def _clean_up(self) -> None:
-        """Remove what a process left that was killed while it wrote, an hour ago or earlier."""
-        for rest in self.path.parent.glob(f".{self.path.name}.*"):
-            with suppress(OSError):
-                if time() - rest.stat().st_mtime > 3600:
-                    rest.unlink()

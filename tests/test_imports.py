@@ -19,7 +19,7 @@ LINES = 330
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
     {"kernels"},
-    {"initializers", "parameters", "spec", "losses", "storage"},
+    {"initializers", "parameters", "spec", "losses", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
     {"blas", "tape"},
@@ -29,7 +29,16 @@ ROOMS = [
     {"network"},
     {"training"},
     {"fitting", "report"},
-    {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints", "fingerprint"},
+    {
+        "fitted",
+        "beginning",
+        "constraints",
+        "inputs",
+        "blocks",
+        "checkpoints",
+        "fingerprint",
+        "plain",
+    },
     {"classifier", "features", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
 ]
