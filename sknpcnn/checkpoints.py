@@ -122,6 +122,7 @@ class Checkpoint:
         kinds: dict[str, tuple[type, ...]] = {"epoch": (int,), "step": (int,), "stage": (str,)}
         kinds |= {"curve": (list,), "history": (list,), "best": (float, type(None))}
         wrong += [name for name, kind in kinds.items() if type(values.get(name)) not in kind]
+        wrong += [name for name in ("best", "stopping") if name not in values]
         if wrong:
             return wrong
         epochs, curve, history = values["epoch"] - state.epoch, values["curve"], values["history"]
@@ -133,7 +134,7 @@ class Checkpoint:
             "stage": values["stage"] in ("training", "ended", "stopped"),
             "curve": is_curve(curve),
             "history": is_history(history),
-            "best": values["best"] is None or isfinite(values["best"]),
+            "best": values["best"] is None or (fit.early_stopping and isfinite(values["best"])),
             "lengths": [len(curve) - epochs, len(history) - epochs] == before,
         }
         return [name for name, holds in sound.items() if not holds]

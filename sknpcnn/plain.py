@@ -17,6 +17,8 @@ SPECS: dict[str, type[Spec]] = {
 
 # Beyond it Python gives many integers the same hash, so that a dict of them takes quadratic time.
 MAX_KEY = 2**61 - 2
+# How deep layers may lie in layers: what walks through them must not run out of stack.
+MAX_NESTED = 50
 
 
 def to_plain(value: Any, name: str) -> Any:
@@ -42,8 +44,11 @@ def to_plain(value: Any, name: str) -> Any:
     )
 
 
-def from_plain(plain: Any) -> Any:
-    """Read what ``to_plain`` has written; raise a ValueError where it cannot have."""
+def from_plain(plain: Any, depth: int = 0) -> Any:
+    """Read what ``to_plain`` has written; raise a ValueError where it cannot have.
+
+    ``depth`` counts the layers that it lies in.
+    """
     if not isinstance(plain, dict):
         demand(not isinstance(plain, list), "a value is a list")
         return plain
@@ -51,13 +56,14 @@ def from_plain(plain: Any) -> Any:
     (kind, content), *rest = plain.items()
     if kind == "spec":
         demand([key for key, _ in rest] == ["fields"], "a layer is incomplete")
-        inside = {name: from_plain(item) for name, item in plain["fields"].items()}
+        demand(depth < MAX_NESTED, f"layers lie in layers; needed: {MAX_NESTED} deep at most")
+        inside = {name: from_plain(item, depth + 1) for name, item in plain["fields"].items()}
         return SPECS[content](**inside)
     demand(not rest and kind in ("list", "tuple", "dict"), f"a value is a {kind}")
     demand(isinstance(content, list), f"a {kind} is none")
     if kind == "dict":
-        return _dict(content)
-    items = [from_plain(item) for item in content]
+        return _dict(content, depth)
+    items = [from_plain(item, depth) for item in content]
     return items if kind == "list" else tuple(items)
 
 
@@ -74,15 +80,15 @@ def count_specs(plain: Any) -> int:
     return count
 
 
-def _dict(pairs: list[Any]) -> dict[Any, Any]:
+def _dict(pairs: list[Any], depth: int) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for pair in pairs:
         demand(isinstance(pair, list) and len(pair) == 2, "a dict is none")
-        key = from_plain(pair[0])
+        key = from_plain(pair[0], depth)
         demand(type(key) in (str, int, float, bool), f"a key is a {type(key).__name__}")
         demand(type(key) is not int or abs(key) <= MAX_KEY, "a key is too large an integer")
         demand(key not in found, f"a dict has the key {key!r} twice")
-        found[key] = from_plain(pair[1])
+        found[key] = from_plain(pair[1], depth)
     return found
 
 

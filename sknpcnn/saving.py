@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import blocks, files, optimizers, storage
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.constraints import check_together
+from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import is_curve, is_history
 from sknpcnn.network import Network
 from sknpcnn.plain import SPECS, count_specs, demand, from_plain, to_plain
@@ -193,8 +193,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
         if name not in OF_THE_MACHINE
     }
     estimator = _checked(params)
-    known = set(estimator.get_params(deep=False)) - {*OF_THE_MACHINE}
-    demand(set(params) == known, "parameters are missing")
+    demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
 
     found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
     demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
@@ -248,7 +247,7 @@ def _checked(params: dict[str, Any]) -> NumpyCNNClassifier:
     """Make a classifier of hyperparameters after the look at them that ``fit`` takes."""
     estimator = NumpyCNNClassifier(**params)
     estimator._validate_params()
-    check_together(estimator.get_params(deep=False))
+    check_together({name: getattr(estimator, name) for name in CONSTRAINTS})
     return estimator
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import saving, storage
+from sknpcnn import plain, saving, storage
 from sknpcnn.layers import ReLU
 from tests.fuzz import archives
 from tests.model_files import X, content, members, refused, y
@@ -36,7 +36,11 @@ TEXTS = {
     "a parameter twice": ('1, "max_iter": 2', "names a value twice"),
     "deep lists": ("[" * 10**4 + "]" * 10**4, "nested too deeply"),
     "deep lists without an end": ("[" * 10**6, "too much memory"),
-    "deep layers": ('{"list": [' * 250 + "]}" * 250, "nested too deeply"),
+    "deep values": ('{"list": [' * 250 + "]}" * 250, "nested too deeply"),
+    "deep layers": (
+        '{"spec": "Residual", "fields": {"layers": {"list": [' * 51 + "]}}}" * 51,
+        "needed: 50 deep at most",
+    ),
     "many digits": ("1" * 10**6, "has 1000000 digits"),
     "a string that holds brackets": ('"' + "[" * 10**4 + '"', "must be an int"),
     "a string without an end": ('"' + '\\"' * 10**5, "is not an intact file"),
@@ -119,9 +123,9 @@ def test_what_a_file_says_of_the_machine_is_not_taken_over(whole, tmp_path):
 
 def many(values, **architecture):
     """Ask for another architecture, wherever a file says what it is."""
-    for name, plain in architecture.items():
-        values["params"][name] = plain
-        change(values, name, plain)
+    for name, value in architecture.items():
+        values["params"][name] = value
+        change(values, name, value)
 
 
 def test_a_file_of_too_many_layers_is_refused_before_any_is_made(whole, tmp_path, monkeypatch):
@@ -147,11 +151,11 @@ def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     storage.write(path, values, arrays)
     assert "holds no sound model (theta" in in_time(path)
     inner = {"spec": "ReLU", "fields": {}}
-    for i in range(60):
+    for i in range(plain.MAX_NESTED - 1):
         kind = ("Residual", "Sequential")[i % 2]
         inner = {"spec": kind, "fields": {"layers": {"list": [inner]}}}
     defaults = {"conv_filters": {"tuple": [16, 32]}, "kernel_size": 3, "pool_size": 2}
-    many(values, layers={"list": [inner] * 40}, hidden_layer_sizes={"tuple": [100]}, **defaults)
+    many(values, layers={"list": [inner] * 48}, hidden_layer_sizes={"tuple": [100]}, **defaults)
     storage.write(path, values, arrays)
     assert "holds no sound model (theta" in in_time(path)
 

@@ -77,7 +77,7 @@ def archive(members, told=(), told_end=()):
 
 def _said(name, content):
     return {
-        "name": name.encode(),
+        "name": name.encode("utf-8", "replace"),
         "local_mark": b"PK\3\4",
         "mark": b"PK\1\2",
         "version": 20,
