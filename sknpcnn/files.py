@@ -57,13 +57,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         kind = errno.EISDIR if target.is_dir() else errno.EINVAL
         raise OSError(kind, f"{os.strerror(kind)}; needed: a regular file, or none", str(path))
     beside = target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
-    # nobody may read the new file who could not read the old one, not even for a moment
-    mode = 0o666 if before is None else before.st_mode & 0o700
     try:
-        descriptor = os.open(beside, _CREATE, mode)
-    except OSError as error:  # about a name that nobody has ever heard of
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    try:
+        # nobody may read the new file who could not read the old one, not even for a moment
+        descriptor = os.open(beside, _CREATE, 0o666 if before is None else before.st_mode & 0o700)
         with open(descriptor, "wb") as file:  # noqa: PTH123
             _lock(descriptor)
             yield file
@@ -72,6 +68,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 _take_over(descriptor, before)
             os.fsync(descriptor)
         beside.replace(target)  # only now: Windows renames no file that is open
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, beside, str(beside)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a name that is known
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,8 +36,9 @@ _HEADER = re.compile(
     re.DOTALL,
 )
 MAX_HEADER = 1024
-# Strings, which may hold brackets, even where the end of one is missing; and runs of brackets.
-_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]+|[\]}]+', re.DOTALL)
+# What is no bracket: strings, which may hold some, even where the end of one is missing; the rest.
+_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[\]{}]+', re.DOTALL)
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def write(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -133,15 +135,8 @@ def _plain_values(text: str) -> Any:
 
 def _depth(text: str) -> int:
     """Count how many brackets are open at once, at most; those within strings do not count."""
-    depth = deepest = 0
-    for found in _BRACKETS.finditer(text):
-        mark, length = text[found.start()], found.end() - found.start()
-        if mark in "[{":
-            depth += length
-            deepest = max(deepest, depth)
-        elif mark in "]}":
-            depth -= length
-    return deepest
+    brackets = _NO_BRACKETS.sub("", text)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

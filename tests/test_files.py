@@ -259,7 +259,7 @@ def test_on_a_full_disk_the_old_file_stays_and_nothing_else(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         write(path, bytes(999))
         for size in (1001, 10**6):  # some of it waits in a buffer until the end
-            with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            with pytest.raises(OSError, match=f"{os.strerror(errno.EFBIG)}: '{path}'"):
                 write(path, bytes(size))
             assert names(tmp_path) == ["file"]
 
