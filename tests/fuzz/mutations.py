@@ -140,7 +140,7 @@ def _change_values(values, paths, choices):
             place.insert(key, _scalar(choices))
         elif how == 5:
             inner = place[key]
-            for _ in range(choices.below(90)):
+            for _ in range(choices.below(48)):
                 inner = {"spec": "Residual", "fields": {"layers": {"list": [inner]}}}
             place[key] = inner
         elif how == 6:
