@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
-from time import time
 from typing import Any
 
 import numpy as np
 
-from sknpcnn import storage
+from sknpcnn import files, storage
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.fitting import Fit, is_curve, is_history
@@ -61,7 +60,7 @@ class Checkpoint:
             return known
         values = {**self._marks(), "stage": "claimed", "seed": seed}
         with self._usable_folder():
-            storage.make_folder(self.path.parent)
+            files.make_folder(self.path.parent)
             with suppress(FileExistsError):
                 storage.write_new(self.path, values, {})
         return seed if (known := self.seed()) is None else known
@@ -69,8 +68,8 @@ class Checkpoint:
     def begin(self, fit: Fit) -> bool:
         """Take over what is in the file, or write the first one; tell whether the fit has ended."""
         with self._usable_folder():
-            storage.make_folder(self.path.parent)
-            self._clean_up()
+            files.make_folder(self.path.parent)
+            files.remove_stale(self.path.parent)
             if self.path.exists():
                 try:
                     return self._take_over(fit)
@@ -155,6 +154,7 @@ class Checkpoint:
         kinds: dict[str, tuple[type, ...]] = {"epoch": (int,), "step": (int,), "stage": (str,)}
         kinds |= {"curve": (list,), "history": (list,), "best": (float, type(None))}
         wrong += [name for name, kind in kinds.items() if type(values.get(name)) not in kind]
+        wrong += [name for name in ("best", "stopping") if name not in values]
         if wrong:
             return wrong
         epochs, curve, history = values["epoch"] - state.epoch, values["curve"], values["history"]
@@ -166,7 +166,7 @@ class Checkpoint:
             "stage": values["stage"] in ("training", "ended", "stopped"),
             "curve": is_curve(curve),
             "history": is_history(history),
-            "best": values["best"] is None or isfinite(values["best"]),
+            "best": values["best"] is None or (fit.early_stopping and isfinite(values["best"])),
             "lengths": [len(curve) - epochs, len(history) - epochs] == before,
         }
         return [name for name, holds in sound.items() if not holds]
@@ -200,10 +200,3 @@ class Checkpoint:
                 f"checkpoint_dir={brief(str(self.path.parent))} cannot be used ({error.strerror}); "
                 "needed: a folder that can be read and written, with room on its disk, or None",
             ) from error
-
-    def _clean_up(self) -> None:
-        """Remove what a process left that was killed while it wrote, an hour ago or earlier."""
-        for rest in self.path.parent.glob(f".{self.path.name}.*"):
-            with suppress(OSError):
-                if time() - rest.stat().st_mtime > 3600:
-                    rest.unlink()

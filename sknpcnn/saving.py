@@ -4,32 +4,37 @@ joblib and pickle run code that a file names, so a model from somebody else may 
 file names hyperparameters, layers of this package and numbers; what it says is built anew.
 """
 
-from dataclasses import fields
 from math import isnan, nan, prod
 from os import PathLike, fspath
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import augmentation, blocks, inputs, layers, optimizers, schedules, storage
+from sknpcnn import blocks, files, optimizers, storage
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.constraints import check_together
+from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
 from sknpcnn.network import Network
-from sknpcnn.spec import Spec
+from sknpcnn.plain import SPECS, count_specs, demand, from_plain, to_plain
 
 Array = np.ndarray
 
-FORMAT, VERSION = "sknpcnn model", 1
+FORMAT, VERSION = "sknpcnn model", 2
+# Version 1 also wrote down what is OF_THE_MACHINE.
+READABLE = 1, 2
 
-SPECS: dict[str, type[Spec]] = {
-    thing.__name__: thing
-    for module in (layers, optimizers, schedules, augmentation)
-    for thing in (getattr(module, name) for name in module.__all__)
-    if isinstance(thing, type) and issubclass(thing, Spec)
-}
+# What belongs to the computer of whoever saved the model is not written down, and not taken over:
+# training a model of a stranger must not write where the stranger has chosen.
+OF_THE_MACHINE = "checkpoint_dir", "n_jobs", "verbose"
+# Counts are added to, divided and made the key of random numbers: a float must hold them exactly.
+MAX_COUNT = 2**53 - 1
+# How many layers a file may ask for: each takes time, whatever its size.
+MAX_LAYERS = 5_000
+# How much of what a file says an error repeats, in characters.
+MAX_SHOWN = 500
 
 # The fitted attributes that are plain values, and what each may be.
 PLAIN: dict[str, tuple[type, ...]] = {
@@ -60,9 +65,18 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     ----------
     estimator : NumpyCNNClassifier
         A fitted classifier. Layers, schedules and the like must be those of this package, and
-        labels numbers or strings; callbacks and requests for metadata are not written down.
+        labels numbers, strings or times. What belongs to this computer (``checkpoint_dir``,
+        ``n_jobs``, ``verbose``), callbacks and requests for metadata are not written down.
     path : str or path
-        The file; by custom its name ends in ``.npz``. One that is there is replaced, whole.
+        The file; by custom its name ends in ``.npz``. One that is there is replaced, whole, by one
+        with the same permissions; where ``path`` is a link, what it leads to is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the classifier holds what could not be loaded again.
+    OSError
+        If the file cannot be written. What was there before is still there.
 
     See Also
     --------
@@ -88,13 +102,15 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
         )
     check_is_fitted(estimator, "_theta")
     params = estimator.get_params(deep=False)
+    for name in OF_THE_MACHINE:
+        del params[name]
     if params["dtype"] is not None:
         params["dtype"] = np.dtype(params["dtype"]).name
     values: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "params": {name: _plain(value, name) for name, value in params.items()},
-        "fitted": {name: _plain(getattr(estimator, name), name) for name in PLAIN},
+        "params": {name: to_plain(value, name) for name, value in params.items()},
+        "fitted": {name: to_plain(getattr(estimator, name), name) for name in PLAIN},
     }
     arrays = {"theta": estimator._theta}
     if estimator._standard is not None:
@@ -102,13 +118,21 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     for name in ("classes_", "feature_names_in_"):
         array = getattr(estimator, name, None)
         if array is not None and array.dtype.kind == "O":
-            values[name] = [_plain(item, name) for item in array.tolist()]
+            values[name] = [to_plain(item, name) for item in array.tolist()]
         elif array is not None:
             arrays[name] = array
     if (progress := estimator._progress) is not None:
-        values["progress"] = {name: _plain(progress[name], name) for name in PROGRESS}
+        values["progress"] = {name: to_plain(progress[name], name) for name in PROGRESS}
         arrays |= {f"memory.{name}": array for name, array in progress["memory"].items()}
-    storage.write(Path(fspath(path)), values, arrays)
+    try:  # nothing is saved that will not be loaded
+        _estimator(storage.read_back(values), arrays)
+    except ValueError as error:
+        raise ValueError(
+            f"The classifier cannot be saved, as it could not be loaded again ({_short(error)})."
+        ) from error
+    file = Path(fspath(path))
+    files.remove_stale(Path(realpath(file)).parent)
+    storage.write(file, values, arrays)
 
 
 def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
@@ -123,6 +147,14 @@ def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
     -------
     estimator : NumpyCNNClassifier
         The fitted classifier. It predicts the same bits, and goes on training where it was.
+        ``checkpoint_dir``, ``n_jobs`` and ``verbose`` have their defaults, whatever a file says.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or not one that ``save`` could have written.
+    OSError
+        If it cannot be read.
 
     See Also
     --------
@@ -136,80 +168,126 @@ def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
     ...     sknpcnn.load(file.name)
     Traceback (most recent call last):
         ...
-    ValueError: ...npz: is not an intact file (File is not a zip file).
+    ValueError: ...npz: is not an intact file (it is no archive).
     """
     file = Path(fspath(path))
     values, arrays = storage.read(file)
-    if values.get("format") != FORMAT or values.get("version") != VERSION:
+    if values.get("format") != FORMAT or values.get("version") not in READABLE:
         raise ValueError(
-            f"{file}: says to be {values.get('format')!r}, version {values.get('version')!r}; "
-            f"needed: a file that sknpcnn.save has written, of version {VERSION}."
+            f"{file}: says to be {_short(values.get('format'))}, version "
+            f"{_short(values.get('version'))}; needed: a file that sknpcnn.save has written, of "
+            f"version {VERSION} or before."
         )
     try:
         return _estimator(values, arrays)
+    except MemoryError:
+        raise
     except Exception as error:
-        raise ValueError(f"{file}: holds no sound model ({error}).") from error
+        raise ValueError(f"{file}: holds no sound model ({_short(error)}).") from error
 
 
 def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassifier:
     """Build the classifier, and look at everything that it will rely upon."""
-    params = {name: _value(plain) for name, plain in values["params"].items()}
-    estimator = NumpyCNNClassifier(**params)
-    _demand(set(params) == set(estimator.get_params(deep=False)), "parameters are missing")
-    estimator._validate_params()
-    check_together(params)
+    _check_names(values, arrays)
+    n_specs = max(count_specs(values[name]) for name in ("params", "fitted"))
+    demand(n_specs <= MAX_LAYERS, f"it has {n_specs} layers; needed: {MAX_LAYERS} at most")
+    params = {
+        name: from_plain(plain)
+        for name, plain in values["params"].items()
+        if name not in OF_THE_MACHINE
+    }
+    estimator = _checked(params)
+    demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
 
-    found = {name: _value(plain) for name, plain in values["fitted"].items()}
+    found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
     found = {"_forgotten": tuple(Forgotten()), **found}
-    _demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
+    demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
     for name, kinds in PLAIN.items():
-        _demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
+        demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
     image, architecture = found["image_shape_"], found["_architecture"]
-    _demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
-    _demand(found["n_features_in_"] == prod(image), "features and images disagree")
-    _demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
+    demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
+    demand(found["n_features_in_"] == prod(image), "features and images disagree")
+    demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
+    _checked(architecture)
+    for name in ("conv_filters", "hidden_layer_sizes"):
+        n = len(blocks.sizes(name, architecture[name]))
+        demand(n <= MAX_LAYERS, f"{name} has {n} entries; needed: {MAX_LAYERS} at most")
     _check_history(found)
     classes = _column(values, arrays, "classes_")
-    if classes is None or not len(classes) or not np.array_equal(np.unique(classes), classes):
-        raise ValueError("its classes are not different ones, in order")
-    _demand(classes.dtype.kind in "biufUSOM", f"its classes are of the type {classes.dtype}")
-    inputs.labels(classes, "classes_")
+    if classes is None:
+        raise ValueError("it has no classes")
+    _check_classes(classes)
     network = Network(blocks.build(architecture, image), image, len(classes))
     theta = _floats(arrays, "theta", network.layout.size)
-    _demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
-    _demand(len(network.summary()) == found["n_layers_"], "layers are missing")
+    demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
+    demand(len(network.summary()) == found["n_layers_"], "layers are missing")
     for name, array in network.layout.arrays(theta):
-        _demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
+        demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
     standard = None
     if {"mean", "scale"} & set(arrays):
         standard = tuple(_floats(arrays, name, image[2]) for name in ("mean", "scale"))
-        _demand(standard[1].min() > 0 and standard[1].dtype == theta.dtype, "its scale is none")
+        mean, scale = standard
+        precise = np.can_cast(theta.dtype, mean.dtype) and scale.dtype == theta.dtype
+        demand(precise, "its scale is of another precision")
+        demand(scale.min() > 0, "its scale is none")
     for name, value in {**found, "classes_": classes, "_theta": theta}.items():
         setattr(estimator, name, value)
     estimator._standard = standard
     names = _column(values, arrays, "feature_names_in_")
     if names is not None:
-        _demand(len(names) == prod(image), "names of features are missing")
-        _demand(all(isinstance(name, str) for name in names), "a feature has no name")
+        demand(len(names) == prod(image), "names of features are missing")
+        demand(names.dtype.kind in "UO", "a feature has no name")
         estimator.feature_names_in_ = names
     memory = {
         name.removeprefix("memory."): _floats(arrays, name, network.layout.n_trained)
         for name in arrays
         if name.startswith("memory.")
     }
-    _demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
+    demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
     estimator._progress = _progress(values, memory)
     return estimator
+
+
+def _checked(params: dict[str, Any]) -> NumpyCNNClassifier:
+    """Make a classifier of hyperparameters after the look at them that ``fit`` takes."""
+    estimator = NumpyCNNClassifier(**params)
+    estimator._validate_params()
+    check_together({name: getattr(estimator, name) for name in CONSTRAINTS})
+    return estimator
+
+
+def _check_names(values: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Raise if there is something that nobody will look at, or something in two places."""
+    columns = {"classes_", "feature_names_in_"}
+    strangers = set(values) - {"format", "version", "params", "fitted", "progress"} - columns
+    others = {name for name in arrays if not name.startswith("memory.")}
+    strangers |= others - {"theta", "mean", "scale"} - columns
+    demand(not strangers, f"it holds {sorted(strangers)[:3]}, which mean nothing here")
+    double = set(values) & set(arrays)
+    demand(not double, f"it holds {sorted(double)} twice")
+
+
+def _check_classes(classes: Array) -> None:
+    """Raise unless these can be the labels of a classifier, as ``fit`` finds them."""
+    kind = classes.dtype.kind
+    demand(kind in "biufUOmM", f"its classes are of the type {classes.dtype}")
+    if kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = classes.astype(np.int64).astype(classes.dtype) == classes
+        demand(bool(whole.all()), "its classes are no whole numbers")
+    # neighbors are all that need be compared, in linear time whatever the values are
+    rising = (classes[1:] > classes[:-1]).all() and not (kind in "mM" and np.isnat(classes).any())
+    demand(len(classes) > 0 and bool(rising), "its classes are not different ones, in order")
 
 
 def _check_history(found: dict[str, Any]) -> None:
     """Hold what is told of training against the history, from which it comes."""
     history, forgotten = found["_history"], found["_forgotten"]
-    _demand([type(value) for value in forgotten] == [int, float], "what it has forgotten is odd")
+    demand([type(value) for value in forgotten] == [int, float], "what it has forgotten is odd")
     epochs, lowest = Forgotten(*forgotten)
-    _demand(epochs >= 0 and not isnan(lowest), "what it has forgotten is odd")
+    demand(0 <= epochs <= MAX_COUNT and not isnan(lowest), "what it has forgotten is odd")
     sound = is_history(history) and len(history) + epochs == found["n_iter_"]
-    _demand(sound, "its history is none")
+    demand(sound, "its history is none")
     losses = [row["train_loss"] for row in history]
     scores = [row["validation_score"] for row in history]
     told = {
@@ -221,27 +299,29 @@ def _check_history(found: dict[str, Any]) -> None:
     for name, wanted in told.items():
         may_be_none = type(None) in PLAIN[name] and found[name] is None
         same = may_be_none or np.array_equal(found[name], wanted, equal_nan=True)
-        _demand(same, f"{name} and the history disagree")
-    _demand(found["t_"] >= 0 and found["out_activation_"] == "softmax", "it is no classifier")
+        demand(same, f"{name} and the history disagree")
+    demand(0 <= found["t_"] <= MAX_COUNT, "it has seen an odd number of samples")
+    demand(found["out_activation_"] == "softmax", "it is no classifier")
 
 
 def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any] | None:
     if "progress" not in values:
-        _demand(not memory, "there is a memory of no progress")
+        demand(not memory, "there is a memory of no progress")
         return None
-    progress = {name: _value(plain) for name, plain in values["progress"].items()}
+    progress = {name: from_plain(plain) for name, plain in values["progress"].items()}
     progress = {**NOTHING_FORGOTTEN, **progress}
     kinds = {name: type(value) for name, value in progress.items()}
-    _demand(kinds == PROGRESS, "its progress is incomplete")
+    demand(kinds == PROGRESS, "its progress is incomplete")
     rule = SPECS.get(progress["rule"])
     if rule is None or not issubclass(rule, optimizers.Optimizer):
         raise ValueError("its progress is of no optimizer")
     known = {*rule().remembers(), "velocity"}  # which some have only with momentum
-    _demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
-    _demand(0 <= progress["seed"] < 2**31, "its seed is none")
-    _demand(min(progress["epoch"], progress["step"]) >= 0, "its progress is negative")
-    _demand(is_curve(progress["curve"]), "its curve is none")
-    _demand(is_summary(progress["summary"]) and progress["forgotten"] >= 0, "its curve is none")
+    demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
+    demand(0 <= progress["seed"] < 2**31, "its seed is none")
+    for name in ("epoch", "step", "forgotten"):
+        demand(0 <= progress[name] <= MAX_COUNT, f"its progress has an odd {name}")
+    demand(is_curve(progress["curve"]), "its curve is none")
+    demand(is_summary(progress["summary"]), "its curve is none")
     return progress | {"memory": memory}
 
 
@@ -249,61 +329,21 @@ def _column(values: dict[str, Any], arrays: dict[str, Array], name: str) -> Arra
     """Read labels or names, which are an array, or a list where they are objects."""
     if name not in values:
         array = arrays.get(name)
-        _demand(array is None or array.ndim == 1, f"{name} is no column")
+        demand(array is None or array.ndim == 1, f"{name} is no column")
         return array
-    items = [_value(plain) for plain in values[name]]
-    _demand(all(type(item) in (str, int, float, bool) for item in items), f"{name} is odd")
+    items = values[name]
+    demand(type(items) is list and all(type(item) is str for item in items), f"{name} is odd")
     return np.array(items, dtype=object)
 
 
 def _floats(arrays: dict[str, Array], name: str, size: int) -> Array:
     array = arrays[name]
-    _demand(array.shape == (size,) and array.dtype.kind == "f", f"{name} has the wrong form")
-    _demand(bool(np.isfinite(array).all()), f"{name} holds what is not finite")
+    demand(array.shape == (size,) and array.dtype.kind == "f", f"{name} has the wrong form")
+    demand(bool(np.isfinite(array).all()), f"{name} holds what is not finite")
     return array
 
 
-def _plain(value: Any, name: str) -> Any:
-    """Write a value as JSON can hold it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if isinstance(value, PathLike):
-        return fspath(value)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [_plain(item, name) for item in value]}
-    if isinstance(value, dict):
-        return {"dict": [[_plain(k, name), _plain(item, name)] for k, item in value.items()]}
-    kind = type(value)
-    if SPECS.get(kind.__name__) is kind:
-        inside = {field.name: _plain(getattr(value, field.name), name) for field in fields(value)}
-        return {"spec": kind.__name__, "fields": inside}
-    raise TypeError(
-        f"{name} holds {value!r}, which cannot be written down without pickle; needed: numbers, "
-        "strings, and layers, schedules and the like of this package. joblib can save it."
-    )
-
-
-def _value(plain: Any) -> Any:
-    """Read what ``_plain`` has written."""
-    if not isinstance(plain, dict):
-        _demand(not isinstance(plain, list), "a value is a list")
-        return plain
-    (kind, content), *rest = plain.items()
-    if kind == "spec":
-        _demand([key for key, _ in rest] == ["fields"], "a layer is incomplete")
-        inside = {name: _value(item) for name, item in plain["fields"].items()}
-        return SPECS[content](**inside)
-    _demand(not rest and kind in ("list", "tuple", "dict"), f"a value is a {kind}")
-    if kind == "dict":
-        return {_value(key): _value(item) for key, item in content}
-    items = [_value(item) for item in content]
-    return items if kind == "list" else tuple(items)
-
-
-def _demand(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise ValueError(otherwise)
+def _short(said: Any) -> str:
+    """Show what was found, but no more of it than anybody will read."""
+    text = str(said) if isinstance(said, Exception) else repr(said)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

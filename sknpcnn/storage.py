@@ -2,111 +2,166 @@
 
 The file is an ``.npz``: a zip archive of arrays, one of which holds the values as JSON. Reading it
 executes nothing, and everything in it is checked: sizes against each other, content by the
-archive's checksums.
+archive's checksums. It takes time and memory in proportion to the size of the file.
 """
 
-import io
 import json
 import os
-import secrets
+import re
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
+from itertools import accumulate
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zlib import crc32
 
 import numpy as np
+
+from sknpcnn import archive, files
 
 Array = np.ndarray
 
 VALUES = "values.json"
+# How deep values may be nested: a file of a few kB must not make Python run out of stack.
+MAX_DEPTH = 400
+# How many digits an integer may have: more do not fit any floating-point number.
+MAX_DIGITS = 309
+# What the values of a file may take in memory: so many bytes, and so many for each byte of text.
+MAX_MEMORY = 2**23, 8
+
+# The header of an array as NumPy writes it; of the types only those without parts.
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([<>|][biufcSUmM]\d+(?:\[\w+\])?)', "
+    rb"'fortran_order': False, 'shape': \(((?:\d+,|\d+(?:, \d+)+)?)\), \} *\n",
+    re.DOTALL,
+)
+MAX_HEADER = 1024
+# What is no bracket: strings, which may hold some, even where the end of one is missing; the rest.
+_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[\]{}]+', re.DOTALL)
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def write(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write a file beside, have it on the disk, then put it in the place of the old one.
-
-    So at every instant, whatever happens, there is the old file or the new one.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            _write_archive(file, values, arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    """Write a file; if that fails, the old one is still there."""
+    with files.replacing(path) as file, zipfile.ZipFile(file, "w") as whole:
+        with whole.open(_named(VALUES), "w") as member:
+            member.write(json.dumps(values).encode("ascii"))
+        for name, array in arrays.items():
+            given = np.asarray(array, order="C")
+            _check_dtype(name, given.dtype)
+            with whole.open(_named(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, given, version=(1, 0), allow_pickle=False)
 
 
 def write_new(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write a file where there is none, whole; FileExistsError where somebody was faster."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    write(beside, values, arrays)
-    try:
-        os.link(beside, path)
-    finally:
-        beside.unlink()
-    _sync_folder(path.parent)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder where there is none, and have it on the disk, with all that it lies in."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for place in missing:
-        _sync_folder(place.parent)
+    with files.temporary_name(path) as beside:
+        write(beside, values, arrays)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            raise
+        except OSError:  # there are file systems without links
+            if path.exists():
+                raise FileExistsError(path) from None
+            beside.replace(path)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read values and arrays; a ValueError says what is wrong with a file that is not intact."""
-    whole = path.read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            content = {}
-            for member in archive.infolist():
-                if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(whole):
-                    raise ValueError(
-                        f"{member.filename!r} is packed in a way that is not used here"
-                    )
-                content[member.filename] = archive.read(member)
-        values = json.loads(content.pop(VALUES))
-        if not isinstance(values, dict):
-            raise ValueError("its values are no dictionary")
-        arrays = {name.removesuffix(".npy"): _array(raw) for name, raw in content.items()}
-    except Exception as error:  # there is hardly one that a broken archive cannot raise
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path}: is not an intact file ({reason}).") from error
+    with files.open_regular(path) as file:
+        try:
+            return _read(file)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"{path}: is not an intact file ({reason}).") from error
+
+
+def read_back(values: Mapping[str, Any]) -> Any:
+    """Return what will be read where these values have been written, or raise a ValueError."""
+    return _plain_values(json.dumps(values))
+
+
+def _named(name: str) -> zipfile.ZipInfo:
+    """Describe a member without the time of day, which a small computer may not know."""
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0o600 << 16
+    return member
+
+
+def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
+    members = archive.members(file)
+    if VALUES not in members:
+        raise ValueError(f"it holds no {VALUES}")
+    raw = bytearray(members[VALUES].size)
+    archive.read_into(file, members.pop(VALUES), raw, 0, 0)
+    text = raw.decode("ascii")
+    del raw
+    values = _plain_values(text)
+    del text
+    if not isinstance(values, dict):
+        raise ValueError("its values are no dictionary")
+    arrays = {}
+    for name, member in members.items():
+        if not name.endswith(".npy"):
+            raise ValueError(f"it holds {name!r}, which is no array")
+        name = name.removesuffix(".npy")
+        arrays[name] = _array(name, file, member)
     return values, arrays
 
 
-def _write_archive(file: Any, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(VALUES, json.dumps(values))
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+def _array(name: str, file: BinaryIO, member: archive.Member) -> Array:
+    """Read an array; its memory is asked for when all that is said of its size agrees."""
+    header = _HEADER.match(start := archive.head(file, member, MAX_HEADER))
+    if header is None or int.from_bytes(header[1], "little") != header.end() - 10:
+        raise ValueError(f"{name} is no array of a form that is used here")
+    dtype = np.dtype(header[2].decode())
+    _check_dtype(name, dtype)
+    shape = tuple(map(int, re.findall(rb"\d+", header[3])))
+    size = member.size - header.end()
+    if prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{name} and what its header says of it do not agree")
+    raw = np.empty(size, np.uint8)
+    archive.read_into(file, member, raw, header.end(), crc32(start[: header.end()]))
+    return raw.view(dtype).reshape(shape)
 
 
-def _array(raw: bytes) -> Array:
-    """Make an array of the bytes of an ``.npy`` file."""
-    stream = io.BytesIO(raw)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("an array is of another version of the format")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    start = stream.tell()
-    if dtype.hasobject or fortran or prod(shape) * dtype.itemsize != len(raw) - start:
-        raise ValueError("an array and what its header says of it do not agree")
-    return np.frombuffer(raw, dtype, offset=start).reshape(shape).copy()
+def _check_dtype(name: str, dtype: np.dtype) -> None:
+    """Raise a TypeError for an array of objects, of records, or of items without any bytes."""
+    if dtype.kind not in "biufcSUmM" or dtype.itemsize == 0:
+        raise TypeError(f"{name} is of the type {dtype}; needed: numbers, strings or times")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk too; not every system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _plain_values(text: str) -> Any:
+    """Read JSON, but none that takes much more memory than text, or time, or a deep stack."""
+    base, per_byte = MAX_MEMORY
+    # what Python takes, about, for a dict, the name of something in it, a list, an item of one
+    prices = {"{": 200, ":": 128, "[": 64, ",": 64}
+    taken = sum(price * text.count(mark) for mark, price in prices.items())
+    if taken > base + per_byte * len(text):
+        raise ValueError("its values take too much memory")
+    if _depth(text) > MAX_DEPTH:
+        raise ValueError(f"its values are nested too deeply; needed: {MAX_DEPTH} levels at most")
+    return json.loads(text, object_pairs_hook=_without_doubles, parse_int=_integer)
+
+
+def _depth(text: str) -> int:
+    """Count how many brackets are open at once, at most; those within strings do not count."""
+    brackets = _NO_BRACKETS.sub("", text)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("it names a value twice")
+    return content
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS + 1:  # and a sign
+        raise ValueError(f"an integer has {len(digits)} digits; needed: {MAX_DIGITS} at most")
+    return int(digits)

@@ -276,8 +276,7 @@ def test_nothing_in_a_file_is_executed(data, tmp_path):
 
 def test_what_was_left_of_a_write_is_not_taken_for_a_checkpoint(data, tmp_path):
     interrupted(small(tmp_path), *data, 3)
-    (file,) = tmp_path.iterdir()
-    rest, old = (tmp_path / f".{file.name}.{n}.abc" for n in (1, 2))
+    rest, old = (tmp_path / f".sknpcnn-{n}.tmp" for n in (1, 2))
     rest.write_bytes(b"cut sh")
     old.write_bytes(b"cut sh")
     os.utime(old, (0, 0))
@@ -316,7 +315,7 @@ def test_everything_is_on_the_disk_before_it_counts(data, tmp_path, monkeypatch)
     writes = [done[i : i + 3] for i in range(2, len(done), 3)]
     assert len(writes) == 3  # at the beginning, behind the epoch and at the end
     for written, renamed, in_folder in writes:
-        assert written.startswith(f"{folder}/.{file.name}.")
+        assert written.startswith(f"{folder}/.sknpcnn-")
         assert renamed == f"{written} -> {file}"
         assert in_folder == str(folder)
 

@@ -19,8 +19,8 @@ LINES = 330
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
     {"kernels"},
-    {"brief", "checks", "initializers", "parameters", "spec", "losses", "storage", "version"},
-    {"description"},
+    {"brief", "checks", "initializers", "parameters", "spec", "losses", "version"},
+    {"description", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
     {"blas", "tape"},
@@ -30,7 +30,16 @@ ROOMS = [
     {"network"},
     {"training"},
     {"fitting", "report"},
-    {"fitted", "beginning", "constraints", "inputs", "blocks", "checkpoints", "fingerprint"},
+    {
+        "fitted",
+        "beginning",
+        "constraints",
+        "inputs",
+        "blocks",
+        "checkpoints",
+        "fingerprint",
+        "plain",
+    },
     {"classifier", "features", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
 ]

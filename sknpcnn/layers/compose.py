@@ -1,8 +1,7 @@
 """Layers made of layers: a sequence, and a sequence with a way around it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from math import prod
 from typing import Any
 
@@ -194,8 +193,8 @@ def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
     """Name all parameters of the steps; weights before a rectifier start as He et al. advise."""
     found: dict[str, Parameter] = {}
     steps = list(_unpacked(steps))
-    for i, (name, layer, s) in enumerate(with_shapes(steps, shape)):
-        rectified = _meets_rectifier(islice(steps, i + 1, None))
+    meets = _meet_rectifiers(steps)
+    for (name, layer, s), rectified in zip(with_shapes(steps, shape), meets, strict=True):
         for key, parameter in layer.parameters(s).items():
             if "." not in key:  # what lies deeper, in a Residual, has been told by its own steps
                 parameter = replace(parameter, rectified=rectified)
@@ -212,11 +211,10 @@ def _unpacked(steps: Steps) -> Iterator[tuple[str, Layer]]:
             yield name, layer
 
 
-def _meets_rectifier(steps: Iterable[tuple[str, Layer]]) -> bool:
-    """Tell whether the activation behind some weights is a rectifier."""
-    for _, layer in steps:
-        if layer.rectifier:
-            return True
-        if not layer.transparent:
-            break
-    return False
+def _meet_rectifiers(steps: Steps) -> list[bool]:
+    """Tell of each step whether the activation behind its weights is a rectifier."""
+    found, behind = [], False
+    for _, layer in reversed(steps):
+        found.append(behind)
+        behind = layer.rectifier or (layer.transparent and behind)
+    return found[::-1]

@@ -26,16 +26,19 @@ def pooled_first(steps: Steps) -> list[tuple[str, Layer]]:
     as below zero, may another pixel of the window get the gradient, which is zero there.
     """
     ordered: list[tuple[str, Layer]] = []
+    rising: list[tuple[str, Layer]] = []  # the last ones, which a pooling moves before
     for name, layer in steps:
-        place = len(ordered)
         if type(layer) is MaxPool2D:  # of these very types: what inherits may do anything
-            while place and ordered[place - 1][1].rising:
-                place -= 1
-        if type(layer) is Conv2D and layer.bias is True:
-            ordered += [(name, replace(layer, bias=False)), (name, Bias())]
+            ordered.append((name, layer))
+        elif type(layer) is Conv2D and layer.bias is True:
+            ordered += [*rising, (name, replace(layer, bias=False))]
+            rising = [(name, Bias())]
+        elif layer.rising:
+            rising.append((name, layer))
         else:
-            ordered.insert(place, (name, layer))
-    return ordered
+            ordered += [*rising, (name, layer)]
+            rising = []
+    return ordered + rising
 
 
 def stretches(steps: Steps, training: bool) -> Iterator[tuple[str, Layer] | Stretch]:
