@@ -22,7 +22,7 @@ ROOMS = [
     {"initializers", "parameters", "spec", "losses", "storage"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
-    {"blas", "tape"},
+    {"blas", "tape", "team"},
     {"engine"},
     {"parallel"},
     {"batches"},
