@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, fitted, inputs, losses
+from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array
 from sknpcnn.constraints import CONSTRAINTS
 from sknpcnn.fitting import Fit, unchanged_on_error
@@ -317,6 +318,7 @@ default="relu"
                     "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
                 )
             going_on = hasattr(self, "_theta")
+            classes = in_numpy(classes, "classes")
             inputs.check_classes(classes)
             _check_partial_fit_first_call(self, classes)
             X, y, image = inputs.rows_to_fit(self, X, y, reset=not going_on)

@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
+from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
@@ -23,11 +24,12 @@ from sknpcnn.spec import is_finite, is_integer
 Image = tuple[int, int, int]
 
 
-def flatten(X: Any) -> tuple[Any, Image | None]:
+def flatten(X: Any, name: str = "X") -> tuple[Any, Image | None]:
     """Turn images (n, h, w[, c]) into rows (n, features); rows stay what they are.
 
     Also returns the shape of an image, None for rows.
     """
+    X = in_numpy(X, name)
     if isinstance(X, (list, tuple)):
         try:
             shape = np.shape(X)
@@ -90,7 +92,7 @@ def _numbers_fit(name: str) -> Iterator[None]:
 
 def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
     """Check X against what the estimator was fitted on: images of that shape."""
-    X, given = flatten(X)
+    X, given = flatten(X, name)
     if given is not None and given != image:
         raise ValueError(
             f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
@@ -121,6 +123,7 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
+    y = in_numpy(y, "y")
     with _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
@@ -136,6 +139,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
     return _finite_numbers(X, estimator, "X"), y, image
 
 
+@np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing
 def samples_of(
     X: Array, y: Array, classes: Array, sample_weight: Any, class_weight: Any, name: str = "y"
 ) -> Samples:
@@ -152,6 +156,7 @@ def samples_of(
             f"{classes.tolist()[:20]}."
         )
     weights = None
+    sample_weight = in_numpy(sample_weight, "sample_weight")
     if sample_weight is not None:
         with _numbers_fit("sample_weight"):
             weights = _check_sample_weight(
@@ -221,17 +226,18 @@ def check_classes(classes: Any) -> None:
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = column_or_1d(y, warn=True, input_name=name)
+    y = column_or_1d(in_numpy(y, name), warn=True, input_name=name)
     assert_all_finite(y, input_name=name)
     _check_labels(y)
     return y
 
 
 def _check_labels(y: Array) -> None:
-    with np.errstate(invalid="ignore"):  # which scikit-learn takes for integers, to compare them
+    with np.errstate(all="ignore"):  # which scikit-learn takes for integers, to compare them
         check_classification_targets(y)
 
 
+@np.errstate(all="ignore")
 def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
     """Split into training and validation samples: so much of the weight of each class.
 

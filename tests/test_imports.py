@@ -18,7 +18,7 @@ LINES = 330
 
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
-    {"kernels"},
+    {"kernels", "arrays"},
     {"initializers", "parameters", "spec", "losses", "storage"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},

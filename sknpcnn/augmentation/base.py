@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.arrays import in_numpy
 from sknpcnn.spec import Spec, Steps, named
 
 Array = np.ndarray
@@ -66,6 +67,7 @@ def steps_of(augment: Any, image: Image) -> Steps:
     return steps
 
 
+@np.errstate(all="ignore")
 def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array:
     """Change some images as training would, to look at them.
 
@@ -92,7 +94,7 @@ def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array
     array([[[1., 0.],
             [3., 2.]]], dtype=float32)
     """
-    given = np.asarray(images)
+    given = np.asarray(in_numpy(images, "images"))
     if given.ndim not in (3, 4):
         raise ValueError(
             f"images has the shape {given.shape}; needed: (n, h, w) or (n, h, w, channels)."
