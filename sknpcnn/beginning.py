@@ -23,6 +23,7 @@ from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
 
 
+@np.errstate(all="ignore")  # what is computed here becomes parameters, which training checks
 def begin(
     estimator: Any,
     samples: Samples,

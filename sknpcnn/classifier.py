@@ -8,6 +8,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, constraints, fitted, inputs, losses
+from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
@@ -107,8 +108,8 @@ default="relu"
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the samples, dropout and the held-out samples.
     n_jobs : int, default=None
-        Number of threads, -1 for all cores; None for as many as BLAS may use. The result does not
-        depend on it.
+        Number of threads, -1 for all cores; None for as many as BLAS may use, and for one in the
+        workers of a pool. The result does not depend on it.
     dtype : {"float32", "float64"}, default=None
         Type to compute in. By default float64 for X of that type, else float32.
     verbose : bool or int, default=0
@@ -318,7 +319,7 @@ default="relu"
             )
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
-        inputs.take_classes(draft, classes)
+        inputs.take_classes(draft, in_numpy(classes, "classes"))
         X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
         samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
         fit = beginning.begin(

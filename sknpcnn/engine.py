@@ -1,7 +1,6 @@
 """The threads and the memory of one fit or one predict."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from math import prod
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +11,7 @@ from sknpcnn.blas import one_thread_blas
 from sknpcnn.kernels.memory import allocate, constant, disown
 from sknpcnn.layers.base import Array, Arrays, Shape
 from sknpcnn.tape import Tapes
+from sknpcnn.team import Team
 
 
 class Arena:
@@ -75,29 +75,28 @@ class Engine:
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._made: dict[tuple[Any, ...], Array] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._team = Team()
         self._entered = False
 
     def __enter__(self) -> Self:
-        one_thread_blas.__enter__()
         self._entered = True
+        one_thread_blas.enter(id(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
-            if self._pool is not None:
-                self._pool.shutdown()
-                self._pool = None
+            self._team.dismiss()
         finally:
+            one_thread_blas.leave(id(self))
             self._entered = False
-            one_thread_blas.__exit__()
 
     def __del__(self) -> None:
         # Ctrl-C in the very moment that ``with`` ends: Python does not get to ``__exit__``
+        self._team.dismiss(wait=False)
         if self._entered:
-            one_thread_blas.abandon()
+            one_thread_blas.abandon(id(self))
 
     def arena(self, *owner: Any) -> Arena:
         """Return the memory that belongs to an owner."""
@@ -135,50 +134,9 @@ class Engine:
         So a chunk usually meets the thread again that had it before, with its numbers in the cache;
         but who has nothing left to do helps the others.
         """
-        helpers = min(self.n_threads, n_tasks) - 1
-        if helpers < 1:
+        n_threads = min(self.n_threads, n_tasks)
+        if n_threads > 1:
+            self._team.run(task, n_tasks, n_threads)
+        else:
             for i in range(n_tasks):
                 task(i, 0)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads - 1, "sknpcnn")
-        waiting = dict.fromkeys(range(n_tasks), True)
-
-        def work(thread: int) -> None:
-            own = range(thread, n_tasks, helpers + 1)
-            try:
-                with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
-                    for i in (*own, *reversed(range(n_tasks))):
-                        if waiting.pop(i, False):
-                            task(i, thread)
-            except BaseException:
-                waiting.clear()  # an error or Ctrl-C: nobody starts another task
-                raise
-
-        futures: list[Future[None]] = []
-        try:
-            for t in range(helpers):
-                future = self._pool.submit(work, t + 1)
-                futures.append(future)
-            work(0)
-        except BaseException:
-            waiting.clear()
-            raise
-        finally:
-            _finish(futures)  # nobody may still use our memory when we go
-        for future in futures:
-            future.result()
-
-
-def _finish(futures: list[Future[None]]) -> None:
-    """Wait until all are done, whatever happens; a Ctrl-C meanwhile is raised afterwards."""
-    interrupt = None
-    waiting = list(futures)
-    while waiting:
-        try:
-            waiting[-1].exception()
-            waiting.pop()
-        except KeyboardInterrupt as pressed:
-            interrupt = pressed
-    if interrupt is not None:
-        raise interrupt

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from sknpcnn import blocks, inputs
+from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array, Rows, Standard
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
@@ -133,6 +134,7 @@ def network_of(estimator: Any) -> Network:
     return _made_of(estimator).network
 
 
+@np.errstate(all="ignore")  # the check below tells what is not finite
 def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
     """Compute what a fitted classifier's network makes of rows: logits, or what a layer puts out.
 
@@ -217,13 +219,13 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
                 f"weights names {name!r}, which this network has not. Its arrays are: "
                 f"{', '.join(arrays)}."
             )
-        given = np.asarray(values)
+        given = np.asarray(in_numpy(values, f"weights[{name!r}]"))
         if given.shape != arrays[name].shape:
             raise ValueError(
                 f"weights[{name!r}] has the shape {given.shape}; needed: {arrays[name].shape}."
             )
         if given.dtype.kind in "biuf":
-            with np.errstate(over="ignore"):  # too large for float32 becomes infinite
+            with np.errstate(all="ignore"):  # too large for float32 becomes infinite
                 arrays[name][...] = given
         if given.dtype.kind not in "biuf" or not np.isfinite(arrays[name]).all():
             raise ValueError(

@@ -15,6 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
+from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_integer, plain_items, plain_real
@@ -28,11 +29,12 @@ MAX_MESSAGE = 1000
 """How many characters of an error of another library are told: some hold a whole text."""
 
 
-def flatten(X: Any) -> tuple[Any, Image | None]:
+def flatten(X: Any, name: str = "X") -> tuple[Any, Image | None]:
     """Turn images (n, h, w[, c]) into rows (n, features); rows stay what they are.
 
     Also returns the shape of an image, None for rows.
     """
+    X = in_numpy(X, name)
     if isinstance(X, (list, tuple)):
         try:
             shape = np.shape(X)
@@ -113,7 +115,7 @@ def _numbers_fit(name: str) -> Iterator[None]:
 
 def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
     """Check X against what the estimator was fitted on: images of that shape."""
-    X, given = flatten(X)
+    X, given = flatten(X, name)
     if given is not None and given != image:
         raise ValueError(
             f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
@@ -144,6 +146,7 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
+    y = in_numpy(y, "y")
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
@@ -159,6 +162,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
     return _finite_numbers(X, estimator, "X"), y, image
 
 
+@np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing
 def samples_of(
     X: Array, y: Array, classes: Array, sample_weight: Any, class_weight: Any, name: str = "y"
 ) -> Samples:
@@ -178,6 +182,7 @@ def samples_of(
             f"classes {brief(classes.tolist())}."
         )
     weights = None
+    sample_weight = in_numpy(sample_weight, "sample_weight")
     if sample_weight is not None:
         weights = _comparable(_weights(sample_weight, X, f"sample_weight{name[1:]}"))
     if class_weight is not None:
@@ -266,17 +271,18 @@ def _check_classes(classes: Any) -> None:
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = column_or_1d(y, warn=True, input_name=name)
+    y = column_or_1d(in_numpy(y, name), warn=True, input_name=name)
     assert_all_finite(y, input_name=name)
     _check_labels(y)
     return y
 
 
 def _check_labels(y: Array) -> None:
-    with np.errstate(invalid="ignore"):  # which scikit-learn takes for integers, to compare them
+    with np.errstate(all="ignore"):  # which scikit-learn takes for integers, to compare them
         check_classification_targets(y)
 
 
+@np.errstate(all="ignore")
 def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
     """Split into training and validation samples: so much of the weight of each class.
 

@@ -16,12 +16,14 @@ class Loss(NamedTuple):
     """Of the weighted mean, with respect to the logits."""
 
 
+@np.errstate(all="ignore")  # a probability may underflow, whatever the caller wants to hear of
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Logarithms of the probabilities, (n, classes); exact where the probabilities underflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+@np.errstate(all="ignore")
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of the classes, (n, classes)."""
     p = np.exp(logits - logits.max(axis=1, keepdims=True))

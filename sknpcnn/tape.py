@@ -54,11 +54,13 @@ class Tape:
         """Run a task on nested arrays that it reads and writes, and write down what it does."""
         if not self.proven:
             self._recorded_on = _digest(given)
+        outer = vars(_recording).copy()  # a signal handler that predicts may interrupt a recording
         _recording.tape, _recording.stays = self, stays
         try:
             self.result = plain(task(*map(recorded, given), *map(recorded, written)))
         finally:
-            _recording.tape = _recording.stays = None
+            vars(_recording).clear()
+            vars(_recording).update(outer)
         if not _lies_open(self.result, stays):
             self.spoiled = True
         if self.spoiled:

@@ -19,6 +19,7 @@ GUARD = 16  # numbers on either side of the gradients, which no layer may write 
 STEP, TOLERANCE = 1e-6, 1e-6  # of central differences, and how far they may be from the gradient
 
 
+@np.errstate(all="ignore")  # as where layers run: in training and prediction
 def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> None:
     """Hold a layer to everything that layers promise, on random numbers.
 

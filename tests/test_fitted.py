@@ -55,7 +55,7 @@ def test_the_same_memory_is_used_again():
     assert kept(clf) is engine
     assert engine.size() == size
     assert len(list(engine.tapes)) == 1
-    assert engine._pool is None
+    assert not engine._team._helpers
 
 
 @pytest.mark.parametrize("layers", [PLAIN, NORMED], ids=["plain", "normed"])

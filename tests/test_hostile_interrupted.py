@@ -96,7 +96,7 @@ def trained(kind, n_epochs, was_fitted):
 
 def assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, method):
     """Compare with the estimator before, or with one that was trained for so many epochs."""
-    assert one_thread_blas._inside == 0
+    assert not one_thread_blas._inside
     if attributes(clf) == was:
         return
     assert len(clf.history_) == clf.n_iter_

@@ -18,12 +18,12 @@ LINES = 330
 
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
-    {"kernels"},
+    {"kernels", "arrays"},
     {"brief", "checks", "initializers", "parameters", "spec", "losses", "version"},
     {"description", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
-    {"blas", "tape"},
+    {"blas", "tape", "team"},
     {"engine"},
     {"parallel"},
     {"batches"},

@@ -1,12 +1,12 @@
 """Nothing stays of a fit but the model: no thread, no memory, no limit on BLAS, in no process."""
 
 import gc
-import os
+import multiprocessing
 import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 
@@ -166,11 +166,22 @@ def test_an_engine_that_was_never_left_holds_no_limit(three):
 
 
 def test_an_engine_may_be_collected_at_any_moment(three):
-    """Even when the guard is at work: then the next one sees to it."""
+    """Even when another thread is at work on the limits: then the next one sees to it."""
     engine = Engine(1, np.float32).__enter__()
-    with one_thread_blas._lock:  # as if garbage were collected in there
+    at_work, done = threading.Event(), threading.Event()
+
+    def work():
+        with one_thread_blas._lock:
+            at_work.set()
+            assert done.wait(PATIENCE)
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        assert at_work.wait(PATIENCE)
         del engine
         gc.collect()
+        done.set()
+        future.result(PATIENCE)
     assert set(blas_threads()) == {1}
     with one_thread_blas:
         assert set(blas_threads()) == {1}
@@ -202,31 +213,36 @@ def test_fits_of_several_threads_of_the_user_do_not_disturb_each_other(data, thr
 
 
 def test_ctrl_c_while_helpers_are_started_waits_for_those_that_are_there(monkeypatch):
-    submit, calls, working = ThreadPoolExecutor.submit, [], threading.Event()
+    start, calls, working = threading.Thread.start, [], threading.Event()
     finished = []
 
-    def submit_or_press(pool, *args):
-        calls.append(args)
-        if len(calls) == 2:
+    def start_or_press(thread):
+        calls.append(thread)
+        if len(calls) == 3:
             assert working.wait(PATIENCE)
             raise KeyboardInterrupt
-        return submit(pool, *args)
+        start(thread)
 
     def task(i, thread):
-        working.set()
-        time.sleep(0.2)  # until Ctrl-C has come
-        finished.append(i)
+        if thread:
+            working.set()
+            time.sleep(0.2)  # until Ctrl-C has come
+            finished.append(i)
+        else:
+            assert working.wait(PATIENCE)
+            engine.run(task, 4)
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit_or_press)
-    with Engine(3, np.float32) as engine:
+    monkeypatch.setattr(threading.Thread, "start", start_or_press)
+    with Engine(2, np.float32) as engine:
+        engine.n_threads = 4
         with pytest.raises(KeyboardInterrupt):
-            engine.run(task, 3)
+            engine.run(task, 2)
         assert len(finished) == 1
 
 
 def test_ctrl_c_while_blas_is_held_or_given_back_leaves_it_as_it_was(three):
     """Ctrl-C is pressed when the guard calls threadpoolctl for the first time, for the second..."""
-    guard, tracing = BlasGuard(), sys.gettrace()
+    guard, tracing = one_thread_blas, sys.gettrace()
     with guard:
         pass
     for number in count():
@@ -251,99 +267,6 @@ def test_ctrl_c_while_blas_is_held_or_given_back_leaves_it_as_it_was(three):
     assert number > 4
 
 
-def in_child(task):
-    """Run a task in a forked process; fail if that fails, or hangs."""
-    if not hasattr(os, "fork"):
-        pytest.skip("this system has no fork")
-    process = os.fork()
-    if process == 0:
-        status = 1
-        try:
-            task()
-            status = 0
-        finally:
-            os._exit(status)
-    for _ in range(100 * PATIENCE):
-        ended, status = os.waitpid(process, os.WNOHANG)
-        if ended:
-            assert status == 0
-            return
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    pytest.fail("the forked process hangs")
-
-
-def test_fork_after_a_fit(data, three):
-    clf = wide().fit(*data)
-    wanted = clf.predict_proba(data[0])
-
-    def task():
-        np.testing.assert_array_equal(clf.predict_proba(data[0]), wanted)
-        np.testing.assert_array_equal(wide().fit(*data)._theta, clf._theta)
-        assert blas_threads() == three
-
-    in_child(task)
-
-
-def test_fork_while_another_thread_fits(data, three):
-    inside, go_on = threading.Event(), threading.Event()
-
-    def wait():
-        inside.set()
-        go_on.wait(PATIENCE)
-
-    def task():
-        assert blas_threads() == three  # who has held it is not in this process
-        wide().fit(*data)
-        assert blas_threads() == three
-
-    with ThreadPoolExecutor(1) as pool:
-        clf = wide().set_callbacks(Callback(begin=in_epoch(1, wait)))
-        future = pool.submit(clf.fit, *data)
-        try:
-            assert inside.wait(PATIENCE)
-            in_child(task)
-        finally:
-            go_on.set()
-        np.testing.assert_array_equal(future.result(PATIENCE)._theta, wide().fit(*data)._theta)
-    assert blas_threads() == three
-
-
-def test_fork_at_any_moment_of_another_thread(three):
-    stop = threading.Event()
-
-    def come_and_go():
-        while not stop.is_set():
-            with one_thread_blas:
-                pass
-
-    def task():
-        with one_thread_blas:
-            assert set(blas_threads()) == {1}
-        assert blas_threads() == three
-
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(come_and_go)
-        try:
-            for _ in range(10):
-                in_child(task)
-        finally:
-            stop.set()
-        future.result(PATIENCE)
-    assert blas_threads() == three
-
-
-def test_fork_within_a_fit(data, three):
-    def task():
-        assert wide().fit(*data).n_iter_ == 3
-
-    callback = Callback(begin=in_epoch(1, lambda: in_child(task)))
-    clf = wide().set_callbacks(callback).fit(*data)
-    np.testing.assert_array_equal(clf._theta, wide().fit(*data)._theta)
-    assert blas_threads() == three
-
-
 class CountsThreads(Callback):
     """Writes down how many threads compute, where the scorer below can see it."""
 
@@ -361,6 +284,21 @@ def test_processes_of_a_grid_search_share_the_cores(data):
     grid = {"alpha": [0.0, 0.1]}
     search = GridSearchCV(clf, grid, cv=2, n_jobs=2, scoring=threads_of, refit=False).fit(*data)
     assert 1 <= search.cv_results_["mean_test_score"].max() <= max(joblib.cpu_count() // 2, 1)
+
+
+def threads_here(i=None):
+    return threads_for(None)
+
+
+def test_workers_of_a_pool_have_one_thread_each(three):
+    """Nobody limits BLAS there, as joblib's own processes do."""
+    pool = joblib.Parallel(2, backend="multiprocessing")
+    assert pool(joblib.delayed(threads_here)(i) for i in range(2)) == [1, 1]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(threads_here) == 1
+        assert pool.apply(threads_for, (2,)) == 2
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        assert pool.submit(threads_here).result(PATIENCE) == 3
 
 
 def test_where_blas_does_not_tell_its_limit_that_of_openmp_counts():

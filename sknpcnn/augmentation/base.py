@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn.arrays import in_numpy
 from sknpcnn.brief import brief
 from sknpcnn.spec import Spec, Steps, named
 
@@ -63,6 +64,7 @@ def steps_of(augment: Any, image: Image) -> Steps:
     return steps
 
 
+@np.errstate(all="ignore")
 def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array:
     """Change some images as training would, to look at them.
 
@@ -89,7 +91,7 @@ def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array
     array([[[1., 0.],
             [3., 2.]]], dtype=float32)
     """
-    given = np.asarray(images)
+    given = np.asarray(in_numpy(images, "images"))
     if given.ndim not in (3, 4) or 0 in given.shape[1:]:
         raise ValueError(
             f"images has the shape {given.shape}; needed: (n, h, w) or (n, h, w, channels)."

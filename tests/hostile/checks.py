@@ -158,7 +158,7 @@ def assert_fits_or_refuses(clf, method, images, y, *args, **data):
     documented = DOCUMENTED if clf.checkpoint_dir is None else (*DOCUMENTED, OSError)
     result = outcome(lambda: getattr(clf, method)(images, y, *args, **data), documented)
     assert content(images, y, *args, *data.values()) == given
-    assert one_thread_blas._inside == 0
+    assert not one_thread_blas._inside
     if result is clf:
         same = {name for name, value in attributes(clf).items() if was.get(name) == value}
         assert set(clf.get_params(deep=False)) <= same
