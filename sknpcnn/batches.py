@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.augmentation.base import augmented
+from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import row_ids
-from sknpcnn.parallel import RunningContext, cut
+from sknpcnn.parallel import RunningContext
 from sknpcnn.spec import Steps
 
 Array = np.ndarray

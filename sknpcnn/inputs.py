@@ -19,9 +19,9 @@ from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_integer, plain_items, plain_real
+from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
-from sknpcnn.parallel import cut
 
 Image = tuple[int, int, int]
 

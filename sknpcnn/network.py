@@ -9,6 +9,7 @@ import numpy as np
 
 from sknpcnn.batches import Rows
 from sknpcnn.brief import brief, magnitude
+from sknpcnn.chunks import cut
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
@@ -16,7 +17,7 @@ from sknpcnn.layers.compose import parameters
 from sknpcnn.layers.folding import Folding, fold, folded
 from sknpcnn.layers.steps import backward, forward, pooled_first, shapes, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
-from sknpcnn.parallel import MiniBatch, RunningContext, cut
+from sknpcnn.parallel import MiniBatch, RunningContext
 from sknpcnn.parameters import Layout
 
 # How many samples are predicted together: enough for the dense layers, little in memory.

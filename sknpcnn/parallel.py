@@ -12,9 +12,10 @@ from zlib import crc32
 
 import numpy as np
 
+from sknpcnn.chunks import cut, laid_out, of_one_sample, of_samples, with_samples
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
-from sknpcnn.layers.base import Array, Arrays, Layer, Shape, batch_axis
+from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.layers.steps import Stretch, backward, forward, prepare, shapes
 from sknpcnn.tape import NEW, SPOILED, Recorded, Reel, Tape, arrays_in, place_of, spoil
 
@@ -154,9 +155,9 @@ class RunningContext:
         """
         key = (*self.path, stretch.steps[0][0], stretch.steps[-1][0])
         rows, shape = self._plan(key, stretch, x)
-        params = self._prepared(key, stretch, params, _of_one_sample(x.shape))
+        params = self._prepared(key, stretch, params, of_one_sample(x.shape))
         chunks = cut(self._batch.n, rows, even=True)
-        whole = None if len(chunks) == 1 else self.output(_with_samples(shape, self._batch.n))
+        whole = None if len(chunks) == 1 else self.output(with_samples(shape, self._batch.n))
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
         # a source makes its rows in the memory of the chunk
@@ -166,8 +167,8 @@ class RunningContext:
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)
             lo, hi = chunks[i]
-            xi = x[_samples(x, lo, hi)] if isinstance(x, np.ndarray) else x.load(ctx, lo, hi)
-            target = None if whole is None else whole[_samples(whole, lo, hi)]
+            xi = x[of_samples(x, lo, hi)] if isinstance(x, np.ndarray) else x.load(ctx, lo, hi)
+            target = None if whole is None else whole[of_samples(whole, lo, hi)]
 
             def there(params: Arrays, x: Array, target: Array | None) -> Any:
                 y, cache = forward(stretch.steps, params, x, ctx, copied=target is not None)
@@ -202,8 +203,8 @@ class RunningContext:
 
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=False, needs_dx=needs_dx)
-            dyi = dy[_samples(dy, *chunks[i])]
-            target = None if whole is None else whole[_samples(whole, *chunks[i])]
+            dyi = dy[of_samples(dy, *chunks[i])]
+            target = None if whole is None else whole[of_samples(whole, *chunks[i])]
             chunk_cache, played = caches[i]
 
             def back(
@@ -227,7 +228,7 @@ class RunningContext:
         self._engine.run(run, len(chunks))
         if len(chunks) > 1:
             start = 0
-            for array in _leaves(own):
+            for array in arrays_in(own):
                 stop = start + array.size
                 np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
                 start = stop
@@ -317,7 +318,7 @@ class RunningContext:
         """Decide how many samples make a chunk, by the layer that has most in hand."""
         plan = self._engine.plans.get(key)
         if plan is None:
-            walk = shapes(stretch.steps, _of_one_sample(x.shape))
+            walk = shapes(stretch.steps, of_one_sample(x.shape))
             steps = zip(stretch.steps, walk[:-1], strict=True)
             most = max(layer.in_hand(before) for (_, layer), before in steps)
             rows = max(CHUNK // most, min(LEAST, LEAST * CHUNK // most), 1)
@@ -332,22 +333,11 @@ class RunningContext:
             return np.empty((0, 0)), [own]
         found = self._engine.gradient_rows.get((*key, n_chunks))
         if found is None:
-            size = sum(array.size for array in _leaves(own))
+            size = sum(array.size for array in arrays_in(own))
             rows = self._engine.arena(*key, "gradients", n_chunks).empty((n_chunks, size))
-            found = rows, [_views(own, row)[0] for row in rows]
+            found = rows, [laid_out(own, row)[0] for row in rows]
             self._engine.gradient_rows[(*key, n_chunks)] = found
         return found
-
-
-def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
-    """Cut n things into ranges of at most that size, as equal as can be.
-
-    ``even`` asks for an even number of them, if there is more than one, for two threads to share.
-    """
-    parts = max(-(-n // size), 1)
-    if even and parts > 1:
-        parts = min(parts + parts % 2, n)
-    return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
 def _is_ours(step: tuple[str, Layer]) -> bool:
@@ -355,35 +345,3 @@ def _is_ours(step: tuple[str, Layer]) -> bool:
     _, layer = step
     inside = (*getattr(layer, "steps", ()), *getattr(layer, "around", ()))
     return type(layer).__module__.startswith("sknpcnn.") and all(map(_is_ours, inside))
-
-
-def _of_one_sample(shape: Shape) -> Shape:
-    return (*shape[:2], shape[3]) if len(shape) == 4 else shape[1:]
-
-
-def _with_samples(shape: Shape, n: int) -> Shape:
-    return (*shape[:2], n, shape[2]) if len(shape) == 3 else (n, *shape)
-
-
-def _samples(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
-    return (slice(None),) * batch_axis(x) + (slice(lo, hi),)
-
-
-def _leaves(tree: Any) -> Iterator[Array]:
-    if isinstance(tree, np.ndarray):
-        yield tree
-    elif tree is not None:
-        for branch in tree.values():
-            yield from _leaves(branch)
-
-
-def _views(tree: Arrays, row: Array) -> tuple[dict[str, Any], Array]:
-    """Lay the tree's arrays out in a row of numbers; also return what is left of the row."""
-    views: dict[str, Any] = {}
-    for name, branch in tree.items():
-        if isinstance(branch, np.ndarray):
-            views[name] = row[: branch.size].reshape(branch.shape)
-            row = row[branch.size :]
-        else:
-            views[name], row = _views(branch, row)
-    return views, row

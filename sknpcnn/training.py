@@ -9,11 +9,11 @@ from zlib import crc32
 import numpy as np
 
 from sknpcnn.batches import Array, Rows, Samples, Standard, content_ids
+from sknpcnn.chunks import cut
 from sknpcnn.engine import Engine
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Memory, Optimizer
-from sknpcnn.parallel import cut
 from sknpcnn.parameters import Layout
 from sknpcnn.schedules import Progress, Schedule
 from sknpcnn.spec import Steps

@@ -23,7 +23,7 @@ ROOMS = [
     {"description", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
-    {"blas", "tape", "team"},
+    {"blas", "chunks", "tape", "team"},
     {"engine"},
     {"parallel"},
     {"batches"},

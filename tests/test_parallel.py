@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from sknpcnn import parallel
 from sknpcnn.batches import Rows, Standard
 from sknpcnn.blas import one_thread_blas, threads_for
+from sknpcnn.chunks import cut
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.layers import (
@@ -26,7 +27,7 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.network import Network
-from sknpcnn.parallel import MiniBatch, RunningContext, cut
+from sknpcnn.parallel import MiniBatch, RunningContext
 from sknpcnn.spec import named
 
 PATIENCE = 20  # seconds that a test waits for a thread before it gives up

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks import timing
+from sknpcnn.chunks import cut
 from sknpcnn.optimizers import Adam, Memory
-from sknpcnn.parallel import cut
 from sknpcnn.training import BLOCK
 
 from . import Measured
