@@ -41,7 +41,7 @@ class TimeLimit:
         seconds = plain_real(self.seconds, endless=True)
         if seconds is None or seconds <= 0:
             refuse(self, "seconds", "a number above 0")
-        object.__setattr__(self, "seconds", seconds)
+        object.__setattr__(self, "seconds", float(seconds))
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing: the contexts know when they began."""

@@ -13,6 +13,8 @@ import numpy as np
 
 from sknpcnn.brief import brief
 
+MAX_EXACT = 2**53
+"""Up to this, a float holds every integer."""
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 """What a number that comes into images may be at most, either side of zero."""
 
@@ -116,11 +118,13 @@ def plain_word(value: Any, words: tuple[str, ...]) -> str | None:
 def plain_real(value: Any, endless: bool = False) -> float | None:
     """Return a finite number as a ``float``, and None for anything else; a bool is none.
 
-    ``endless`` allows infinity too.
+    An integer that a float holds exactly stays an ``int``. ``endless`` allows infinity too.
     """
     try:
         if not isinstance(value, Real) or isinstance(value, (bool, np.timedelta64)):
             return None
+        if is_integer(value) and abs(int(value)) <= MAX_EXACT:
+            return int(value)
         number = float(value) + 0.0  # zero has no sign
     except Exception:  # an enormous integer, or what only calls itself a number
         return None

@@ -236,7 +236,7 @@ ALIKE = {
     "text": lambda: (Conv2D(3, padding=np.str_("valid")), Conv2D(3, padding="valid")),
     "word": lambda: (Conv2D(3, bias=np.str_("position")), Conv2D(3, bias="position")),
     "flag": lambda: (Dense(3, bias=np.False_), Dense(3, bias=False)),
-    "integer for a number": lambda: (Dense(3, lr_scale=2), Dense(3, lr_scale=2.0)),
+    "integer as a number": lambda: (Dense(3, lr_scale=np.int8(2)), Dense(3, lr_scale=2)),
     "float64": lambda: (Dropout(np.float64(0.25)), Dropout(0.25)),
     "float32": lambda: (Dropout(np.float32(0.1)), Dropout(0.10000000149011612)),
     "fraction": lambda: (Dropout(Fraction(1, 4)), Dropout(0.25)),
@@ -244,7 +244,7 @@ ALIKE = {
     "epochs": lambda: (StepDecay([np.int8(1), 100]), StepDecay((1, 100))),
     "every so many epochs": lambda: (StepDecay(np.uint8(200)), StepDecay(200)),
     "pixels": lambda: (Shift([1, np.int8(2)], fill=np.float32(1)), Shift((1, 2), fill=1.0)),
-    "border": lambda: (RandomCrop(1, 0), RandomCrop(1, 0.0)),
+    "border": lambda: (RandomCrop(1, np.uint8(0)), RandomCrop(1, 0)),
     "seconds": lambda: (TimeLimit(np.int8(100)), TimeLimit(100.0)),
 }
 
