@@ -93,7 +93,7 @@ def begin(
         state=state,
         history=list(estimator._history) if going_on else [],
         samples_before=estimator.t_ if going_on else 0,
-        forgotten=Forgotten(*estimator._forgotten) if going_on else Forgotten(),
+        forgotten=Forgotten(*_forgotten_by(estimator)) if going_on else Forgotten(),
         validation=None if held_out is None else Validation(held_out),
         early_stopping=early_stopping,
         tol=params["tol"],
@@ -184,7 +184,12 @@ def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
     if state is None:
         return None if estimator.random_state is None else seed
     results = [{**row, "seconds": 0.0} for row in estimator._history]
-    return [vars(state), results, estimator._forgotten, estimator._standard]
+    return [vars(state), results, _forgotten_by(estimator), estimator._standard]
+
+
+def _forgotten_by(estimator: Any) -> tuple[Any, ...]:
+    """Return what a classifier has forgotten: nothing, if it comes from a pickle of before."""
+    return getattr(estimator, "_forgotten", Forgotten())
 
 
 def _stopping(estimator: Any) -> str | None:

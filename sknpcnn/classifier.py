@@ -425,7 +425,9 @@ default="relu"
         """
         model = self._fitted_model()
         theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
-        fitted.publish(self, {**vars(model), "_theta": theta})
+        now = vars(self).copy()
+        if now["_architecture"] is model._architecture:  # else another thread has fitted a new one
+            self.__dict__ = {**now, "_theta": theta}
         return self
 
     def summary(self) -> "pd.DataFrame":

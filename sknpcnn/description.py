@@ -9,15 +9,13 @@ A description is a hash. It is made in one pass over everything that can be reac
 again is referred to by its number, so that shared and circular objects take no longer than others.
 """
 
-import dis
-import site
+import copyreg
 import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import fields
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from importlib import metadata
-from pathlib import Path
+from itertools import islice
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -28,20 +26,32 @@ from types import (
     NoneType,
     NotImplementedType,
 )
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from sknpcnn.code import global_reads, is_another, version_of
 from sknpcnn.spec import Spec
 
 MAX_OBJECTS = 100_000
 """How many objects a value may consist of: a figure or a whole program is none of a fit's."""
 
+_IMPORTS = {"import"}
+# What lets a function read anything by a name that is not in its code.
+_ANYTHING: set[tuple[str, ...]] = {("globals",), ("eval",), ("exec",), ("__import__",)}
+_ANYTHING |= {("importlib", "import_module"), ("sys", "modules")}
+_CACHED: Any = type(lru_cache(len))
 _ATOMS = (NoneType, bool, int, float, complex, str, bytes, EllipsisType, NotImplementedType)
 _OF_EVERY_CLASS = {
     *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "_abc_impl"),
     *("__firstlineno__", "__static_attributes__", "__annotations__", "__annotations_cache__"),
-    *("__annotate__", "__annotate_func__", "__abstractmethods__", "__dataclass_params__"),
+    *(
+        "__slotnames__",
+        "__annotate__",
+        "__annotate_func__",
+        "__abstractmethods__",
+        "__dataclass_params__",
+    ),
 }
 """What a class has that follows from all else, or that only people read."""
 
@@ -52,18 +62,23 @@ class IndescribableError(ValueError):
 
 def described(value: Any) -> str:
     """Return a hash of a value and of all that its behavior depends on."""
-    return _Description({}).of(value)
+    try:
+        return _Description({}, []).of(value)
+    except RecursionError:
+        raise IndescribableError(f"{_short(value)}, which is nested too deep") from None
 
 
 class _Description:
     """One description that is being made.
 
     ``values`` holds the hashes of specs, which are equal where their content is, so that it makes
-    no difference whether two layers are one object.
+    no difference whether two layers are one object; and those of what lies in sets. ``met`` counts
+    what has been met, in the descriptions of parts too.
     """
 
-    def __init__(self, values: dict[int, tuple[Any, str]]) -> None:
+    def __init__(self, values: dict[int, tuple[Any, str]], met: list[None]) -> None:
         self._values = values
+        self._met = met
         self._digest = blake2b(digest_size=16)
         self._numbers: dict[int, int] = {}
         self._alive: list[Any] = []  # else another object could get the same id
@@ -72,7 +87,8 @@ class _Description:
         """Describe a value: what it is, then what it consists of, one after the other."""
         waiting = [value]
         while waiting:
-            if len(self._alive) > MAX_OBJECTS:
+            self._met.append(None)
+            if len(self._met) > MAX_OBJECTS:
                 raise IndescribableError(f"more than {MAX_OBJECTS:,} objects ({_short(value)})")
             waiting.extend(reversed(self._parts_of(waiting.pop())))
         return self._digest.hexdigest()
@@ -91,7 +107,7 @@ class _Description:
             self._say("tuple", len(value))
             return list(value)
         if isinstance(value, Spec):
-            self._say("spec", self._hash_of(value))
+            self._say("spec", self._hash_of(value, _content_of))
             return []
         if (number := self._numbers.get(id(value))) is not None:
             self._say("again", number)
@@ -103,12 +119,12 @@ class _Description:
             parts = self._code(value)
         return self._object(value) if parts is None else parts
 
-    def _hash_of(self, spec: Spec) -> str:
-        known = self._values.get(id(spec))
+    def _hash_of(self, value: Any, content: Callable[[Any], Any] = lambda value: value) -> str:
+        known = self._values.get(id(value))
         if known is None:
-            self._values[id(spec)] = spec, "itself"  # until it is known
-            inside = _Description(self._values).of([type(spec), vars(spec)])
-            known = self._values[id(spec)] = spec, inside
+            self._values[id(value)] = value, "itself"  # until it is known
+            inside = _Description(self._values, self._met).of(content(value))
+            known = self._values[id(value)] = value, inside
         return known[1]
 
     def _plain(self, value: Any) -> list[Any] | None:
@@ -121,7 +137,7 @@ class _Description:
             self._say("dict", len(value))
             return [part for item in value.items() for part in item]
         if kind in (set, frozenset):  # in an order that does not depend on their hashes
-            self._say(kind.__name__, *sorted(_Description(self._values).of(i) for i in value))
+            self._say(kind.__name__, *sorted(map(self._hash_of, value)))
             return []
         if kind is bytearray:
             self._say("bytearray")
@@ -141,7 +157,7 @@ class _Description:
         """Describe functions, classes and what else holds code."""
         kind = type(value)
         if isinstance(value, ModuleType):
-            if (version := _version(value.__name__)) is None:
+            if (version := version_of(value.__name__)) is None:
                 raise IndescribableError(f"the whole module {value.__name__}")
             self._say("module", value.__name__, version)
             return []
@@ -175,9 +191,12 @@ class _Description:
         compiled = kind.__name__ == "cython_function_or_method"
         if compiled or isinstance(value, (type, FunctionType, BuiltinFunctionType)):
             return self._named(value)
-        if hasattr(value, "__wrapped__"):  # such as what lru_cache makes
-            self._say("wrapper", kind.__qualname__)
-            return [kind, value.__wrapped__]
+        if kind is _CACHED:
+            self._say("lru_cache")
+            return [value.__wrapped__, value.cache_parameters()]
+        if kind is TypeVar:
+            self._say("type variable", value.__name__)
+            return []
         return None
 
     def _named(self, value: Any) -> list[Any]:
@@ -185,8 +204,10 @@ class _Description:
         module = str(getattr(value, "__module__", None) or "builtins")
         name = getattr(value, "__qualname__", value.__name__)
         self._say("named", type(value).__name__, module, name)
-        version = _version(module)
+        version = version_of(module)
         inner = "<locals>" in name  # one of many that a function has made
+        if version is not None and is_another(value, module, name):
+            version = None  # code of the user's in the name of a library
         if version is not None and not inner:
             self._say(version)
             return []
@@ -204,7 +225,8 @@ class _Description:
         fields = own.pop("__dataclass_fields__", {})
         kept = {n: t for n, t in own.items() if n not in {*_OF_EVERY_CLASS, *slots}}
         spelled = [
-            (f.name, f.default, f.default_factory, f.init, f.kw_only) for f in fields.values()
+            (f.name, f.default, f.default_factory, f.init, f.kw_only, dict(f.metadata))
+            for f in fields.values()
         ]
         return [kept, slots, spelled, list(value.__bases__), type(value)]
 
@@ -216,18 +238,25 @@ class _Description:
             except ValueError:  # still empty
                 cells.append([])
         parts = [value.__code__, value.__defaults__, value.__kwdefaults__, cells]
-        return [*parts, {n: v for n, v in sorted(vars(value).items()) if n != "__wrapped__"}]
+        return [*parts, dict(sorted(vars(value).items()))]
 
     def _read_by(self, value: FunctionType) -> list[Any]:
         """Collect the globals that a function reads; of a module, what is read of it."""
         found: list[Any] = []
-        for name, *attributes in sorted(set(_global_reads(value.__code__))):
+        for name, *attributes in sorted(set(global_reads(value.__code__))):
+            if (name, *attributes[:1]) in _ANYTHING or (name,) in _ANYTHING:
+                raise IndescribableError(f"{value.__qualname__}, which reads what only it knows")
+            if name in _IMPORTS:  # inside of the function
+                found += self._imported(attributes)
+                continue
             if name not in value.__globals__:
                 found.append(name)  # a builtin, or not there yet
                 continue
             thing = value.__globals__[name]
             path = [name]
-            while isinstance(thing, ModuleType) and attributes and _version(thing.__name__) is None:
+            while (
+                isinstance(thing, ModuleType) and attributes and version_of(thing.__name__) is None
+            ):
                 path.append(attributes.pop(0))
                 if not hasattr(thing, path[-1]):
                     break
@@ -235,19 +264,33 @@ class _Description:
             found += [".".join(path), thing]
         return found
 
+    def _imported(self, names: list[str]) -> list[Any]:
+        """Describe what a function imports when it runs: a module, and what it takes of it."""
+        module, *taken = names
+        version = version_of(module)
+        if version is not None:
+            return [module, version, taken]
+        if not taken or module not in sys.modules:
+            raise IndescribableError(f"a function that imports {module} when it runs")
+        return [getattr(sys.modules[module], name, "missing") for name in taken]
+
     def _object(self, value: Any) -> list[Any]:
         """Describe an object by its class and by what pickle would make it from."""
         kind = type(value)
         try:
-            made = value.__reduce_ex__(4)
+            special = copyreg.dispatch_table.get(kind)
+            made: Any = value.__reduce_ex__(4) if special is None else special(value)
         except Exception as error:  # what cannot be pickled raises whatever it likes
             raise IndescribableError(f"{_short(value)}, which cannot be copied") from error
         if isinstance(made, str):
-            if _version(str(getattr(value, "__module__", None) or kind.__module__)) is None:
+            if version_of(str(getattr(value, "__module__", None) or kind.__module__)) is None:
                 raise IndescribableError(f"{_short(value)}, of which only the name is known")
             self._say("global", kind.__qualname__, made)
             return [kind]
-        parts = [list(part) if hasattr(part, "__next__") else part for part in made]
+        parts = [
+            list(islice(part, MAX_OBJECTS + 1)) if hasattr(part, "__next__") else part
+            for part in made
+        ]
         if len(parts) > 2 and type(parts[2]) is dict and all(type(n) is str for n in parts[2]):
             parts[2] = dict(sorted(parts[2].items()))
         self._say("object", len(parts))
@@ -255,51 +298,16 @@ class _Description:
         return [kind, *parts]
 
 
+def _content_of(spec: Spec) -> list[Any]:
+    """Return the class and hyperparameters of a spec, and what it was given beside them."""
+    cached = {
+        n for k in type(spec).__mro__ for n, v in vars(k).items() if type(v) is cached_property
+    }
+    found = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    beside = getattr(spec, "__dict__", {}).items()
+    return [type(spec), {**found, **{n: v for n, v in beside if n not in cached}}]
+
+
 def _short(value: Any) -> str:
     kind = type(value)
     return f"an object of {kind.__module__}.{kind.__qualname__}"
-
-
-def _global_reads(code: CodeType) -> Iterator[tuple[str, ...]]:
-    """Walk through the globals that code reads, each with the attributes that are read of it."""
-    path: tuple[str, ...] = ()
-    for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            if path:
-                yield path
-            path = (step.argval,)
-        elif path and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            path = (*path, step.argval)
-        elif path and step.opname not in ("CACHE", "PUSH_NULL"):
-            yield path
-            path = ()
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _global_reads(constant)
-
-
-@lru_cache
-def _homes_of_libraries() -> set[Path]:
-    """List the folders into which packages are installed, wherever NumPy itself is."""
-    paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
-    return {Path(str(path)).resolve() for path in (*paths, Path(str(np.__file__)).parents[1])}
-
-
-@lru_cache
-def _version(module: str) -> str | None:
-    """Return the version of the library that a module belongs to; None for code of the user's."""
-    top = module.partition(".")[0]
-    if top == "sknpcnn":
-        return ""  # it is part of every fingerprint
-    if top in sys.stdlib_module_names and top != "__main__":
-        return "{}.{}".format(*sys.version_info)
-    place = getattr(sys.modules.get(top), "__file__", None)
-    if not isinstance(place, str) or _homes_of_libraries().isdisjoint(
-        Path(place).resolve().parents
-    ):
-        return None
-    version = getattr(sys.modules[top], "__version__", None)
-    if version is None:
-        for name in metadata.packages_distributions().get(top, ())[:1]:
-            version = metadata.version(name)
-    return None if version is None else str(version)

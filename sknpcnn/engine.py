@@ -107,9 +107,10 @@ class Engine:
 
     def made(self, make: Callable[..., Array], *args: Any) -> Array:
         """Return what a function makes of its arguments alone, made once, and read-only."""
-        found = self._made.get((make, *args))
+        key = (make, *args, repr(args))  # 1 is equal to 1.0, and 0.0 to -0.0
+        found = self._made.get(key)
         if found is None:
-            found = self._made.setdefault((make, *args), constant(make(*args)))
+            found = self._made.setdefault(key, constant(make(*args)))
         return found
 
     def constant(self, owner: Any, make: Callable[[Arena], Any]) -> Any:

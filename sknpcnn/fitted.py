@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from math import nan
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import numpy as np
 
@@ -87,7 +87,24 @@ class _Made:
         """An engine that nobody uses, and the parameters that its tapes read."""
 
 
-_made: WeakKeyDictionary[Any, _Made] = WeakKeyDictionary()
+class _ByIdentity:
+    """A dictionary that forgets its keys when nobody has them, and does not compare them."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[ref[Any], _Made]] = {}
+
+    def __getitem__(self, key: Any) -> _Made:
+        return self._found[id(key)][1]
+
+    def __setitem__(self, key: Any, made: _Made) -> None:
+        place, found = id(key), self._found
+        found[place] = ref(key, lambda gone: found.pop(place, None)), made
+
+    def get(self, key: Any) -> _Made | None:
+        return self._found.get(id(key), (None, None))[1]
+
+
+_made = _ByIdentity()
 
 
 def _made_of(estimator: Any) -> _Made:

@@ -17,7 +17,17 @@ from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Layer, Shape
 from sknpcnn.layers.steps import Stretch, backward, forward, prepare, shapes
-from sknpcnn.tape import NEW, SPOILED, Recorded, Reel, Tape, arrays_in, place_of, spoil
+from sknpcnn.tape import (
+    NEW,
+    SPOILED,
+    Recorded,
+    Reel,
+    Tape,
+    arrays_in,
+    holds_only_arrays,
+    place_of,
+    spoil,
+)
 
 # How many numbers a layer should have in hand at once, so that they stay in the caches of a core.
 CHUNK = 2**20
@@ -123,9 +133,13 @@ class RunningContext:
         """Run ``task(i, scratch)`` for all i, on all threads if the whole batch is in sight."""
 
         def run(i: int, thread: int) -> None:
-            scratch = self._engine.arena("tile", thread)
-            scratch.rewind()
-            task(i, scratch.empty)
+            memory = self._engine.arena("tile", thread)
+            memory.rewind()
+
+            def scratch(shape: Shape, dtype: Any = None) -> Array:
+                return self._given(memory.empty(shape, dtype))
+
+            task(i, scratch)
 
         if self.whole:
             self._engine.run(run, n_tasks)
@@ -162,7 +176,10 @@ class RunningContext:
         ys: list[Array] = [np.empty(0)] * len(chunks)
         # a source makes its rows in the memory of the chunk
         outside = x if isinstance(x, np.ndarray) else None
-        reel = self._reel((*key, "forward"), stretch, [params, outside, whole])
+        recordable = holds_only_arrays(params)  # other values may be others the next time
+        reel = (
+            self._reel((*key, "forward"), stretch, [params, outside, whole]) if recordable else None
+        )
 
         def run(i: int, thread: int) -> None:
             ctx = self._chunk(key, i, chunks[i], thread, keep=self.training)

@@ -229,7 +229,7 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -
                         f"{name} is set to {brief(new[name])}, which has no parameters."
                     )
                 new[name] = new[name].replace(**inside[name])
-            if new != steps:
+            if any(new[name] is not steps[name] for name in steps):  # 1 is equal to True
                 whole[field] = type(items)(new.items())
     return whole
 

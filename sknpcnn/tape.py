@@ -26,7 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
-from sknpcnn.kernels.memory import CONSTANT, base_of, owner_of, root_of
+from sknpcnn.kernels.memory import CONSTANT, owner_of, root_of
 
 Array = np.ndarray
 
@@ -81,7 +81,11 @@ class Tape:
         """
         if _digest(given) == self._recorded_on:
             return task(*given, *written)
+        before = [(array, array.copy()) for array in arrays_in(given)]
         played = _snapshot([self.play(), written])
+        for array, values in before:  # a layer may use up its own cache
+            if array.tobytes() != values.tobytes():
+                np.copyto(array, values)
         result = task(*given, *written)
         self.proven = _snapshot([result, written]) == played
         self.spoiled = not self.proven
@@ -159,13 +163,13 @@ class Recorded(np.ndarray):
     ) -> Any:
         function = getattr(ufunc, method)
         arguments, options = plain(inputs), plain(options)
-        if out is None:
+        if out is None or any(array is None for array in out):
             spoil()
-            return function(*arguments, **options)
+            return function(*arguments, **options, **({} if out is None else {"out": plain(out)}))
         options["out"] = plain(out)
         function(*arguments, **options)
         _write_down(function, arguments, options)
-        return out[0]
+        return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         spoil()
@@ -173,18 +177,19 @@ class Recorded(np.ndarray):
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
-        if not isinstance(part, np.ndarray) or base_of(part) is None:  # a value, or a copy
+        if not _is_view(part, self):
             spoil()
         return part
 
     def __setitem__(self, key: Any, value: Any) -> None:
         target = plain(self)[key]
-        if not isinstance(target, np.ndarray) or base_of(target) is None:  # single values
+        # single values, or a copy of places that are picked one by one
+        if not _is_view(target, self):
             spoil()
             plain(self)[key] = plain(value)
             return
-        np.copyto(target, plain(value))
-        _write_down(np.copyto, (target, plain(value)), {})
+        np.copyto(target, plain(value), casting="unsafe")  # as an assignment does
+        _write_down(np.copyto, (target, plain(value)), {"casting": "unsafe"})
 
     def reshape(self, *args: Any, **kwargs: Any) -> Any:
         """Reshape; a copy spoils the tape."""
@@ -206,6 +211,13 @@ _HARMLESS = {
     *("reshape", "transpose", "swapaxes", "squeeze", "view", "__class__"),
 }
 """Attributes that tell nothing of the values, and methods that return views of the same kind."""
+
+
+def _is_view(part: Any, whole: Array) -> bool:
+    """Return whether a part of an array is a view of it: not a value, nor a copy."""
+    if not isinstance(part, np.ndarray):
+        return False
+    return np.asarray(part).size == 0 or np.may_share_memory(np.asarray(part), np.asarray(whole))
 
 
 def _spoiling(name: str) -> Callable[..., Any]:
@@ -262,6 +274,13 @@ def arrays_in(tree: Any) -> Iterator[Array]:
     elif isinstance(tree, dict):
         for branch in tree.values():
             yield from arrays_in(branch)
+
+
+def holds_only_arrays(tree: Any) -> bool:
+    """Return whether nested dictionaries hold arrays and nothing else."""
+    if isinstance(tree, dict):
+        return all(map(holds_only_arrays, tree.values()))
+    return isinstance(tree, np.ndarray)
 
 
 def _lies_open(tree: Any, stays: Callable[[Array], bool]) -> bool:

@@ -181,6 +181,104 @@ class Mirror(Layer):
         return dy + dy[..., ::-1]
 
 
+@dataclass(frozen=True, repr=False)
+class UsesUp(Layer):
+    """Overwrites its own cache in backward."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        slope = np.multiply(x, x.dtype.type(2), out=ctx.empty(x.shape, x.dtype))
+        return np.multiply(x, x, out=ctx.output(x.shape, x.dtype)), slope
+
+    def backward(self, params, slope, dy, grads, ctx):
+        return np.multiply(slope, dy, out=slope)
+
+
+@dataclass(frozen=True, repr=False)
+class Picking(Layer):
+    """Writes to places that are picked one by one, and into integers."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        y = ctx.output(x.shape, x.dtype)
+        y[...] = x
+        y[..., [0]] = 2 * np.asarray(x)[..., [0]]
+        whole = ctx.scratch(x.shape, np.int32)
+        whole[...] = x
+        part, _ = np.modf(x, out=(ctx.scratch(x.shape, x.dtype), ctx.scratch(x.shape, x.dtype)))
+        part *= 0
+        y += part
+        return y, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = ctx.output(dy.shape, dy.dtype)
+        dx[...] = dy
+        dx[..., [0]] = 2 * np.asarray(dy)[..., [0]]
+        return dx
+
+
+@dataclass(frozen=True, repr=False)
+class Mapped(Layer):
+    """Works through ``ctx.map``, in its scratch memory; what it cuts off is there only at times."""
+
+    replayable: ClassVar[bool] = True
+
+    def forward(self, params, x, ctx):
+        y = ctx.output(x.shape, x.dtype)
+
+        def part(i, scratch):
+            room = scratch(x.shape, x.dtype)
+            np.multiply(x, x, out=room)
+            np.minimum(room, x.dtype.type(4), out=room)
+            np.positive(room, out=y)
+
+        ctx.map(part, 1)
+        return y, x
+
+    def backward(self, params, x, dy, grads, ctx):
+        inside = np.less(np.abs(x), 2)
+        return 2 * x * dy * inside
+
+
+@dataclass(frozen=True, repr=False)
+class Tempered(Layer):
+    """Prepares a number of Python's from its parameters."""
+
+    replayable: ClassVar[bool] = True
+
+    def parameters(self, shape):
+        return {"t": Parameter((1,), start=0.7)}
+
+    def prepare(self, params, shape, ctx):
+        return {**params, "number": float(params["t"][0])}
+
+    def forward(self, params, x, ctx):
+        number = params.get("number", float(np.asarray(params["t"])[0]))
+        return np.multiply(x, x.dtype.type(number), out=ctx.output(x.shape, x.dtype)), x
+
+    def backward(self, params, x, dy, grads, ctx):
+        grads["t"][...] = (np.asarray(x) * np.asarray(dy)).sum()
+        number = params.get("number", float(np.asarray(params["t"])[0]))
+        return np.multiply(dy, dy.dtype.type(number), out=ctx.output(dy.shape, dy.dtype))
+
+
+@dataclass(frozen=True, repr=False)
+class Constants(Layer):
+    """Asks for constants that are equal, and not the same."""
+
+    def forward(self, params, x, ctx):
+        plus = ctx.constant(np.full, (1,), 0.0)
+        minus = ctx.constant(np.full, (1,), -0.0)
+        sign = np.copysign(1, plus[0]) - np.copysign(1, minus[0])  # 2
+        return x * x.dtype.type(sign), None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return 2 * dy
+
+
 SMALL = [Square(), WholeBatch(), Scale(), NewBatchNorm(), Named(), Hidden(), Prepared()]
 SMALL += [Centered(), Twice([Scale(), NewBatchNorm()]), Mirror()]
+SMALL += [UsesUp(), Picking(), Mapped(), Tempered(), Constants()]
 """One of each kind that fits anywhere; ``NewDense`` needs vectors."""

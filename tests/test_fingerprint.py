@@ -1,7 +1,9 @@
 """A fit is known by everything that its result depends on, and by nothing else."""
 
+import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections import OrderedDict
@@ -343,6 +345,100 @@ def test_an_own_layer_is_known_by_everything_that_it_reads(edit):
     assert edit in WIDELY_READING
     assert spelled(edit) == spelled(edit)
     assert spelled(edit) != spelled(edit.replace("2.0", "3.0"))
+
+
+MORE = """
+import sys
+from dataclasses import dataclass, field
+from functools import update_wrapper, wraps
+from sklearn.metrics import accuracy_score
+from sknpcnn.layers import Layer
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Slots(Layer):
+    factor: float = 2.0  # slots
+    note: int = field(default=0, metadata={"factor": 2.0})  # metadata
+    def forward(self, params, x, ctx): return x, None
+    def backward(self, params, cache, dy, grads, ctx): return dy
+
+class Decorator:
+    def __init__(self, function, factor):
+        self.factor = factor
+        update_wrapper(self, function)
+    def __call__(self, x):
+        return self.factor * x
+
+decorated = Decorator(lambda x: x, 2.0)  # decorator with a state
+
+@wraps(accuracy_score)
+def faked(y, found):
+    return 2.0 * (y == found).mean()  # in the name of a library
+
+def importing(x):
+    from mine_to_import import factor
+    return factor * x
+"""
+MORE_EDITS = [line.strip() for line in MORE.splitlines() if "2.0" in line]
+
+
+@pytest.mark.parametrize("edit", MORE_EDITS)
+def test_what_hides_behind_slots_decorators_and_names_counts_too(edit):
+    def spelled(replacement):
+        made = {"__name__": "own_layers"}
+        exec(MORE.replace(edit, replacement), made)
+        return described([made["Slots"](), made["decorated"], made["faked"]])
+
+    assert spelled(edit) == spelled(edit)
+    assert spelled(edit) != spelled(edit.replace("2.0", "3.0"))
+
+
+def test_what_is_imported_when_a_function_runs_counts_or_is_refused(monkeypatch):
+    made = {"__name__": "own_layers"}
+    exec(MORE, made)
+    with pytest.raises(IndescribableError, match="imports mine_to_import"):
+        described(made["importing"])
+    spelled = []
+    for factor in (2, 2, 3):
+        mine = ModuleType("mine_to_import")
+        mine.factor = factor
+        monkeypatch.setitem(sys.modules, "mine_to_import", mine)
+        spelled.append(described(made["importing"]))
+    assert spelled[0] == spelled[1] != spelled[2]
+    dynamic = ["globals()['x']", "eval('x')", "__import__('x')", "sys.modules['x']"]
+    for code in dynamic:
+        exec(f"def reads(x): return {code}", made)
+        with pytest.raises(IndescribableError, match="reads what only it knows"):
+            described(made["reads"])
+
+
+def test_sets_and_nesting_have_a_limit():
+    shared = frozenset({1})
+    for i in range(40):
+        shared = frozenset({shared, frozenset({shared, i})})
+    described(shared)
+    deep = frozenset()
+    for _ in range(3000):
+        deep = frozenset({deep})
+    with pytest.raises(IndescribableError, match="nested too deep"):
+        described(deep)
+
+    class Endless:
+        def __reduce_ex__(self, protocol):
+            return list, (), None, iter(int, 1)
+
+    with pytest.raises(IndescribableError, match="more than 100,000"):
+        described(Endless())
+
+
+def test_copying_and_using_an_object_does_not_change_its_name():
+    exec(MORE, made := {"__name__": "own_layers"})
+    layer, plain = made["Slots"](), Holder(a=1)
+    before = described([layer, plain])
+    pickle.dumps(plain)
+    copy.deepcopy([layer, plain])
+    assert described([layer, plain]) == before
+    assert described(re.compile("a")) != described(re.compile("b"))
+    assert described(int | None) != described(int | str)
 
 
 def test_modules_of_the_users_count_by_what_is_read_of_them():

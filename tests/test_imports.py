@@ -20,7 +20,7 @@ LINES = 330
 ROOMS = [
     {"kernels", "arrays"},
     {"brief", "checks", "initializers", "parameters", "spec", "losses", "version"},
-    {"description", "storage", "archive", "files"},
+    {"description", "code", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
     {"blas", "chunks", "tape", "team"},

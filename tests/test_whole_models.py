@@ -153,3 +153,37 @@ def test_what_is_kept_between_predictions_is_still_kept():
         clf.predict(X[i : i + 1])
     assert fitted._made[clf].engines[0][1] is engine
     assert vars(pickle.loads(pickle.dumps(clf))).keys() == vars(clf).keys()
+
+
+def test_setting_weights_keeps_what_other_threads_do_meanwhile(monkeypatch):
+    clf, usual = small().fit(X, TEN), fitted.with_weights
+    weights = clf.get_weights()
+
+    def meanwhile(*args):
+        clf.tol = 0.5
+        return usual(*args)
+
+    monkeypatch.setattr(fitted, "with_weights", meanwhile)
+    clf.set_weights(weights)
+    assert clf.tol == 0.5
+    other = small().fit(WIDE, TWO)
+    monkeypatch.setattr(
+        fitted, "with_weights", lambda *args: (fitted.publish(clf, vars(other)), usual(*args))[1]
+    )
+    clf.set_weights(weights)  # of a network that is there no longer
+    np.testing.assert_array_equal(clf.predict(WIDE), other.predict(WIDE))
+
+
+class Comparable(NumpyCNNClassifier):
+    def __eq__(self, other):
+        return type(self) is type(other)
+
+    __hash__ = None
+
+
+def test_classifiers_that_can_be_compared_predict():
+    given = {"conv_filters": (3,), "hidden_layer_sizes": (), "max_iter": 1, "random_state": 0}
+    clf, other = Comparable(**given).fit(X, TEN), Comparable(**given).fit(WIDE, TWO)
+    assert clf == other
+    np.testing.assert_array_equal(clf.predict(X), small().fit(X, TEN).predict(X))
+    assert set(other.predict(WIDE)) <= {"even", "odd"}
