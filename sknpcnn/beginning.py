@@ -19,6 +19,7 @@ from sknpcnn.constraints import check_together, read
 from sknpcnn.description import IndescribableError, described
 from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
+from sknpcnn.kernels.memory import root_of
 from sknpcnn.network import Network
 from sknpcnn.training import TrainingState
 
@@ -60,6 +61,7 @@ def begin(
             name,
             _stopping(estimator),
             lambda: data_digest(data) == digest,
+            any(isinstance(root_of(some.X), np.memmap) for some in data if some is not None),
         )
         if start is None:  # any seed will do: that of the first call
             seed = checkpoint.agree_on_seed(seed)

@@ -27,7 +27,9 @@ class Checkpoint:
 
     ``stopping`` describes the callbacks that may stop it: a fit that was stopped has ended for
     those that stopped it, and goes on where they have changed. With None it always goes on.
-    ``unchanged()`` tells whether the data are those still that the fingerprint was made of.
+    ``unchanged()`` tells whether the data are those still that the fingerprint was made of; it is
+    asked at the end, and after every epoch where they are ``mapped`` from a file, which others may
+    write to.
     """
 
     def __init__(
@@ -36,10 +38,13 @@ class Checkpoint:
         fingerprint: str,
         stopping: str | None = None,
         unchanged: Callable[[], bool] = lambda: True,
+        mapped: bool = False,
     ) -> None:
         self.fingerprint = fingerprint
         self.stopping = stopping
         self.unchanged = unchanged
+        self.mapped = mapped
+        self.given_up = False
         self.path = Path(folder).expanduser() / f"{fingerprint}.npz"
 
     def seed(self) -> int | None:
@@ -85,9 +90,12 @@ class Checkpoint:
         """Write down what the fit has come to. If that fails training goes on, with a warning.
 
         A fit whose data have changed meanwhile, as those in a file may, is not what its name says:
-        it is never called finished, and its file is removed.
+        it is not kept any further, and its file is removed.
         """
-        if stage != "training" and not self.unchanged():
+        if self.given_up:
+            return
+        if (stage != "training" or self.mapped) and not self.unchanged():
+            self.given_up = True
             warnings.warn(
                 "X, y or weights have changed while they were trained on, so this fit is not kept "
                 "in checkpoint_dir. Fit again when nobody writes to them.",

@@ -26,6 +26,7 @@ from sknpcnn.layers import Conv2D, Dropout
 from sknpcnn.optimizers import SGD, Adagrad
 from sknpcnn.schedules import OneCycle
 from tests.checkpointed import (
+    Killed,
     Slow,
     Stop,
     StopBehind,
@@ -453,3 +454,22 @@ def test_a_fit_that_was_killed_after_its_claim_goes_on_with_that_seed(data, tmp_
     assert storage.read(file)[0]["seed"] == 7 != values["seed"]
     assert storage.read(file)[0]["stage"] == "ended"
     assert clf.n_iter_ == 1
+
+
+def test_a_fit_on_a_file_that_changed_is_not_kept_even_if_it_is_killed(data, tmp_path):
+    X, y = data
+    file, folder = tmp_path / "X.npy", tmp_path / "kept"
+    np.save(file, X)
+    mapped = np.load(file, mmap_mode="r+")
+
+    class Writing(Stop):
+        def on_fit_task_end(self, estimator, context, **data):
+            if context.task_name == "epoch" and context.task_id == 1:
+                mapped[:] = mapped[::-1].copy()
+            return super().on_fit_task_end(estimator, context, **data)
+
+    with pytest.warns(UserWarning, match="have changed"), pytest.raises(Killed):
+        small(folder).set_callbacks(Writing(4)).fit(np.load(file, mmap_mode="r"), y)
+    np.save(file, X)
+    given = np.load(file, mmap_mode="r")
+    assert_same(small(folder).fit(given, y), small().fit(X, y))
