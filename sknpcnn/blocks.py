@@ -98,7 +98,7 @@ def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
             f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
             "layer itself: remove this one, or put an activation behind it if it is meant to be a "
             "hidden layer.",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -86,12 +86,25 @@ def check_each(estimator: Any) -> None:
         # a subclass may have parameters that it checks itself
         allowed = estimator._parameter_constraints.get(name, ())
         if allowed and not _satisfies_one_of(value, map(make_constraint, allowed)):
-            *some, last = (str(make_constraint(constraint)) for constraint in allowed)
-            needed = f"{', '.join(some)} or {last}" if some else last
+            needed = _either(_in_words(allowed))
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {needed}. Got "
                 f"{brief(value)} instead."
             )
+
+
+def _in_words(allowed: Iterable[Any]) -> list[str]:
+    """Say what a parameter may be: several types in one phrase."""
+    kinds = [kind for kind in allowed if isinstance(kind, type)]
+    if len(kinds) < 2:
+        return [str(make_constraint(constraint)) for constraint in allowed]
+    others = [str(make_constraint(kind)) for kind in allowed if kind not in kinds]
+    return [f"a {_either([kind.__name__ for kind in kinds])}", *others]
+
+
+def _either(words: list[str]) -> str:
+    *some, last = words
+    return f"{', '.join(some)} or {last}" if some else last
 
 
 def _satisfies_one_of(value: Any, constraints: Iterable[Any]) -> bool:

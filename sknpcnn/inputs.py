@@ -239,7 +239,7 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
             warnings.warn(
                 f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
                 "hold; those that it does not name weigh 1.",
-                stacklevel=5,
+                stacklevel=6,
             )
         found[:] = [sound.get(label, 1.0) for label in known]
         return found

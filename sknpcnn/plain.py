@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import augmentation, layers, optimizers, schedules
-from sknpcnn.spec import Spec
+from sknpcnn.spec import MAX_DEPTH, Spec
 
 SPECS: dict[str, type[Spec]] = {
     thing.__name__: thing
@@ -17,8 +17,6 @@ SPECS: dict[str, type[Spec]] = {
 
 # Beyond it Python gives many integers the same hash, so that a dict of them takes quadratic time.
 MAX_KEY = 2**61 - 2
-# How deep layers may lie in layers: what walks through them must not run out of stack.
-MAX_NESTED = 50
 
 
 def to_plain(value: Any, name: str) -> Any:
@@ -56,7 +54,7 @@ def from_plain(plain: Any, depth: int = 0) -> Any:
     (kind, content), *rest = plain.items()
     if kind == "spec":
         demand([key for key, _ in rest] == ["fields"], "a layer is incomplete")
-        demand(depth < MAX_NESTED, f"layers lie in layers; needed: {MAX_NESTED} deep at most")
+        demand(depth < MAX_DEPTH, f"layers lie in layers; needed: {MAX_DEPTH} deep at most")
         inside = {name: from_plain(item, depth + 1) for name, item in plain["fields"].items()}
         return SPECS[content](**inside)
     demand(not rest and kind in ("list", "tuple", "dict"), f"a value is a {kind}")

@@ -132,12 +132,14 @@ def check_nesting(value: Any, owner: str) -> None:
     depth = count = 0
     while level:
         depth, count = depth + 1, count + len(level)
-        if depth > MAX_DEPTH or count > MAX_SPECS:
+        if depth > MAX_DEPTH:
             raise ValueError(
-                f"{owner}: more than {MAX_DEPTH} levels, one inside the other, or more than "
-                f"{MAX_SPECS} parts; needed: fewer. A network may be long without being nested: "
-                "put its layers one behind the other into one list."
+                f"{owner}: more than {MAX_DEPTH} levels, one inside the other; needed: fewer. A "
+                "network may be long without being nested: put its layers one after the other into "
+                "one list."
             )
+        if count > MAX_SPECS:
+            raise ValueError(f"{owner}: more than {MAX_SPECS} parts; needed: fewer.")
         level = [
             spec
             for above in level

@@ -39,7 +39,7 @@ TEXTS = {
     "deep values": ('{"list": [' * 250 + "]}" * 250, "nested too deeply"),
     "deep layers": (
         '{"spec": "Residual", "fields": {"layers": {"list": [' * 51 + "]}}}" * 51,
-        "needed: 50 deep at most",
+        "needed: 32 deep at most",
     ),
     "many digits": ("1" * 10**6, "has 1000000 digits"),
     "a string that holds brackets": ('"' + "[" * 10**4 + '"', "must be an int"),

@@ -114,7 +114,7 @@ def test_layers_used_again_and_again_are_refused_before_they_are_too_many():
         return layer
 
     assert doubled(10).output_shape((6, 6, 1)) == (6, 6, 1)
-    with pytest.raises(ValueError, match=f"or more than {MAX_SPECS} parts; needed: fewer"):
+    with pytest.raises(ValueError, match=f"more than {MAX_SPECS} parts; needed: fewer"):
         doubled(24)
 
 
