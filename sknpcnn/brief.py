@@ -1,6 +1,6 @@
 """Any value shown on a line of an error, however long its own repr is, and even if that fails."""
 
-from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -56,7 +56,7 @@ def _items(value: Any, levels: int) -> str:
         return repr(value)
     if levels == 0:
         return f"{brackets[0]}...{brackets[1]}"
-    show: Callable[[Any], str] = lambda item: brief(item, levels - 1)  # noqa: E731
+    show = partial(brief, levels=levels - 1)
     if isinstance(value, dict):
         shown = [f"{show(key)}: {show(item)}" for key, item in islice(value.items(), MAX_ITEMS)]
     else:

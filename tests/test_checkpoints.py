@@ -362,21 +362,26 @@ def test_a_full_disk_is_told_and_the_model_is_there_in_the_end(data, tmp_path):
     assert os.waitpid(in_a_process(fit), 0)[1] == 0
 
 
+class Rewriting(Stop):
+    """Turns a file around in the second epoch; and stops as its parent does."""
+
+    def __init__(self, epoch, file):
+        super().__init__(epoch)
+        self.mapped = np.load(file, mmap_mode="r+")
+
+    def on_fit_task_end(self, estimator, context, **data):
+        if context.task_name == "epoch" and context.task_id == 1:
+            self.mapped[:] = self.mapped[::-1].copy()
+        return super().on_fit_task_end(estimator, context, **data)
+
+
 def test_a_file_that_changes_during_a_fit_is_never_a_finished_fit_of_what_it_was(data, tmp_path):
     X, y = data
     file, folder = tmp_path / "X.npy", tmp_path / "kept"
     np.save(file, X)
-    mapped = np.load(file, mmap_mode="r+")
-
-    class Writing(Stop):
-        def on_fit_task_end(self, estimator, context, **data):
-            if context.task_name == "epoch" and context.task_id == 2:
-                mapped[:] = mapped[::-1].copy()
-            return False
-
     given = np.load(file, mmap_mode="r")
     with pytest.warns(UserWarning, match="have changed while they were trained on"):
-        small(folder).set_callbacks(Writing(0)).fit(given, y)
+        small(folder).set_callbacks(Rewriting(0, file)).fit(given, y)
     assert not list(folder.iterdir())
     np.save(file, X)
     assert_same(small(folder).fit(np.load(file, mmap_mode="r"), y), small().fit(X, y))
@@ -460,16 +465,8 @@ def test_a_fit_on_a_file_that_changed_is_not_kept_even_if_it_is_killed(data, tmp
     X, y = data
     file, folder = tmp_path / "X.npy", tmp_path / "kept"
     np.save(file, X)
-    mapped = np.load(file, mmap_mode="r+")
-
-    class Writing(Stop):
-        def on_fit_task_end(self, estimator, context, **data):
-            if context.task_name == "epoch" and context.task_id == 1:
-                mapped[:] = mapped[::-1].copy()
-            return super().on_fit_task_end(estimator, context, **data)
-
     with pytest.warns(UserWarning, match="have changed"), pytest.raises(Killed):
-        small(folder).set_callbacks(Writing(4)).fit(np.load(file, mmap_mode="r"), y)
+        small(folder).set_callbacks(Rewriting(4, file)).fit(np.load(file, mmap_mode="r"), y)
     np.save(file, X)
     given = np.load(file, mmap_mode="r")
     assert_same(small(folder).fit(given, y), small().fit(X, y))

@@ -126,7 +126,11 @@ def test_what_cannot_be_described_is_refused(thing):
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_shared_objects_take_no_longer_than_others(kind, monkeypatch):
     calls, parts_of = [], _Description._parts_of
-    counted = lambda *args: calls.append(1) or parts_of(*args)  # noqa: E731
+
+    def counted(*args):
+        calls.append(1)
+        return parts_of(*args)
+
     monkeypatch.setattr(_Description, "_parts_of", counted)
     nest = kind([1])
     for _ in range(1000):

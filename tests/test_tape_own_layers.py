@@ -156,7 +156,11 @@ def test_memory_stays_flat_over_many_calls(own, monkeypatch):
 def test_an_engine_is_gone_as_soon_as_nobody_has_it(own, monkeypatch):
     engines = []
     enter = Engine.__enter__
-    noting = lambda engine: (engines.append(weakref.ref(engine)), enter(engine))[1]  # noqa: E731
+
+    def noting(engine):
+        engines.append(weakref.ref(engine))
+        return enter(engine)
+
     monkeypatch.setattr(Engine, "__enter__", noting)
     gc.disable()
     try:
