@@ -66,7 +66,8 @@ def begin(
         if start is None:  # any seed will do: that of the first call
             seed = checkpoint.agree_on_seed(seed)
     if state is None:
-        theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
+        with network.explaining_memory():
+            theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
         state = TrainingState(theta, {}, seed)
     else:
         _check_unchanged(params, state.theta.dtype, estimator)
@@ -82,7 +83,8 @@ def begin(
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained
-        state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
+        with network.explaining_memory():
+            state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
         state.rule = rule
     fit = Fit(
         network=network,

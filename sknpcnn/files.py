@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 from time import time
 from typing import BinaryIO
 
@@ -32,12 +32,25 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading; raise a ValueError where a path leads to something else."""
-    _check_regular(path, os.stat(path))  # noqa: PTH116 - before it is opened: that moves some tapes
+    """Open a regular file for reading; raise where a path leads to something else."""
+    check_regular(path, path.stat())  # before it is opened: that moves some tapes
     descriptor = os.open(path, _READ)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
-        _check_regular(path, os.fstat(descriptor))  # it may have become another one meanwhile
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        check_regular(path, os.fstat(descriptor))  # it may have become another one meanwhile
         yield file
+
+
+def check_regular(path: Path, found: os.stat_result) -> None:
+    """Raise if what was found at a path is a folder, a pipe, a device or the like."""
+    mode = found.st_mode
+    if S_ISREG(mode):
+        return
+    if S_ISDIR(mode):
+        kind = f"{os.strerror(errno.EISDIR)}; needed: a regular file"
+        raise IsADirectoryError(errno.EISDIR, kind, str(path))
+    kinds = {"a named pipe": S_ISFIFO, "a socket": S_ISSOCK, "a device": _is_device}
+    kind = next((kind for kind, is_such in kinds.items() if is_such(mode)), "something else")
+    raise ValueError(f"{path}: is {kind}; needed: a regular file.")
 
 
 @contextmanager
@@ -104,11 +117,8 @@ def make_folder(folder: Path) -> None:
         _sync_folder(place.parent)
 
 
-def _check_regular(path: Path, found: os.stat_result) -> None:
-    if not S_ISREG(found.st_mode):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise ValueError(f"{path}: is a pipe, a device or the like; needed: a regular file.")
+def _is_device(mode: int) -> bool:
+    return S_ISCHR(mode) or S_ISBLK(mode)
 
 
 def _take_over(descriptor: int, before: os.stat_result) -> None:

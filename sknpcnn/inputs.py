@@ -133,7 +133,8 @@ def check_no_overflow(outputs: Array) -> None:
         first = np.argmin((abs(outputs) < limit).all(axis=1))
         raise ValueError(
             f"X[{first}] makes the network overflow in {outputs.dtype}; needed: pixels on the "
-            "scale of those that it was trained on."
+            "scale of those that it was trained on, and a network that was trained at a usual "
+            "learning rate."
         )
 
 

@@ -1,6 +1,7 @@
 """The network: named layers bound to the shape of an image and to a flat vector of parameters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from typing import NamedTuple
@@ -86,6 +87,24 @@ class Network:
                     f"no more than {MOST:.3g}. Use fewer filters (conv_filters) or units "
                     "(hidden_layer_sizes), a smaller kernel, less padding, or pool before it."
                 )
+
+    @contextmanager
+    def explaining_memory(self) -> Iterator[None]:
+        """Have an error of memory say which layer learns the most, and what to do about it."""
+        try:
+            yield
+        except MemoryError as error:
+            sizes = [
+                (sum(p.size for p in layer.parameters(shape).values()), brief(name), brief(layer))
+                for name, layer, shape in with_shapes(self.steps, self.image)
+            ]
+            most, name, layer = max(sizes)
+            raise ValueError(
+                f"The network has {magnitude(self.layout.size)} parameters, {magnitude(most)} of "
+                f"them in the layer {name}: {layer}, for which there is no memory; needed: some "
+                "four times as much as they take. Use fewer filters (conv_filters) or units "
+                "(hidden_layer_sizes), or pool before it."
+            ) from error
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""

@@ -179,8 +179,8 @@ def _one_epoch(
         if not np.isfinite(batch_loss):
             raise ValueError(
                 f"Training diverged: the loss is {batch_loss} in epoch {state.epoch + 1}, step "
-                f"{i + 1} of {n_steps}, at a learning rate of {lr or plan.learning_rate:g}. Lower "
-                f"learning_rate_init, set clip_norm=1.0, or check that X holds no extreme values."
+                f"{i + 1} of {n_steps}, {_advice(plan, lr or plan.learning_rate)}, or check that "
+                "X holds no extreme values."
             )
         epoch_now = state.epoch + (i + 0.5) / n_steps
         lr = plan.learning_rate * plan.schedule.multiplier(state.progress(epoch_now, plan))
@@ -196,11 +196,21 @@ def _one_epoch(
             tick((i + 1) / n_steps)
     if not np.isfinite(state.theta).all():
         raise ValueError(
-            f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, at a "
-            f"learning rate of {lr:g}. Lower learning_rate_init or set clip_norm=1.0."
+            f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, "
+            f"{_advice(plan, lr)}."
         )
     seconds = perf_counter() - start
     return Epoch(state.epoch + 1, loss / weight, hits / weight, lr, seconds)
+
+
+def _advice(plan: Plan, lr: float) -> str:
+    """Say what may be too large where training has diverged, and what to do about it."""
+    if plan.alpha:
+        return (
+            f"at a learning rate of {lr:g} and with alpha={plan.alpha:g}. Lower "
+            "learning_rate_init or alpha, set clip_norm=1.0"
+        )
+    return f"at a learning rate of {lr:g}. Lower learning_rate_init, set clip_norm=1.0"
 
 
 @np.errstate(all="ignore")  # who asks looks whether the loss is finite

@@ -230,6 +230,9 @@ BAD = {
     "weights shape": (lambda: fit().set_weights({"conv2d_1.W": np.ones((16, 1, 3, 3))}), ValueError, r"weights\['conv2d_1.W'\] has the shape \(16, 1, 3, 3\); needed: \(3, 3, 1, 16\)"),
     "weights not finite": (lambda: fit().set_weights({"conv2d_1.b": np.full(16, np.nan)}), ValueError, r"holds something that is not a finite number"),
     "weights kind": (lambda: fit().set_weights([1, 2]), TypeError, r"weights is a list; needed: a dict"),
+    "too many units for memory": (lambda: fit(hidden_layer_sizes=2**31), ValueError, r"2.8\de\+11 parameters, 2.7\de\+11 of them in the layer 'dense_1': Dense\(units=2147483648\), for which there is no memory; needed: .*hidden_layer_sizes"),
+    "diverging by alpha": (lambda: fit(alpha=1e308, max_iter=1), ValueError, r"Training diverged: the loss is inf .* learning rate of 0.001 and with alpha=1e\+308. Lower learning_rate_init or alpha, "),
+    "diverging in one step": (lambda: fit(learning_rate_init=1e38, batch_size=len(X), max_iter=1, dtype="float32").predict(X), ValueError, r"makes the network overflow in float32; needed: .* trained at a usual learning rate"),
     "diverging": (lambda: fit(solver="sgd", learning_rate_init=1e300, max_iter=9), ValueError, r"Training diverged: .* learning rate of 1e\+300. Lower learning_rate_init"),
 }  # fmt: skip
 

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from sknpcnn.datasets.loading import Array, Name, answer, find, open_file, parts_of, size_of
+from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of, size_of
+from sknpcnn.files import open_regular
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = [
@@ -192,7 +193,7 @@ def _find(folder: Name, stem: str, dimensions: int) -> Path:
 
 def _read_pair(images: Path, labels: Path) -> tuple[Array, Array]:
     """Read two files: both headers, then the labels, then as many images as there are labels."""
-    with open_file(images) as image_file, open_file(labels) as label_file:
+    with open_regular(images) as image_file, open_regular(labels) as label_file:
         image_content, label_content = _unpacked(image_file), _unpacked(label_file)
         with _naming(images):
             shape = _read_header(images, image_content, "images")

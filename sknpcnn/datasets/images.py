@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from sknpcnn.datasets.loading import Array, open_file
+from sknpcnn.datasets.loading import Array
+from sknpcnn.files import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,7 +76,7 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
         message = 'load_image_folder needs Pillow: pip install "sknpcnn[images]"'
         raise ImportError(message) from error
 
-    with open_file(path) as file:
+    with open_regular(path) as file:
         try:
             image = Image.open(file, formats=sorted(set(FORMATS.values())))
             limit = Image.MAX_IMAGE_PIXELS  # beyond which Pillow only warns
