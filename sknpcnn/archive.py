@@ -12,6 +12,8 @@ from struct import Struct
 from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
+from sknpcnn.brief import brief
+
 # Honest files have about ten.
 MAX_MEMBERS = 64
 # The longest name, with what else may stand beside it in the table of contents.
@@ -51,10 +53,10 @@ def members(file: BinaryIO) -> dict[str, Member]:
         _demand(offset == end, "its members do not lie one behind the other")
         begin, told = _local(file, offset)
         _demand(told == said, "it says different things of the same member")
-        _demand(said.name not in found, f"it holds {said.name!r} twice")
+        _demand(said.name not in found, f"it holds {brief(said.name)} twice")
         found[said.name] = Member(begin, said.size, said.checksum)
         end = begin + said.size
-        _demand(end <= start, f"{said.name!r} is longer than the file")
+        _demand(end <= start, f"{brief(said.name)} is longer than the file")
     _demand(end == start and len(found) == count, "its table of contents is incomplete")
     return found
 
@@ -145,7 +147,7 @@ def _large(extra: bytes, *numbers: int) -> list[int]:
 def _header(raw: bytes, flags: int, method: int, checksum: int, size: int, packed: int) -> _Header:
     name = raw.decode("utf-8" if flags == _UTF_8 else "ascii")
     if method != 0 or packed != size or flags not in (0, _UTF_8):
-        raise ValueError(f"{name!r} is packed in a way that is not used here")
+        raise ValueError(f"{brief(name)} is packed in a way that is not used here")
     return _Header(name, size, checksum)
 
 

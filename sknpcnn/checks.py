@@ -59,6 +59,13 @@ def check_real(
     _keep(owner, name, number)
 
 
+def check_fill(owner: Any, name: str, or_: str = "") -> None:
+    """Refuse what cannot stand in an image in place of a pixel."""
+    check_real(
+        owner, name, -MAX_FLOAT32, MAX_FLOAT32, needed=f"{or_}a number that float32 can hold"
+    )
+
+
 def check_flag(owner: Any, name: str, needed: str = "True or False") -> None:
     """Refuse a hyperparameter that is not a bool."""
     value = getattr(owner, name)

@@ -18,6 +18,7 @@ from sknpcnn import blocks, inputs
 from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array, Rows, Standard
 from sknpcnn.blas import threads_for
+from sknpcnn.brief import brief
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
 from sknpcnn.network import FOLD, Network
@@ -233,21 +234,22 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
     for name, values in weights.items():
         if name not in arrays:
             raise ValueError(
-                f"weights names {name!r}, which this network has not. Its arrays are: "
+                f"weights names {brief(name)}, which this network has not. Its arrays are: "
                 f"{', '.join(arrays)}."
             )
-        given = np.asarray(in_numpy(values, f"weights[{name!r}]"))
+        given = np.asarray(in_numpy(values, f"weights[{brief(name)}]"))
         if given.shape != arrays[name].shape:
             raise ValueError(
-                f"weights[{name!r}] has the shape {given.shape}; needed: {arrays[name].shape}."
+                f"weights[{brief(name)}] has the shape {given.shape}; needed: {arrays[name].shape}."
             )
         if given.dtype.kind in "biuf":
             with np.errstate(all="ignore"):  # too large for float32 becomes infinite
                 arrays[name][...] = given
         if given.dtype.kind not in "biuf" or not np.isfinite(arrays[name]).all():
             raise ValueError(
-                f"weights[{name!r}] holds something that is not a finite number in {theta.dtype}."
+                f"weights[{brief(name)}] holds something that is not a finite number in "
+                f"{theta.dtype}."
             )
         if name.endswith(".var") and arrays[name].min() < 0:
-            raise ValueError(f"weights[{name!r}] holds negative numbers; a variance has none.")
+            raise ValueError(f"weights[{brief(name)}] holds negative numbers; a variance has none.")
     return replaced

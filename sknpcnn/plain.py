@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import augmentation, layers, optimizers, schedules
+from sknpcnn.brief import brief
 from sknpcnn.spec import MAX_DEPTH, Spec
 
 SPECS: dict[str, type[Spec]] = {
@@ -37,8 +38,8 @@ def to_plain(value: Any, name: str) -> Any:
         inside = {field.name: to_plain(getattr(value, field.name), name) for field in fields(value)}
         return {"spec": kind.__name__, "fields": inside}
     raise TypeError(
-        f"{name} holds {given!r}, which cannot be written down without pickle; needed: numbers, "
-        "strings, and layers, schedules and the like of this package. joblib can save it."
+        f"{name} holds {brief(given)}, which cannot be written down without pickle; needed: "
+        "numbers, strings, and layers, schedules and the like of this package. joblib can save it."
     )
 
 
@@ -85,7 +86,7 @@ def _dict(pairs: list[Any], depth: int) -> dict[Any, Any]:
         key = from_plain(pair[0], depth)
         demand(type(key) in (str, int, float, bool), f"a key is a {type(key).__name__}")
         demand(type(key) is not int or abs(key) <= MAX_KEY, "a key is too large an integer")
-        demand(key not in found, f"a dict has the key {key!r} twice")
+        demand(key not in found, f"a dict has the key {brief(key)} twice")
         found[key] = from_plain(pair[1], depth)
     return found
 

@@ -19,6 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from sknpcnn import archive, files
+from sknpcnn.brief import brief
 
 Array = np.ndarray
 
@@ -107,7 +108,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     arrays = {}
     for name, member in members.items():
         if not name.endswith(".npy"):
-            raise ValueError(f"it holds {name!r}, which is no array")
+            raise ValueError(f"it holds {brief(name)}, which is no array")
         name = name.removesuffix(".npy")
         arrays[name] = _array(name, file, member)
     return values, arrays

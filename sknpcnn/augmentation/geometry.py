@@ -7,7 +7,7 @@ import numpy as np
 
 from sknpcnn.augmentation.base import Array, Augmentation, Image
 from sknpcnn.brief import brief
-from sknpcnn.checks import MAX_FLOAT32, as_pair, check_pair, check_real, is_word
+from sknpcnn.checks import as_pair, check_fill, check_pair, check_real, is_word
 
 BORDERS = ("edge", "reflect")
 MAX_SHIFT = 2.0**20
@@ -40,7 +40,7 @@ class Shift(Augmentation):
 
     def __post_init__(self) -> None:
         check_pair(self, "pixels", 0)
-        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
+        check_fill(self, "fill")
 
     def check(self, image: Image) -> None:
         _check_inside(self, "pixels", self.pixels, image)
@@ -75,8 +75,7 @@ class RandomCrop(Augmentation):
     def __post_init__(self) -> None:
         check_pair(self, "padding", 0)
         if not is_word(self, "border", BORDERS):
-            needed = "'reflect', 'edge' or a number that float32 can hold"
-            check_real(self, "border", -MAX_FLOAT32, MAX_FLOAT32, needed=needed)
+            check_fill(self, "border", "'reflect', 'edge' or ")
 
     def check(self, image: Image) -> None:
         _check_inside(self, "padding", self.padding, image)
@@ -156,7 +155,7 @@ class Affine(Augmentation):
         check_real(self, "zoom", 0.0, 1.0, open_="high")
         check_real(self, "shear", 0.0, MAX_SHIFT)
         check_real(self, "shift", 0.0, MAX_SHIFT)
-        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
+        check_fill(self, "fill")
 
     def apply(self, images: Array, random: Array) -> Array:
         _, h, w, _ = images.shape

@@ -7,7 +7,7 @@ import numpy as np
 
 from sknpcnn.augmentation.base import Array, Augmentation, Image
 from sknpcnn.brief import brief
-from sknpcnn.checks import MAX_FLOAT32, check_integer, check_real
+from sknpcnn.checks import check_fill, check_integer, check_real
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +39,7 @@ class Cutout(Augmentation):
 
     def __post_init__(self) -> None:
         check_integer(self, "size")
-        check_real(self, "fill", -MAX_FLOAT32, MAX_FLOAT32)
+        check_fill(self, "fill")
 
     def check(self, image: Image) -> None:
         if self.size >= max(image[:2]):

@@ -45,14 +45,14 @@ def check(data):
         raise AssertionError(f"the seed is {seed!r}")
     if caught:
         _demand_fresh(fit, begun, ended, [str(warning.message) for warning in caught])
-        if sum(data) % 8:  # seldom, as it takes as long as all else
+        if sum(data) % 8:  # seldom too
             return False
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what has been written instead can be read
             checkpoint.begin(replace(begun, state=begun.state.copy(), history=[]))
         return False
     _demand_sound(fit)
-    if not ended:
+    if not ended and sum(data) % 4 == 0:  # seldom, as it takes as long as all else
         try:
             fit.run(EPOCHS, n_jobs=1)
         except ValueError as error:

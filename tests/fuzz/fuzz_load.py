@@ -51,8 +51,10 @@ def check(data):
             if type(error) is not ValueError or not str(error).startswith(str(path)):
                 raise AssertionError("an error of another kind") from error
             return False
-        # one thing at a time: they take longer than all else
-        _CHECKS[sum(data) % len(_CHECKS)](_small(clf))
+        small = _small(clf)
+        # one thing at a time, and seldom: they take longer than all else
+        if (turn := sum(data) % (8 * len(_CHECKS))) < len(_CHECKS):
+            _CHECKS[turn](small)
     return True
 
 
