@@ -293,6 +293,8 @@ class _Description:
         ]
         if len(parts) > 2 and type(parts[2]) is dict and all(type(n) is str for n in parts[2]):
             parts[2] = dict(sorted(parts[2].items()))
+        if isinstance(value, np.ndarray):  # whose pickle leaves out what a subclass keeps beside it
+            parts.append(dict(sorted(getattr(value, "__dict__", {}).items())))
         self._say("object", len(parts))
         self._alive.append(parts)
         return [kind, *parts]

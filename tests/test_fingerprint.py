@@ -45,6 +45,16 @@ class Slotted:
         self.value = value
 
 
+class Marked(np.ndarray):
+    """An array that keeps something beside its numbers, which its pickle leaves out."""
+
+
+def marked(mark):
+    found = np.zeros(2).view(Marked)
+    found.mark = mark
+    return found
+
+
 def holding_itself():
     found = Holder(a=1)
     found.me = found
@@ -56,6 +66,7 @@ DIFFERENT = {
     "arrays": (
         *(np.arange(4), np.arange(4.0), np.arange(4).reshape(2, 2), np.arange(1, 5)),
         *(np.array(["a", None], object), np.array(["b", None], object), np.zeros((0, 3))),
+        *(marked(1), marked(2), np.zeros(2)),
     ),
     "containers": ([1, 2], [2, 1], {1, 2}, {1: 2}, [[1], 2], {1: [2]}),
     "functions": (
