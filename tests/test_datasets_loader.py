@@ -135,7 +135,8 @@ def test_crop_is_what_pillow_makes_of_the_middle():
         expected = np.asarray(middle.resize((16, 16), Image.Resampling.BILINEAR))
         found = load_images([pixels], size=16, fit="crop")[0]
         inside = slice(1, -1)  # at the edge it also sees what lies beside the middle
-        np.testing.assert_array_equal(found[inside, inside], expected[inside, inside])
+        difference = found[inside, inside].astype(int) - expected[inside, inside]
+        assert np.abs(difference).max() <= 1  # which the order of rounding makes
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
