@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -57,6 +58,8 @@ def test_all_sources_give_the_same_images(tmp_path):
         np.array(texts)[:, None],
         pd.Series(texts, index=[5, 6, 7]),
         pd.DataFrame({"name": texts}),
+        pl.Series(texts),
+        pl.DataFrame({"name": texts}),
         (name for name in names),
         [Image.open(name) for name in names],
         [texts[0], Image.fromarray(pixels[1]), pixels[2]],
@@ -247,7 +250,7 @@ def test_loader_is_an_ordinary_transformer_without_state():
     assert vars(loader) == vars(clone(loader))
     with pytest.raises(ValueError, match=re.escape("size='8'; needed: (height, width)")):
         ImageLoader("8").fit(["a.png"])
-    with pytest.raises(ValueError, match="fit='fill'; needed: 'stretch'"):
+    with pytest.raises(ValueError, match="fit_mode='fill'; needed: 'stretch'"):
         ImageLoader(fit_mode="fill").fit_transform([picture()])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import load_digits, make_classification
 from sklearn.pipeline import make_pipeline
@@ -187,6 +188,7 @@ REFUSED = {
     "paths in predict": (lambda: fitted.predict([Path("a.jpg")]), TypeError, f"X holds {Path('a.jpg')!r}; needed: images. If these are files: sknpcnn.datasets.load_images(X, size=(8, 8))."),
     "file names in an array": (lambda: model().fit(np.array(["a.png"] * 12), y), TypeError, "X holds 'a.png'; needed: images."),
     "file names in a column": (lambda: model().fit(pd.Series(["a.png"] * 12), y), TypeError, "X holds 'a.png'; needed: images."),
+    "file names in a column of polars": (lambda: model().fit(pl.Series(["a.png"] * 12), y), TypeError, "X holds 'a.png'; needed: images."),
     "file names in a frame": (lambda: model().fit(pd.DataFrame({"file": ["a.png"] * 12}), y), TypeError, "X holds 'a.png'; needed: images."),
     "file names as validation data": (lambda: model().fit(images(8, 8), y, X_val=["a.png"], y_val=[0]), TypeError, "X_val holds 'a.png'; needed: images. If these are files: sknpcnn.datasets.load_images(X_val, size=(8, 8), color=False)."),
     "a long text": (lambda: model().fit("x" * 10**6, y), TypeError, "X is 'xxx"),

@@ -101,7 +101,7 @@ def load_image_folder(
     >>> model.predict(["new.jpg", "newer.png"])  # doctest: +SKIP
     array([1, 0])
     """
-    how = preparation_of(size, color, fit, background)
+    how = preparation_of(size, color, fit, background, verbose)
     _check_word("labels", labels, ("numbers", "names"))
     _check_word("errors", errors, ("raise", "warn"))
     home = Path(folder).expanduser()

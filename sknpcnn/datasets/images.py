@@ -259,7 +259,7 @@ def _in_mode(image: "Image.Image", how: Preparation) -> "Image.Image":
     if "transparency" in image.info or image.mode in _TRANSPARENT:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         canvas = _canvas(image.size, how)
-        canvas.paste(image if how.color else image.convert("L"), mask=image.getchannel("A"))
+        canvas.paste(image if how.color else image.convert("L"), mask=image)
         return canvas
     return image if image.mode == how.mode else image.convert(how.mode)  # which would copy it
 

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from sknpcnn.datasets.images import Preparation
 from sknpcnn.datasets.loading import Array
 from sknpcnn.datasets.reading import preparation_of, read_all, sources_of
 
@@ -57,7 +58,7 @@ def load_images(
     >>> load_images([wide, high], size=32, fit="crop").shape
     (2, 32, 32, 3)
     """
-    how = preparation_of(size, color, fit, background)
+    how = preparation_of(size, color, fit, background, verbose)
     return read_all(sources_of(images), how, verbose=verbose)[0]
 
 
@@ -134,7 +135,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
         self : ImageLoader
             The loader.
         """
-        preparation_of(self.size, self.color, self.fit_mode, self.background)
+        self._preparation()
         return self
 
     def transform(self, X: Any) -> Array:
@@ -150,13 +151,11 @@ class ImageLoader(TransformerMixin, BaseEstimator):
         images : ndarray of shape (n, h, w, 3), or (n, h, w) without color
             The images, uint8.
         """
-        return load_images(
-            X,
-            size=self.size,
-            color=self.color,
-            fit=self.fit_mode,
-            background=self.background,
-            verbose=self.verbose,
+        return read_all(sources_of(X), self._preparation(), verbose=self.verbose)[0]
+
+    def _preparation(self) -> Preparation:
+        return preparation_of(
+            self.size, self.color, self.fit_mode, self.background, self.verbose, "fit_mode"
         )
 
     def __sklearn_is_fitted__(self) -> bool:

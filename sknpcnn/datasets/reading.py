@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.brief import brief
-from sknpcnn.checks import is_integer, plain_items, plain_word
+from sknpcnn.checks import plain_integer, plain_items, plain_word
 from sknpcnn.datasets.images import (
     FITS,
     FORMATS,
@@ -23,6 +23,8 @@ from sknpcnn.datasets.images import (
 )
 from sknpcnn.datasets.loading import Array
 
+MAX_SIDE = 2**16
+"""How high or wide an image may be made."""
 MAX_TOLD = 10
 """How many files a message names."""
 MIN_SHOWN = 1000
@@ -34,40 +36,48 @@ PAUSE = 1.0
 _FOREIGN = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg"}
 
 
-def preparation_of(size: Any, color: Any, fit: Any, background: Any) -> Preparation:
-    """Check what is to become of images."""
+def preparation_of(
+    size: Any, color: Any, fit: Any, background: Any, verbose: Any, fit_name: str = "fit"
+) -> Preparation:
+    """Check what is to become of images, and whether to tell how far it is."""
     if not isinstance(color, (bool, np.bool_)):
         raise ValueError(
             f"color={brief(color)}; needed: True for three channels, red, green and blue, or False "
             "for one gray one."
         )
-    if plain_word(fit, FITS) is None:
-        raise ValueError(f"fit={brief(fit)}; needed: 'stretch', 'crop' or 'pad'.")
-    return Preparation(_shape_of(size), bool(color), fit, _color_of(background))
+    word = plain_word(fit, FITS)
+    if word is None:
+        raise ValueError(f"{fit_name}={brief(fit)}; needed: 'stretch', 'crop' or 'pad'.")
+    if not isinstance(verbose, (bool, np.bool_)) and plain_integer(verbose) is None:
+        raise ValueError(f"verbose={brief(verbose)}; needed: True or False.")
+    return Preparation(_shape_of(size), bool(color), word, _color_of(background))
 
 
 def _shape_of(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
-    numbers = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(numbers) != 2 or not all(is_integer(n) and n >= 1 for n in numbers):
+    items = plain_items(size)
+    numbers = [plain_integer(n) for n in ([size, size] if items is None else items)]
+    sound = [n for n in numbers if n is not None and 1 <= n <= MAX_SIDE]
+    if len(numbers) != 2 or len(sound) != 2:
         raise ValueError(
-            f"size={brief(size)}; needed: (height, width), one number for both, or None for images "
-            "that are of one size already."
+            f"size={brief(size)}; needed: (height, width), one number for both, up to {MAX_SIDE}, "
+            "or None for images of one size."
         )
-    return int(numbers[0]), int(numbers[1])
+    return sound[0], sound[1]
 
 
 def _color_of(background: Any) -> tuple[int, int, int]:
-    numbers = plain_items(background) or []
-    if len(numbers) == 3 and all(is_integer(n) and 0 <= n <= 255 for n in numbers):
-        return int(numbers[0]), int(numbers[1]), int(numbers[2])
+    numbers = [plain_integer(n) for n in plain_items(background) or []]
+    sound = [n for n in numbers if n is not None and 0 <= n <= 255]
+    if len(numbers) == len(sound) == 3:
+        return sound[0], sound[1], sound[2]
     if isinstance(background, str):
         pillow()
         from PIL import ImageColor
 
         try:
-            return ImageColor.getrgb(background)[:3]
+            return ImageColor.getrgb(str.__str__(background))[:3]
         except ValueError:
             pass
     raise ValueError(
@@ -107,7 +117,7 @@ def sources_of(images: Any) -> list[Any]:
             f"images is of type {type(images).__name__}; needed: the path of an image or of a "
             "folder, an image of Pillow, an array, or a list of these."
         )
-    if getattr(images, "ndim", 1) != 1:  # an array, or a frame
+    if len(getattr(images, "shape", (0,))) != 1:  # an array, or a frame
         images = np.asarray(images)
         if images.dtype.kind in "OUT" and images.shape[1:] == (1,):
             images = images.ravel()
