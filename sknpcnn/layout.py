@@ -38,8 +38,8 @@ def flatten(X: Any, name: str = "X", image: Image | None = None) -> tuple[Any, I
 
     Also returns the shape of an image, None for rows. ``image`` is what shape is wanted.
     """
-    refuse_no_arrays(X, name, image)
     X = in_numpy(X, name)
+    refuse_no_arrays(X, name, image)
     shape = getattr(X, "shape", ())
     if isinstance(X, (list, tuple)):
         try:
@@ -145,7 +145,7 @@ def refuse_no_arrays(X: Any, name: str, image: Image | None = None) -> None:
         raise TypeError(f"{name} holds {brief(shown)}; needed: images. If these are files: {call}.")
     if _is_of_pillow(first):
         raise TypeError(f"{name} holds images of Pillow; needed: an array of images: {call}.")
-    found = {getattr(item, "shape", None) for item in items}
+    found = (getattr(item, "shape", None) for item in items)
     shapes = {tuple(shape) for shape in found if isinstance(shape, tuple) and len(shape) > 1}
     if len(shapes) > 1:
         one, other, *_ = sorted(shapes)

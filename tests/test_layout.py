@@ -246,6 +246,17 @@ def test_lists_of_images_of_one_shape_are_taken():
     np.testing.assert_array_equal(fitted.predict_proba(X.tolist()), fitted.predict_proba(X))
 
 
+def test_tensors_of_different_sizes_and_tensors_with_a_gradient_are_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"shapes, such as \(4, 5\) and \(6, 5\); needed"):
+        model().fit([torch.zeros(4, 5), torch.zeros(6, 5)], [0, 1])
+    for shape in ((12,), (12, 1), (12, 8, 8)):
+        with pytest.raises(
+            TypeError, match=r"that NumPy cannot read .* detached from any gradient"
+        ):
+            model().fit(torch.zeros(shape, requires_grad=True), y)
+
+
 def test_call_that_a_warning_gives_says_no_more():
     turn = FunctionTransformer(lambda X: X.transpose(0, 2, 3, 1))
     make_pipeline(turn, model()).fit(images(3, 32, 32), y)
