@@ -4,7 +4,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isqrt, prod
 from numbers import Number
 from typing import Any
 
@@ -18,72 +17,14 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import BLOCK, Array, Samples, content_ids
 from sknpcnn.brief import brief, shortened
-from sknpcnn.checks import plain_integer, plain_items, plain_real
+from sknpcnn.checks import plain_real
 from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import keyed
+from sknpcnn.layout import Image, check_several, check_shape, flatten, image_of, warn_of_layout
 from sknpcnn.network import Network
-
-Image = tuple[int, int, int]
 
 MAX_MESSAGE = 1000
 """How many characters of an error of another library are told: some hold a whole text."""
-
-
-def flatten(X: Any, name: str = "X") -> tuple[Any, Image | None]:
-    """Turn images (n, h, w[, c]) into rows (n, features); rows stay what they are.
-
-    Also returns the shape of an image, None for rows.
-    """
-    X = in_numpy(X, name)
-    if isinstance(X, (list, tuple)):
-        try:
-            shape = np.shape(X)
-        except ValueError:  # ragged: scikit-learn has a message for that
-            return X, None
-        if len(shape) > 2:
-            X = np.asarray(X)
-    ndim = getattr(X, "ndim", 2)
-    if not isinstance(ndim, int) or ndim <= 2:
-        return X, None
-    X = np.asarray(X)
-    if ndim > 4 or 0 in X.shape[1:]:
-        raise ValueError(
-            f"X has the shape {X.shape}; needed: images (n, h, w) or (n, h, w, channels), or rows "
-            "(n, features), none of them empty."
-        )
-    _, h, w, *channels = X.shape
-    return X.reshape(len(X), prod(X.shape[1:])), (h, w, *(channels or [1]))
-
-
-def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
-    """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
-    if isinstance(image_shape, np.ndarray):
-        image_shape = image_shape.tolist()
-    if image_shape is None:
-        if given is not None:
-            return given
-        side = isqrt(n_features)
-        return (side, side, 1) if side * side == n_features else (1, n_features, 1)
-    given_sizes = plain_items(image_shape) or ()
-    numbers = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
-    if len(numbers) not in (2, 3) or len(numbers) < len(given_sizes):
-        raise ValueError(
-            f"image_shape={brief(image_shape)}; needed: (height, width) or (height, width, "
-            "channels), or None."
-        )
-    h, w, *channels = numbers
-    wanted = (h, w, channels[0] if channels else 1)
-    if given is not None and given != wanted:
-        raise ValueError(
-            f"X holds images of shape {given}, but image_shape={brief(image_shape)}. Leave "
-            "image_shape at None: it is only needed for rows (n, features)."
-        )
-    if prod(wanted) != n_features:
-        raise ValueError(
-            f"X has {n_features} features, but image_shape={brief(image_shape)} needs "
-            f"{brief(prod(wanted))}."
-        )
-    return wanted
 
 
 @contextmanager
@@ -115,12 +56,8 @@ def _numbers_fit(name: str) -> Iterator[None]:
 
 def rows_to_predict(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
     """Check X against what the estimator was fitted on: images of that shape."""
-    X, given = flatten(X, name)
-    if given is not None and given != image:
-        raise ValueError(
-            f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
-            f"images of shape {image}."
-        )
+    X, given = flatten(X, name, image)
+    check_shape(estimator, given, image, name)
     with _numbers_fit(name):
         X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
     return _finite_numbers(X, estimator, name)
@@ -148,11 +85,13 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
     y = in_numpy(y, "y")
+    check_several(given, len(X) if given else 0, y)
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
     if reset:
         image = image_of(X.shape[1], given, estimator.image_shape)
+        warn_of_layout(estimator, X, y, given)
     else:
         image = estimator.image_shape_
         if image_of(X.shape[1], given or image, estimator.image_shape) != image:

@@ -10,8 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from sknpcnn.datasets import folder as folders
-from sknpcnn.datasets import images, load_image_folder
+from sknpcnn.datasets import images, load_image_folder, reading
 from tests.children import load_in_child, measured
 from tests.test_datasets_idx import outcome, said, spoilt
 
@@ -101,15 +100,21 @@ def test_image_is_turned_as_its_camera_was_held(tmp_path):
     assert (found.data[0, 0] == 255).all()
 
 
-def test_transparency_is_dropped(tmp_path):
+def test_what_is_transparent_shows_the_background(tmp_path):
     pixels = np.random.default_rng(0).integers(256, size=(4, 6, 4))
     write(tmp_path / "k" / "1.png", pixels)
     palette = Image.new("P", (6, 4), 1)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     palette.save(tmp_path / "k" / "2.png", transparency=b"\x00\x80")
-    found = load_image_folder(tmp_path, size=None)
-    np.testing.assert_array_equal(found.data[0], pixels[:, :, :3])
-    np.testing.assert_array_equal(found.data[1], np.broadcast_to([10, 20, 30], (4, 6, 3)))
+    opacity = pixels[:, :, 3:] / 255
+    for background, color in {"white": [255] * 3, (0, 50, 100): [0, 50, 100]}.items():
+        found = load_image_folder(tmp_path, background=background).data
+        expected = opacity * pixels[:, :, :3] + (1 - opacity) * color
+        np.testing.assert_allclose(found[0], expected, atol=1)
+        mixed = np.array([10, 20, 30]) * 128 / 255 + np.array(color) * 127 / 255
+        np.testing.assert_allclose(found[1], np.broadcast_to(mixed, (4, 6, 3)), atol=1)
+        gray = load_image_folder(tmp_path, background=background, color=False).data
+        np.testing.assert_allclose(gray[0], expected @ [0.299, 0.587, 0.114], atol=2)
 
 
 def test_other_files_and_hidden_ones_are_left_out(pets):
@@ -164,11 +169,23 @@ def test_file_that_is_no_image_is_named(pets, content, problem):
         load_image_folder(pets[0], size=8)
 
 
-def test_image_with_more_than_8_bits_is_not_cut_off(tmp_path):
-    (tmp_path / "k").mkdir()
-    path = tmp_path / "k" / "1.png"
-    Image.fromarray(np.array([[0, 300, 65535]], np.uint16)).save(path)
-    with pytest.raises(ValueError, match=said(path, "its pixels have more than 8 bits")):
+@pytest.mark.parametrize("kind", ["png", "tif"])
+@pytest.mark.parametrize("steps", [False, True])
+def test_image_with_16_bits_is_not_cut_off(tmp_path, monkeypatch, kind, steps):
+    for value in (0, 300, 65535):
+        pixels = np.full((40, 40), value, np.uint16)
+        save(tmp_path / "k" / f"{value}.{kind}", Image.fromarray(pixels))
+    if steps:
+        monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    found = load_image_folder(tmp_path, size=2, color=False).data
+    np.testing.assert_array_equal(found, np.repeat([0, 1, 255], 4).reshape(3, 2, 2))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_image_with_more_than_16_bits_is_not_cut_off(tmp_path, dtype):
+    path = tmp_path / "k" / "1.tif"
+    save(path, Image.fromarray(np.array([[0, 300, 65535]], dtype)))
+    with pytest.raises(ValueError, match=said(path, "its pixels have more than 16 bits")):
         load_image_folder(tmp_path, size=8)
 
 
@@ -389,7 +406,7 @@ def test_memory_that_runs_out_in_a_decoder_is_no_fault_of_the_image(pets, monkey
 
 def test_memory_that_runs_out_for_all_images_is_explained():
     with pytest.raises(MemoryError) as caught:
-        folders._room_for(2**40, np.zeros((2**10, 2**10), np.uint8))
+        reading._room_for(2**40, np.zeros((2**10, 2**10), np.uint8))
     assert "There are 1099511627776 images; size=(height, width)" in caught.value.__notes__[0]
 
 
@@ -444,3 +461,116 @@ def test_image_that_disappears_while_others_are_read_is_named(pets, monkeypatch,
     monkeypatch.setattr(Image.Image, "load", load_and_remove)
     with pytest.raises(FileNotFoundError, match=re.escape(str(path))):
         load_image_folder(pets[0], size=size)
+
+
+def test_all_unreadable_files_are_named_in_one_error_or_left_out(pets, monkeypatch):
+    folder, pixels = pets
+    bad = [folder / "cat" / f"{i}.png" for i in range(3)]
+    for path in bad:
+        path.write_bytes(b"nothing")
+    truncated = folder / "dog" / "b.png"
+    write(truncated, np.random.default_rng(0).integers(256, size=(4, 6, 3)))
+    truncated.write_bytes(truncated.read_bytes()[:-60])
+    for size in (None, (4, 6)):
+        with pytest.raises(ValueError, match="4 of 7 images cannot be read:\n") as caught:
+            load_image_folder(folder, size=size)
+        assert all(f"{path}: cannot be read" in str(caught.value) for path in [*bad, truncated])
+        assert caught.value.__notes__ == ["With errors='warn' such files are left out."]
+        with pytest.warns(UserWarning, match=r"(?s)Left out: 4 of 7.*2\.png") as warned:
+            found = load_image_folder(folder, size=size, errors="warn")
+        assert warned[0].filename == __file__
+        np.testing.assert_array_equal(found.data, pixels)
+        assert found.target.tolist() == [0, 0, 1]
+        assert [name[-9:] for name in found.filenames] == ["cat/a.bmp", "cat/b.png", "dog/a.png"]
+    monkeypatch.setattr(reading, "MAX_TOLD", 2)
+    with pytest.raises(ValueError, match=r"(?s)1\.png.*\n  and 2 more\nneeded: "):
+        load_image_folder(folder, size=8)
+
+
+def test_folder_without_any_readable_image_is_refused(tmp_path):
+    (tmp_path / "k").mkdir()
+    for i in range(2):
+        (tmp_path / "k" / f"{i}.png").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="2 of 2 images cannot be read"):
+        load_image_folder(tmp_path, size=8, errors="warn")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Gray images 0, 1, 2 to train, and 3, 4 to test, where one class is missing."""
+    for i, name in enumerate(
+        ["train/ant/a", "train/bee/a", "train/cow/a", "test/bee/b", "test/dog/b"]
+    ):
+        write(tmp_path / f"{name}.png", np.full((2, 2), i))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("split", "target"), [("train", [0, 1, 2]), ("test", [1, 3]), ("all", [0, 1, 2, 1, 3])]
+)
+def test_classes_have_the_same_numbers_in_all_parts(parts, split, target):
+    found = load_image_folder(parts, split=split, color=False)
+    assert found.target_names == ["ant", "bee", "cow", "dog"]
+    assert found.target.tolist() == target
+    first = 3 if split == "test" else 0
+    assert found.data[:, 0, 0].tolist() == list(range(first, first + len(target)))
+    _, y = load_image_folder(parts, split=split, labels="names", return_X_y=True)
+    assert y.tolist() == [found.target_names[k] for k in target]
+
+
+def test_folder_of_parts_is_refused_without_a_split(parts):
+    with pytest.raises(ValueError, match=r"train and test, .* split='train', 'test' or 'all'"):
+        load_image_folder(parts)
+    with pytest.raises(ValueError, match="split='validation'; needed: 'train', 'test' or 'all'"):
+        load_image_folder(parts, split="validation")
+    (parts / "test").rename(parts / "val")
+    with pytest.raises(FileNotFoundError, match="holds no folder test; needed for split='all'"):
+        load_image_folder(parts, split="all")
+    assert load_image_folder(parts, split="train").target_names == ["ant", "bee", "cow"]
+    (parts / "train").rename(parts / "Training")
+    with pytest.raises(ValueError, match=r"sub-folders are the classes, load '.*Training'"):
+        load_image_folder(parts)
+
+
+def test_train_and_test_may_be_classes(tmp_path):
+    for name in ("train", "test", "plane"):
+        write(tmp_path / name / "1.png", np.zeros((2, 2)))
+    assert load_image_folder(tmp_path).target_names == ["plane", "test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"color": "no"}, "color='no'; needed: True for three channels"),
+        ({"color": "gray"}, "color='gray'; needed: True for three channels"),
+        ({"color": 0}, "color=0; needed: True"),
+        ({"fit": "cover"}, "fit='cover'; needed: 'stretch', 'crop' or 'pad'"),
+        ({"background": "none"}, "background='none'; needed: the name of a color"),
+        ({"background": (0, 0, 256)}, r"background=\(0, 0, 256\); needed"),
+        ({"background": 0}, "background=0; needed: the name of a color"),
+        ({"labels": "words"}, "labels='words'; needed: 'numbers' or 'names'"),
+        ({"errors": "ignore"}, "errors='ignore'; needed: 'raise' or 'warn'"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(pets, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_image_folder(pets[0], size=8, **options)
+
+
+def test_photos_in_a_format_of_telephones_are_not_passed_over_in_silence(pets):
+    (pets[0] / "dog" / "IMG_1.HEIC").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"dog: 1 files such as 'IMG_1\.HEIC' are left") as warned:
+        assert len(load_image_folder(pets[0]).data) == 3
+    assert warned[0].filename == __file__
+
+
+def test_progress_is_shown_from_a_thousand_images_on(pets, monkeypatch, capsys):
+    load_image_folder(pets[0])
+    monkeypatch.setattr(reading, "MIN_SHOWN", 3)
+    load_image_folder(pets[0], verbose=False)
+    assert capsys.readouterr() == ("", "")
+    load_image_folder(pets[0])
+    assert capsys.readouterr() == ("", "Loading images: 3 of 3\n")
+    monkeypatch.setattr(reading, "PAUSE", 0.0)
+    load_image_folder(pets[0])
+    assert capsys.readouterr().err.splitlines() == [f"Loading images: {i} of 3" for i in range(4)]

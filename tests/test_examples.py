@@ -42,6 +42,16 @@ def test_quickstart_shows_progress_and_reaches_its_accuracy(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["digits.joblib"]
 
 
+def test_photos_are_drawn_learned_and_told_apart(tmp_path):
+    pytest.importorskip("PIL")
+    shown = run("own_photos.py", cwd=tmp_path)
+    accuracy = re.search(r"^Test accuracy: (\d\.\d+) on 100 other", shown, re.MULTILINE)
+    assert accuracy is not None
+    assert float(accuracy[1]) >= 0.9
+    assert len(re.findall(r"^(ball|box)/\d+\.jpg is a \1\.$", shown, re.MULTILINE)) >= 4
+    assert list(tmp_path.iterdir()) == []
+
+
 def draw(script, *args, folder):
     """Run an example that draws, look at its picture, and return what it has printed."""
     pyplot = pytest.importorskip("matplotlib.pyplot")

@@ -35,6 +35,7 @@ ROOMS = [
         "beginning",
         "constraints",
         "inputs",
+        "layout",
         "blocks",
         "checkpoints",
         "fingerprint",

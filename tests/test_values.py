@@ -19,6 +19,7 @@ from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
 from sknpcnn.augmentation import Augmentation
 from sknpcnn.brief import brief
 from sknpcnn.callbacks import TimeLimit
+from sknpcnn.datasets import ImageLoader
 from sknpcnn.layers import Flatten, Layer, ReLU
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.saving import SPECS
@@ -37,7 +38,8 @@ X = np.random.default_rng(0).normal(size=(8, 6, 6)).astype(np.float32)
 y = np.arange(8) % 2
 SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 ESTIMATORS = NumpyCNNClassifier, NumpyCNNFeatures
-NOT_GIVEN = {Spec, Progress}  # what the package makes, and hands to others
+# What the package makes, and hands to others; and what has a test of its own.
+NOT_GIVEN = {Spec, Progress, ImageLoader}
 
 
 def public_classes():
@@ -189,6 +191,27 @@ def test_an_object_is_a_sound_value_or_refused_by_the_name_of_the_parameter(kind
 
     assert not failures(check)
     assert fitted, "no value at all was accepted"
+
+
+@pytest.mark.parametrize("name", inspect.signature(ImageLoader).parameters)
+def test_a_loader_of_images_is_sound_or_refuses_by_the_name_of_the_parameter(name):
+    pytest.importorskip("PIL")
+    image = np.zeros((4, 6, 3), np.uint8)
+    accepted = []
+
+    def check(given):
+        loader = ImageLoader(**{name: given})
+        assert loader.get_params()[name] is given
+        found = outcome(lambda: loader.fit([image]), DOCUMENTED)
+        if found is not loader:
+            check_refusal(found, name)
+            return
+        accepted.append(given)
+        if name != "size" or np.max(given or 1) < 1000:
+            assert loader.transform([image]).dtype == np.uint8
+
+    assert not failures(check)
+    assert accepted or name in ("fit_mode", "background")
 
 
 @pytest.mark.parametrize("name", inspect.signature(NumpyCNNClassifier).parameters)

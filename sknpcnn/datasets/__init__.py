@@ -3,9 +3,11 @@
 from sknpcnn.datasets.cifar import load_cifar10
 from sknpcnn.datasets.folder import load_image_folder
 from sknpcnn.datasets.idx import load_fashion_mnist, load_idx, load_mnist
+from sknpcnn.datasets.loader import ImageLoader, load_images
 from sknpcnn.datasets.openml import fetch_cifar10, fetch_fashion_mnist, fetch_mnist
 
 __all__ = [
+    "ImageLoader",
     "fetch_cifar10",
     "fetch_fashion_mnist",
     "fetch_mnist",
@@ -13,5 +15,6 @@ __all__ = [
     "load_fashion_mnist",
     "load_idx",
     "load_image_folder",
+    "load_images",
     "load_mnist",
 ]

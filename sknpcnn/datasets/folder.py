@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.datasets.images import FORMATS, read_image, read_size
-from sknpcnn.datasets.loading import Array, Name, answer
-from sknpcnn.spec import is_integer
+from sknpcnn.brief import brief
+from sknpcnn.checks import plain_word
+from sknpcnn.datasets.images import FORMATS
+from sknpcnn.datasets.loader import ImageLoader
+from sknpcnn.datasets.loading import PARTS, Name, answer, parts_of
+from sknpcnn.datasets.reading import images_in, preparation_of, read_all
 
 
 def load_image_folder(
@@ -15,6 +18,12 @@ def load_image_folder(
     *,
     size: int | tuple[int, int] | None = None,
     color: bool = True,
+    fit: str = "stretch",
+    background: str | tuple[int, int, int] = "white",
+    split: str | None = None,
+    labels: str = "numbers",
+    errors: str = "raise",
+    verbose: bool = True,
     return_X_y: bool = False,
 ) -> Any:
     """Load images that are sorted into one sub-folder per class.
@@ -27,14 +36,34 @@ def load_image_folder(
         Its sub-folders are the classes, and what is directly in them the images: png, jpg, gif,
         webp, bmp, tif, ppm. Hidden files and files of other kinds are left out. Of a file with
         several images, the first is loaded. One with more than ``PIL.Image.MAX_IMAGE_PIXELS``
-        pixels, 89 million, is refused.
+        pixels, 89 million, is refused. Photos are turned as the camera was held; of 16 bits per
+        channel the upper 8 are kept.
     size : int, (height, width) or None, default=None
-        What all images are resized to; their proportions are not kept. With None they are not
-        resized, and must be of one size. Images of more than 16 million pixels that are much
-        larger than this are read at a lower resolution first, which saves memory.
+        What all images are resized to. With None they are not resized, and must be of one size.
+        Images of more than 16 million pixels that are much larger than this are read at a lower
+        resolution first, which saves memory.
     color : bool, default=True
-        Whether to load three channels, red, green and blue, or one gray one. Transparency is
-        dropped.
+        Whether to load three channels, red, green and blue, or one gray one.
+    fit : {"stretch", "crop", "pad"}, default="stretch"
+        How an image of other proportions is brought to ``size``: "stretch" changes its proportions,
+        "crop" takes the largest part of the right proportions, from its middle, and "pad" shows
+        all of it, between bars of the background.
+    background : str or (red, green, blue), default="white"
+        What is seen where an image is transparent, and in the bars: the name of a color, "#aabbcc",
+        or three numbers from 0 to 255.
+    split : {"train", "test", "all"}, default=None
+        For a folder that holds ``train`` and ``test``, each with one sub-folder per class: which
+        part to load; "all" is the training images followed by the test images. The classes are
+        those of both, so that they have the same numbers in all parts. Such a folder is refused
+        without ``split``.
+    labels : {"numbers", "names"}, default="numbers"
+        Whether ``target`` holds numbers, or the names of the sub-folders. A classifier takes and
+        predicts either.
+    errors : {"raise", "warn"}, default="raise"
+        What to do about files that cannot be read: raise an error that names them, once all others
+        have been read, or warn, and leave them out.
+    verbose : bool, default=True
+        Whether to show, from a thousand images on, how far loading has come.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
 
@@ -42,8 +71,13 @@ def load_image_folder(
     -------
     Bunch or (data, target)
         ``data``, uint8 images (n, h, w, 3), or (n, h, w) without color; ``target``, int64 classes
-        (n,); ``target_names``, what class k is called: the sub-folders, sorted; ``filenames``,
-        where the images are from; ``DESCR``.
+        (n,), or their names; ``target_names``, what class k is called: the sub-folders, sorted;
+        ``filenames``, where the images are from; ``loader``, the :class:`ImageLoader` that loads
+        other images in the same way; ``DESCR``.
+
+    See Also
+    --------
+    load_images : Load images that are in no such folder.
 
     Examples
     --------
@@ -57,77 +91,100 @@ def load_image_folder(
     ...     things = load_image_folder(folder, size=8)
     >>> things.data.shape, things.target, things.target_names
     ((2, 8, 8, 3), array([0, 1]), ['apple', 'stone'])
+
+    For new photos, ``things.loader`` goes before the classifier; they are files then:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> clf = NumpyCNNClassifier(max_iter=5).fit(things.data, things.target)
+    >>> model = make_pipeline(things.loader, clf)
+    >>> model.predict(["new.jpg", "newer.png"])  # doctest: +SKIP
+    array([1, 0])
     """
-    shape = _shape_of(size)
+    how = preparation_of(size, color, fit, background, verbose)
+    _check_word("labels", labels, ("numbers", "names"))
+    _check_word("errors", errors, ("raise", "warn"))
     home = Path(folder).expanduser()
-    classes = _classes(home)
-    paths = [path for images in classes.values() for path in images]
-
-    if shape is None:  # before there is room for as many images of the size of the first
-        first, *others = map(read_size, paths)
-        for path, found in zip(paths[1:], others, strict=True):
-            if sorted(found) != sorted(first):  # some may yet be turned
-                raise _of_another_size(path, found, paths[0], first)
-    first_image = read_image(paths[0], shape, color)
-    data = _room_for(len(paths), first_image)
-    for i, path in enumerate(paths):
-        image = read_image(path, shape, color) if i else first_image
-        if image.shape != first_image.shape:
-            raise _of_another_size(path, image.shape, paths[0], first_image.shape)
-        data[i] = image
-    target = np.repeat(np.arange(len(classes)), [len(images) for images in classes.values()])
-    descr = f"{len(paths)} images of {len(classes)} classes from the folder {home}."
-    filenames = [str(path) for path in paths]
-    return answer(data, target, list(classes), descr, return_X_y, filenames=filenames)
-
-
-def _room_for(n: int, image: Array) -> Array:
-    try:
-        return np.empty((n, *image.shape), np.uint8)
-    except MemoryError as error:
-        error.add_note(f"There are {n} images; size=(height, width) loads them smaller.")
-        raise
-
-
-def _of_another_size(
-    path: Path, found: tuple[int, ...], other: Path, first: tuple[int, ...]
-) -> ValueError:
-    return ValueError(
-        f"{path}: is an image of {found[0]} x {found[1]} pixels, but {other} is one of {first[0]} "
-        f"x {first[1]}; needed: images of one size, or size=(height, width) to resize them."
+    names, found = _images_of(home, split)
+    paths = [path for path, _ in found]
+    data, kept = read_all(paths, how, skip=errors == "warn", verbose=verbose)
+    target = np.array([found[i][1] for i in kept], np.int64)
+    return answer(
+        data,
+        np.array(names)[target] if labels == "names" else target,
+        names,
+        f"{len(kept)} images of {len(names)} classes from the folder {home}.",
+        return_X_y,
+        filenames=[str(paths[i]) for i in kept],
+        loader=ImageLoader(
+            data.shape[1:3], color=how.color, fit_mode=how.fit, background=background
+        ),
     )
 
 
-def _shape_of(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    numbers = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(numbers) != 2 or not all(is_integer(n) and n >= 1 for n in numbers):
-        raise ValueError(
-            f"size={size!r}; needed: (height, width), one number for both, or None for images that "
-            "are of one size already."
-        )
-    return int(numbers[0]), int(numbers[1])
+def _check_word(name: str, word: Any, words: tuple[str, ...]) -> None:
+    if plain_word(word, words) is None:
+        raise ValueError(f"{name}={brief(word)}; needed: {' or '.join(map(repr, words))}.")
 
 
-def _classes(home: Path) -> dict[str, list[Path]]:
-    """List the images of each class."""
+def _images_of(home: Path, split: str | None) -> tuple[list[str], list[tuple[Path, int]]]:
+    """List the classes, and each image with the number of its class."""
     if not home.is_dir():
         raise FileNotFoundError(f"{home} is not a folder; needed: one with a sub-folder per class.")
-    folders = sorted(path for path in home.iterdir() if path.is_dir() and path.name[0] != ".")
-    if not folders:
-        raise ValueError(f"{home} holds no sub-folders; needed: one per class, with its images.")
-    classes = {}
-    for folder in folders:
-        images = [
-            path
-            for path in sorted(folder.iterdir())
-            if path.suffix.lower() in FORMATS and path.name[0] != "." and not path.is_dir()
-        ]
-        if not images:
+    if split is None:
+        wanted = [home]
+        known = _folders_in(home)
+        _check_no_parts(home, [folder.name for folder in known])
+    else:
+        wanted = [home / part for part in parts_of(split)]
+        for part in wanted:
+            if not part.is_dir():
+                raise FileNotFoundError(
+                    f"{home} holds no folder {part.name}; needed for split={split!r}: one with a "
+                    "sub-folder per class."
+                )
+        parts = [home / part for part in PARTS["all"]]
+        known = [folder for part in parts if part.is_dir() for folder in _folders_in(part)]
+    names = sorted({folder.name for folder in known})
+    found = []
+    for part in wanted:
+        folders = _folders_in(part)
+        if not folders:
             raise ValueError(
-                f"{folder} holds no images; needed: at least one, with a name that ends in "
-                f"{', '.join(FORMATS)}. If it is not a class, move it elsewhere."
+                f"{part} holds no sub-folders; needed: one per class, with its images."
             )
-        classes[folder.name] = images
-    return classes
+        for folder in folders:
+            number = names.index(folder.name)
+            found += [(path, number) for path in _images_of_class(folder)]
+    return names, found
+
+
+def _folders_in(home: Path) -> list[Path]:
+    return sorted(path for path in home.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _check_no_parts(home: Path, names: list[str]) -> None:
+    """Raise if a folder holds the parts of a data set, not its classes."""
+    parts = [part for part in PARTS["all"] if part in names]
+    if parts and all(_folders_in(home / part) for part in parts):
+        raise ValueError(
+            f"{home} holds {' and '.join(parts)}, with sub-folders of their own; needed: split="
+            + ", ".join(map(repr, parts))
+            + (" or 'all'." if len(parts) == 2 else ".")
+        )
+
+
+def _images_of_class(folder: Path) -> list[Path]:
+    images = images_in(folder, 5)
+    if images:
+        return images
+    deeper = _folders_in(folder)
+    raise ValueError(
+        f"{folder} holds no images; needed: at least one, with a name that ends in "
+        f"{', '.join(FORMATS)}. "
+        + (
+            f"If its sub-folders are the classes, load {brief(str(folder))}."
+            if deeper
+            else "If it is not a class, move it elsewhere."
+        )
+    )

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -51,6 +53,31 @@ _TURNS = {  # what an orientation in EXIF asks for
     8: "ROTATE_90",
 }
 _SIDEWAYS = {5, 6, 7, 8}
+_HALF_FILLED = {"PNG", "PPM"}  # these have 16 bits, where Pillow makes room for 32
+_TRANSPARENT = {"LA", "La", "PA", "RGBA", "RGBa"}
+
+FITS = ("stretch", "crop", "pad")
+
+Size = tuple[int, int]  # width and height, as Pillow has them
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What becomes of an image: its shape (height, width), its channels, what fills empty places.
+
+    Without a shape it stays as large as it is.
+    """
+
+    shape: tuple[int, int] | None
+    color: bool
+    fit: str
+    background: tuple[int, int, int]
+
+    @property
+    def mode(self) -> str:
+        """The mode of the image in Pillow's words."""
+        return "RGB" if self.color else "L"
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -59,47 +86,65 @@ def read_size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def read_image(path: Path, shape: tuple[int, int] | None, color: bool) -> Array:
-    """Read an image: (h, w, 3) or gray (h, w), resized to a shape if there is one."""
+def read_image(path: Path, how: Preparation) -> Array:
+    """Read an image: (h, w, 3) or gray (h, w)."""
     with _opened(path) as image:
         if image.format in ("JPEG", "MPO"):  # MPO is JPEG with more images after it
             _check_scans(image)
-        return np.asarray(_prepared(image, shape, color))
+        return np.asarray(_prepared(image, how, drafted=True))
+
+
+def prepare_image(image: "Image.Image", name: str, how: Preparation) -> Array:
+    """Prepare an image that somebody else has opened, and may use again: it stays as it is."""
+    with _explained(name):
+        return np.asarray(_prepared(image, how, drafted=False))
+
+
+def pillow() -> Any:
+    """Import Pillow, or raise with what to install."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('reading images needs Pillow: pip install "sknpcnn[images]"') from error
+    return Image
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator["Image.Image"]:
     """Open an image, of which only the head is read; name it in errors, also in later ones."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        message = 'load_image_folder needs Pillow: pip install "sknpcnn[images]"'
-        raise ImportError(message) from error
+    module = pillow()
+    with open_regular(path) as file, _explained(str(path)):
+        image = module.open(file, formats=sorted(set(FORMATS.values())))
+        limit = module.MAX_IMAGE_PIXELS  # beyond which Pillow only warns
+        if limit is not None and image.width * image.height > limit:
+            raise module.DecompressionBombError(f"{image.width} x {image.height}")
+        yield image
 
-    with open_regular(path) as file:
-        try:
-            image = Image.open(file, formats=sorted(set(FORMATS.values())))
-            limit = Image.MAX_IMAGE_PIXELS  # beyond which Pillow only warns
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height}")
-            yield image
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ValueError(
-                f"{path}: has too many pixels ({error}); needed: at most {Image.MAX_IMAGE_PIXELS}. "
-                "Make it smaller, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it."
-            ) from error
-        except MemoryError as error:
-            error.add_note(f"{path}: memory ran out while it was read.")
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Have errors say which image they are about, and what can be done."""
+    module = pillow()
+    try:
+        yield
+    except (module.DecompressionBombError, module.DecompressionBombWarning) as error:
+        raise ValueError(
+            f"{name}: has too many pixels ({error}); needed: at most {module.MAX_IMAGE_PIXELS}. "
+            "Make it smaller, or set PIL.Image.MAX_IMAGE_PIXELS if you trust it."
+        ) from error
+    except MemoryError as error:
+        error.add_note(f"{name}: memory ran out while it was read.")
+        raise
+    except Exception as error:  # Pillow has no common one for what is wrong with a file
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, of the disk
             raise
-        except Exception as error:  # Pillow has no common one for what is wrong with a file
-            if isinstance(error, OSError) and error.errno is not None:  # the system's, of the disk
-                raise
-            if "out of memory" in str(error):
-                raise MemoryError(f"{path}: memory ran out while it was read.") from error
-            raise ValueError(
-                f"{path}: cannot be read as an image ({error}); needed: an intact one with 8 bits "
-                "per channel. Mend it or take it out of the folder."
-            ) from error
+        if "out of memory" in str(error):
+            raise MemoryError(f"{name}: memory ran out while it was read.") from error
+        problem = str(error).split(" <")[0]  # Pillow shows the object that it reads from
+        raise ValueError(
+            f"{name}: cannot be read as an image ({problem}); needed: an intact one with 8 or 16 "
+            "bits per channel. Mend it or leave it out."
+        ) from error
 
 
 def _check_scans(image: "Image.Image") -> None:
@@ -126,39 +171,76 @@ def count_scans(content: bytes) -> int:
     return n
 
 
-def _prepared(image: "Image.Image", shape: tuple[int, int] | None, color: bool) -> "Image.Image":
-    from PIL import Image
-
-    if image.mode[0] in "IF":  # Pillow would cut them off at 255
-        raise ValueError("its pixels have more than 8 bits")
-    if shape and image.width * image.height > MAX_WHOLE:
-        return _resized_in_steps(image, shape, color)
+def _prepared(image: "Image.Image", how: Preparation, drafted: bool) -> "Image.Image":
+    if image.mode[0] == "F" or (image.mode == "I" and image.format not in _HALF_FILLED):
+        raise ValueError("its pixels have more than 16 bits")
+    if how.shape and image.width * image.height > MAX_WHOLE:
+        return _resized_in_steps(image, how, how.shape, drafted)
     image.load()
-    image = _in_mode(_turned(image, _orientation_of(image)), color)
-    return image.resize(shape[::-1], Image.Resampling.BILINEAR) if shape else image
+    image = _in_mode(_turned(image, _orientation_of(image)), how)
+    if how.shape is None:
+        return image
+    box, size = _fitted(image.width, image.height, how.shape, how.fit)
+    return _padded(_resized(image, size, box), how.shape, how)
 
 
-def _resized_in_steps(image: "Image.Image", shape: tuple[int, int], color: bool) -> "Image.Image":
+def _resized_in_steps(
+    image: "Image.Image", how: Preparation, shape: tuple[int, int], drafted: bool
+) -> "Image.Image":
     """Resize a large image, without room for all of it in color.
 
     JPEG can be decoded at a half to an eighth of its size. Then pixels are averaged, in strips.
     """
-    from PIL import Image
-
     near = MIN_GAP * max(shape)  # in both directions, since it may have to be turned
-    drafted = image.draft(None, (near, near))
-    width, height = drafted[1][2:] if drafted else image.size  # may end within a pixel
+    draft = image.draft(None, (near, near)) if drafted else None
+    width, height = draft[1][2:] if draft else image.size  # may end within a pixel
     image.load()
-    fx, fy = max(1, image.width // near), max(1, image.height // near)
-    reduced = Image.new("RGB" if color else "L", (-(-image.width // fx), -(-image.height // fy)))
-    n_rows = fy * max(1, _STRIP // (image.width * fy))
-    for top in range(0, image.height, n_rows):
-        strip = image.crop((0, top, image.width, min(top + n_rows, image.height)))
-        reduced.paste(_in_mode(strip, color).reduce((fx, fy)), (0, top // fy))
     orientation = _orientation_of(image)
-    size = shape if orientation in _SIDEWAYS else shape[::-1]
-    box = 0, 0, width / fx, height / fy
-    return _turned(reduced.resize(size, Image.Resampling.BILINEAR, box=box), orientation)
+    stored_shape = shape[::-1] if orientation in _SIDEWAYS else shape
+    (left, top, right, bottom), size = _fitted(width, height, stored_shape, how.fit)
+    x0, y0 = int(left), int(top)
+    x1, y1 = min(ceil(right), image.width), min(ceil(bottom), image.height)
+    fx, fy = max(1, (x1 - x0) // near), max(1, (y1 - y0) // near)
+    reduced = pillow().new(how.mode, (-(-(x1 - x0) // fx), -(-(y1 - y0) // fy)))
+    n_rows = fy * max(1, _STRIP // ((x1 - x0) * fy))
+    for y in range(y0, y1, n_rows):
+        strip = image.crop((x0, y, x1, min(y + n_rows, y1)))
+        reduced.paste(_in_mode(strip, how).reduce((fx, fy)), (0, (y - y0) // fy))
+    box = (left - x0) / fx, (top - y0) / fy, (right - x0) / fx, (bottom - y0) / fy
+    return _padded(_turned(_resized(reduced, size, box), orientation), shape, how)
+
+
+def _fitted(width: float, height: float, shape: tuple[int, int], fit: str) -> tuple[Box, Size]:
+    """Decide what part of an image is resized, and to what width and height."""
+    h, w = shape
+    whole = 0.0, 0.0, width, height
+    if fit == "crop":  # the largest part of these proportions, from the middle
+        scale = min(width / w, height / h)
+        x, y = max(0.0, width - scale * w) / 2, max(0.0, height - scale * h) / 2
+        return (x, y, min(width, x + scale * w), min(height, y + scale * h)), (w, h)
+    if fit == "pad":
+        scale = min(w / width, h / height)
+        return whole, (max(1, round(scale * width)), max(1, round(scale * height)))
+    return whole, (w, h)
+
+
+def _resized(image: "Image.Image", size: Size, box: Box) -> "Image.Image":
+    return image.resize(size, pillow().Resampling.BILINEAR, box=box)
+
+
+def _padded(image: "Image.Image", shape: tuple[int, int], how: Preparation) -> "Image.Image":
+    """Put an image into the middle of one of this shape."""
+    h, w = shape
+    if image.size == (w, h):
+        return image
+    canvas = _canvas((w, h), how)
+    canvas.paste(image, ((w - image.width) // 2, (h - image.height) // 2))
+    return canvas
+
+
+def _canvas(size: Size, how: Preparation) -> "Image.Image":
+    pixel = pillow().new("RGB", (1, 1), how.background).convert(how.mode)
+    return pillow().new(how.mode, size, pixel.getpixel((0, 0)))
 
 
 def _orientation_of(image: "Image.Image") -> int:
@@ -166,16 +248,23 @@ def _orientation_of(image: "Image.Image") -> int:
 
 
 def _turned(image: "Image.Image", orientation: int) -> "Image.Image":
-    from PIL import Image
-
     if orientation not in _TURNS:
         return image
-    return image.transpose(Image.Transpose[_TURNS[orientation]])
+    return image.transpose(pillow().Transpose[_TURNS[orientation]])
 
 
-def _in_mode(image: "Image.Image", color: bool) -> "Image.Image":
-    """Drop transparency and all but three channels or one."""
-    mode = "RGB" if color else "L"
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image if image.mode == mode else image.convert(mode)  # which would copy it
+def _in_mode(image: "Image.Image", how: Preparation) -> "Image.Image":
+    """Put what is transparent on the background, and drop all but three channels or one."""
+    if image.mode[0] == "I":
+        image = _in_8_bits(image)
+    if "transparency" in image.info or image.mode in _TRANSPARENT:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        canvas = _canvas(image.size, how)
+        canvas.paste(image if how.color else image.convert("L"), mask=image)
+        return canvas
+    return image if image.mode == how.mode else image.convert(how.mode)  # which would copy it
+
+
+def _in_8_bits(image: "Image.Image") -> "Image.Image":
+    """Keep the upper half of 16 bits, as Pillow does in color: it would cut gray off at 255."""
+    return pillow().fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))

@@ -39,14 +39,14 @@ def small_limits():
 def check(data):
     """Load a file made of these bytes; raise an AssertionError if it is not as promised."""
     first = (data or b"\0")[0]
-    size, color = SIZES[first % 4], first % 8 < 4
+    size, color, fit = SIZES[first % 4], first % 8 < 4, images.FITS[first // 8 % 3]
     path = folder() / "images" / "k" / "1.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data[1:])
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with small_limits():
         found = result_of(
-            lambda: load_image_folder(path.parents[1], size=size, color=color).data,
+            lambda: load_image_folder(path.parents[1], size=size, color=color, fit=fit).data,
             8_000_000 + 10 * len(data),
         )
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start
@@ -64,7 +64,7 @@ def mutate(data, rng):
     """Change an input: a chunk of a PNG, a segment of a JPEG, or some bytes."""
     first, content = data[:1], data[1:]
     if rng.randrange(20) == 0:
-        return bytes([rng.randrange(8)]) + content
+        return bytes([rng.randrange(24)]) + content
     split = {b"\x89P": _chunks, b"\xff\xd8": _segments}.get(content[:2])
     if split is None or rng.randrange(4) == 0:
         return (first or b"\0") + changed(content, rng)
@@ -147,7 +147,7 @@ def _seeds():
     for i, (kind, image, options) in enumerate(files):
         stream = io.BytesIO()
         image.save(stream, kind, **options)
-        seeds.append(bytes([i % 8]) + stream.getvalue())
+        seeds.append(bytes([i % 24]) + stream.getvalue())
     text = _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000)))
     png = seeds[0]
     return [*seeds, png[:34] + text + png[34:], b"\1P3 2 1 255 1 2 3 4 5 6\n"]
