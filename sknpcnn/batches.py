@@ -27,7 +27,7 @@ CHANGED = 8
 
 @dataclass(frozen=True)
 class Standard:
-    """What each channel is shifted and scaled by before the first layer."""
+    """What each channel is shifted and scaled by before the first layer; in tables each column."""
 
     mean: Array
     scale: Array
@@ -110,7 +110,8 @@ class Rows:
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
         with ctx.inside("rows"):
             if self.standard is not None:  # repeated for every pixel: one long run per row
-                mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
+                pair = self.standard.mean, self.standard.scale
+                mean, scale = (np.tile(a, rows.shape[1] // len(a)) for a in pair)
                 standard = ctx.scratch(rows.shape)
                 np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
                 rows = np.multiply(standard, scale, out=standard)
@@ -151,9 +152,11 @@ class Samples:
 
 
 @np.errstate(all="ignore")
-def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> Standard:
-    """Compute weighted mean and deviation of every channel, in double precision, block by block."""
-    channels = image[2]
+def standard_of(samples: Samples, channels: int, dtype: Any) -> Standard:
+    """Compute weighted mean and deviation of every channel, in double precision, block by block.
+
+    A table has as many channels as columns.
+    """
     total, mean, squares, largest = 0.0, np.zeros(channels), np.zeros(channels), 0.0
     for lo, hi in cut(len(samples), max(BLOCK // samples.X.shape[1], 1)):
         index = samples.index[lo:hi]

@@ -159,7 +159,10 @@ def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
     The rows have been checked; what the network makes of them is refused where it overflows.
     """
     network, theta = network_of(estimator), estimator._theta
-    rows = Rows(X, estimator.image_shape_, standard_of(estimator))
+    standard = standard_of(estimator)
+    if standard is not None:
+        inputs.warn_of_other_scale(X, standard)
+    rows = Rows(X, estimator.image_shape_, standard)
     at_once = inputs.rows_at_once(network, theta.dtype)
     if last is None:
         with engine_for(estimator, len(rows)) as engine:

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.arrays import in_numpy
-from sknpcnn.batches import BLOCK, Array, Samples, content_ids
+from sknpcnn.batches import BLOCK, Array, Samples, Standard, content_ids
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_integer, plain_items, plain_real
 from sknpcnn.chunks import cut
@@ -24,6 +24,13 @@ from sknpcnn.kernels.randomness import keyed
 from sknpcnn.network import Network
 
 Image = tuple[int, int, int]
+
+FAR = 20.0
+"""So many times the usual size, or so many deviations on the average, make another scale."""
+LOOKED_AT = 2**13
+"""How many numbers of X are looked at to tell."""
+SMALLEST_SIDE = 8
+"""Rows of fewer numbers than a square of this side has are a table: nobody draws in 7x7 pixels."""
 
 MAX_MESSAGE = 1000
 """How many characters of an error of another library are told: some hold a whole text."""
@@ -55,15 +62,30 @@ def flatten(X: Any, name: str = "X") -> tuple[Any, Image | None]:
     return X.reshape(len(X), prod(X.shape[1:])), (h, w, *(channels or [1]))
 
 
-def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
+def is_table(n_features: int, given: Image | None, image_shape: Any, names: Any) -> bool:
+    """Return whether rows are no images, so that each column is a quantity of its own.
+
+    They are images if somebody says so, by the shape of X or by ``image_shape``. Else they are if
+    they could be square ones, and the columns are called alike, but for numbers: ``pixel_0_1``.
+    """
+    if given is not None or image_shape is not None:
+        return False
+    side = isqrt(n_features)
+    stems = {re.sub(r"[\d\W_]+", "", name) for name in ([] if names is None else names)}
+    return side * side != n_features or side < SMALLEST_SIDE or len(stems) > 1
+
+
+def image_of(n_features: int, given: Image | None, image_shape: Any, table: bool) -> Image:
     """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
     if isinstance(image_shape, np.ndarray):
         image_shape = image_shape.tolist()
+    if table:
+        return 1, n_features, 1
     if image_shape is None:
         if given is not None:
             return given
         side = isqrt(n_features)
-        return (side, side, 1) if side * side == n_features else (1, n_features, 1)
+        return side, side, 1
     given_sizes = plain_items(image_shape) or ()
     numbers = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
     if len(numbers) not in (2, 3) or len(numbers) < len(given_sizes):
@@ -138,29 +160,54 @@ def check_no_overflow(outputs: Array) -> None:
         )
 
 
+def warn_of_other_scale(X: Array, standard: Standard) -> None:
+    """Warn if images lie on another scale than those that a classifier was trained on.
+
+    That is what ``standardize`` knows. A look at the first rows is enough: bytes that are given to
+    a network that knows 0 to 1 are far away on the average, and the other way round all of them are
+    fractions where hundreds are usual. Dark images of bytes are small too, but they are integers.
+    """
+    rows = X[: max(LOOKED_AT // X.shape[1], 1)]
+    repeats = rows.shape[1] // len(standard.mean)
+    mean, scale = np.tile(standard.mean, repeats), np.tile(standard.scale, repeats)
+    away = float((np.abs(rows - mean) * scale).mean())
+    largest = float(np.abs(rows).max())
+    usual = float((np.abs(standard.mean) + 1 / standard.scale).max())
+    small = largest <= 1 < usual / FAR and X.dtype.kind == "f" and bool((rows % 1 != 0).any())
+    if small or away > FAR:
+        warnings.warn(
+            f"X holds numbers of up to {largest:.3g}, but this network was trained on numbers of "
+            f"about {usual:.3g}. Give it images on the scale of the training data: were these "
+            "divided by 255, or those?",
+            stacklevel=6,
+        )
+
+
 def rows_at_once(network: Network, dtype: np.dtype) -> int:
     """Decide how many images to predict together, within scikit-learn's ``working_memory``."""
     # the input and the output of the widest layer; all others are smaller, or cut into chunks
     return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
 
 
-def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
-    """Check X and y, and find the shape of an image."""
+def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image, bool]:
+    """Check X and y; find the shape of an image, and whether X is a table rather than images."""
     X, given = flatten(X)
     y = in_numpy(y, "y")
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
+    names = getattr(estimator, "feature_names_in_", None)
+    table = is_table(X.shape[1], given, estimator.image_shape, names)
     if reset:
-        image = image_of(X.shape[1], given, estimator.image_shape)
+        image = image_of(X.shape[1], given, estimator.image_shape, table)
     else:
         image = estimator.image_shape_
-        if image_of(X.shape[1], given or image, estimator.image_shape) != image:
+        if image_of(X.shape[1], given or image, estimator.image_shape, table=False) != image:
             raise ValueError(
                 f"X holds images of shape {given}, but the fit that is to be continued was on "
                 f"images of shape {image}."
             )
-    return _finite_numbers(X, estimator, "X"), y, image
+    return _finite_numbers(X, estimator, "X"), y, image, table
 
 
 @np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing
