@@ -20,10 +20,11 @@ from sknpcnn.augmentation import (
     RandomCrop,
     Shift,
 )
-from sknpcnn.batches import Samples, Standard
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
+from sknpcnn.samples import Samples
 from sknpcnn.spec import named
+from sknpcnn.standard import Standard
 from sknpcnn.training import Epoch, train
 
 from . import ours, timing

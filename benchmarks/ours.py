@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.batches import Samples
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam, Optimizer
+from sknpcnn.samples import Samples
 from sknpcnn.schedules import NAMED
 from sknpcnn.training import Epoch, Plan, TrainingState, train
 

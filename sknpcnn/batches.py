@@ -10,27 +10,14 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.augmentation.base import augmented
-from sknpcnn.chunks import cut
-from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.parallel import RunningContext
 from sknpcnn.spec import Steps
+from sknpcnn.standard import Standard
 
 Array = np.ndarray
 
-# Rows of data that are looked at together, in numbers, where all of the data have to be read.
-BLOCK = 2**18
-# The same where they are hashed, which takes several passes of eight bytes per number.
-HASHED = 2**14
 # How many numbers an augmentation works with for each one that it changes, about.
 CHANGED = 8
-
-
-@dataclass(frozen=True)
-class Standard:
-    """What each channel is shifted and scaled by before the first layer."""
-
-    mean: Array
-    scale: Array
 
 
 @dataclass(frozen=True)
@@ -110,7 +97,8 @@ class Rows:
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
         with ctx.inside("rows"):
             if self.standard is not None:  # repeated for every pixel: one long run per row
-                mean, scale = (np.tile(a, h * w) for a in (self.standard.mean, self.standard.scale))
+                pair = self.standard.mean, self.standard.scale
+                mean, scale = (np.tile(a, rows.shape[1] // len(a)) for a in pair)
                 standard = ctx.scratch(rows.shape)
                 np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
                 rows = np.multiply(standard, scale, out=standard)
@@ -123,71 +111,3 @@ class Rows:
                 rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
             images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         return out
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a network is trained or validated on."""
-
-    X: Array
-    """(n, features), as the user gave it"""
-    classes: Array
-    """(n,), the number of each sample's class"""
-    weights: Array | None
-    """(n,), or None where all samples count the same"""
-    index: Array
-    """Which of the rows take part"""
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def at(self, index: Array) -> "Samples":
-        """Select some of the rows."""
-        return Samples(self.X, self.classes, self.weights, index)
-
-    def weights_at(self, index: Array) -> Array | None:
-        """Return the weights of some rows."""
-        return None if self.weights is None else self.weights[index]
-
-
-@np.errstate(all="ignore")
-def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> Standard:
-    """Compute weighted mean and deviation of every channel, in double precision, block by block."""
-    channels = image[2]
-    total, mean, squares, largest = 0.0, np.zeros(channels), np.zeros(channels), 0.0
-    for lo, hi in cut(len(samples), max(BLOCK // samples.X.shape[1], 1)):
-        index = samples.index[lo:hi]
-        pixels = samples.X[index].reshape(hi - lo, -1, channels).astype(np.float64)
-        largest = max(largest, float(np.abs(pixels).max()))
-        weights = samples.weights_at(index)
-        weights = np.ones(hi - lo) if weights is None else weights
-        weight = weights.sum() * pixels.shape[1]
-        block_mean = np.einsum("n,npc->c", weights, pixels) / weight
-        pixels -= block_mean
-        # merge with the blocks before (Chan et al. 1979): no cancellation, whatever the mean
-        apart = block_mean - mean
-        squares += np.einsum("n,npc,npc->c", weights, pixels, pixels)
-        squares += apart**2 * (total * weight / (total + weight))
-        total += weight
-        mean += apart * (weight / total)
-    deviation = np.sqrt(squares / total)
-    least = np.finfo(dtype).tiny
-    if not (deviation <= np.finfo(dtype).max / 4).all():
-        spread = np.nan_to_num(deviation, nan=np.inf, posinf=np.inf).max()
-        raise ValueError(
-            f"standardize=True, but X varies by {spread:.3g}, which {np.dtype(dtype)} "
-            "cannot scale. Divide X by a power of ten, or set standardize=False."
-        )
-    flat = deviation <= np.maximum(1e-12 * np.abs(mean), least)  # constant, but for rounding
-    scale = 1 / np.where(flat, 1.0, deviation)
-    # The mean is subtracted in the precision of the data: it may be large, and the rest small.
-    # Integers that the network's precision holds exactly are the same images as bytes or floats.
-    exact = samples.X.dtype.kind in "iub" and largest <= 2 ** np.finfo(dtype).nmant
-    precision = dtype if exact else np.result_type(samples.X.dtype, dtype)
-    return Standard(mean.astype(precision), scale.astype(dtype))
-
-
-def content_ids(samples: Samples) -> Array:
-    """Hash what is in each row, block by block: copies of a sample have the same number."""
-    blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
-    return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])

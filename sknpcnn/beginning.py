@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
 from sknpcnn import blocks, fitted, inputs
-from sknpcnn.batches import Array, Samples, standard_of
+from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.constraints import check_together, read
@@ -21,6 +21,9 @@ from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.kernels.memory import root_of
 from sknpcnn.network import Network
+from sknpcnn.outcome import warn_of_bad_end
+from sknpcnn.samples import Samples
+from sknpcnn.standard import standard_of
 from sknpcnn.training import TrainingState
 
 
@@ -31,6 +34,7 @@ def begin(
     image: inputs.Image,
     classes: Array,
     going_on: bool,
+    table: bool,
     held_out: Samples | None = None,
     early_stopping: bool = False,
     n_epochs: int | None = None,
@@ -38,8 +42,9 @@ def begin(
 ) -> Fit:
     """Make a fit: a new one, or one that goes on from what the estimator holds.
 
-    ``held_out`` are validation data of the user's own; without them, early stopping splits some
-    samples off. ``n_epochs`` is what schedules count on, by default ``max_iter`` more.
+    In a ``table`` each column is scaled on its own. ``held_out`` are validation data of the user's
+    own; without them, early stopping splits some samples off. ``n_epochs`` is what schedules count
+    on, by default ``max_iter`` more.
     """
     params = read(estimator)
     check_together(params)
@@ -77,7 +82,10 @@ def begin(
     if going_on:
         standard = fitted.standard_of(estimator)
     else:
-        standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
+        channels = samples.X.shape[1] if table else image[2]
+        standard = None
+        if params["standardize"]:
+            standard = standard_of(samples, channels, state.theta.dtype)
 
     plan = plan_of(params, image, len(samples), int(n_epochs or state.epoch + params["max_iter"]))
     rule = type(plan.optimizer).__name__
@@ -113,10 +121,12 @@ def begin(
 def untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
     """Fit an estimator to images without training it: its weights stay as they start."""
     estimator._validate_params()
-    X, _, image = inputs.rows_to_fit(estimator, X, np.zeros(_num_samples(X), int), reset=True)
+    X, _, image, table = inputs.rows_to_fit(
+        estimator, X, np.zeros(_num_samples(X), int), reset=True
+    )
     classes = np.zeros(1, int)
     samples = inputs.samples_of(X, np.zeros(len(X), int), classes, sample_weight, None)
-    fit = begin(estimator, samples, image, classes, going_on=False)
+    fit = begin(estimator, samples, image, classes, going_on=False, table=table)
     fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, keep=False))
     return estimator
 
@@ -172,6 +182,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
         run(alone=_is_alone(estimator))
     elif not fit.checkpoint.begin(fit):
         run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
+    warn_of_bad_end(fit, max_iter)
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
 
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
 
+BLOCK = 2**18
+"""How many numbers of the data are looked at together, where all of them have to be read."""
+
 
 def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
     """Cut n things into ranges of at most that size, as equal as can be.

@@ -54,7 +54,9 @@ default="relu"
         ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
     image_shape : (height, width) or (height, width, channels), default=None
         Shape of an image, where X has one flat row per image. By default such a row is a square
-        gray image or, where the number of features is no square, an image of one row.
+        gray image of at least 8x8 pixels. Where it cannot be one, or the columns of a data frame
+        have names of their own, X is a table: an image of one row, each column of which is
+        standardized on its own.
     solver : str or Optimizer, default="adam"
         "sgd", "adam", "adamw", "rmsprop", "adadelta", "adagrad", or one from
         ``sknpcnn.optimizers`` with its own settings, such as ``SGD(momentum=0.9)``.
@@ -72,7 +74,8 @@ default="relu"
     shuffle : bool, default=True
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True
-        Whether to shift and scale each channel by its mean and deviation over the training data.
+        Whether to shift and scale each channel by its mean and deviation over the training data;
+        each column, where X is a table (see ``image_shape``).
         So images from 0 to 255 and from 0 to 1 train the same network, but for dropout and for what
         ``early_stopping`` holds out, which depend on the numbers in the images.
     augment : list of augmentations or of (name, augmentation) pairs, default=None
@@ -268,7 +271,7 @@ default="relu"
         draft = fitted.snapshot(self)  # whose attributes are this fit's own
         going_on = draft.warm_start and hasattr(draft, "_theta")
         data = {"X": X, "y": y, "sample_weight": sample_weight}
-        X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
+        X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
         classes = draft.classes_ if going_on else np.unique(y)
         samples = inputs.samples_of(X, y, classes, sample_weight, draft.class_weight)
         held_out = beginning.own_validation(draft, image, classes, X_val, y_val, sample_weight_val)
@@ -278,6 +281,7 @@ default="relu"
             image,
             classes,
             going_on,
+            table,
             held_out,
             early_stopping=draft.early_stopping,
             checkpoint_dir=draft.checkpoint_dir,
@@ -320,10 +324,10 @@ default="relu"
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
         inputs.take_classes(draft, in_numpy(classes, "classes"))
-        X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
+        X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
         samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
         fit = beginning.begin(
-            draft, samples, image, draft.classes_, going_on, n_epochs=draft.max_iter
+            draft, samples, image, draft.classes_, going_on, table, n_epochs=draft.max_iter
         )
         fit.run(1, draft.n_jobs)
         fit.forget(REMEMBERED)

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import version
-from sknpcnn.batches import BLOCK, Array, Samples
+from sknpcnn.batches import Array
+from sknpcnn.chunks import BLOCK
 from sknpcnn.description import IndescribableError, described
+from sknpcnn.samples import Samples
 
 # What makes no difference to the result; of random_state it is the seed that does.
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}

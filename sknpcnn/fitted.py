@@ -16,13 +16,14 @@ import numpy as np
 
 from sknpcnn import blocks, inputs
 from sknpcnn.arrays import in_numpy
-from sknpcnn.batches import Array, Rows, Standard
+from sknpcnn.batches import Array, Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.brief import brief
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
 from sknpcnn.network import FOLD, Network
 from sknpcnn.parameters import Layout
+from sknpcnn.standard import Standard, warn_of_other_scale
 from sknpcnn.training import TrainingState
 
 
@@ -159,7 +160,10 @@ def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
     The rows have been checked; what the network makes of them is refused where it overflows.
     """
     network, theta = network_of(estimator), estimator._theta
-    rows = Rows(X, estimator.image_shape_, standard_of(estimator))
+    standard = standard_of(estimator)
+    if standard is not None:
+        warn_of_other_scale(X, standard)
+    rows = Rows(X, estimator.image_shape_, standard)
     at_once = inputs.rows_at_once(network, theta.dtype)
     if last is None:
         with engine_for(estimator, len(rows)) as engine:

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 from sknpcnn import optimizers, schedules
 from sknpcnn.augmentation.base import Image, steps_of
-from sknpcnn.batches import Array, Samples, Standard
+from sknpcnn.batches import Array
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
 from sknpcnn.network import Network
 from sknpcnn.report import Report
+from sknpcnn.samples import Samples
+from sknpcnn.standard import Standard
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
 COLUMNS = (

@@ -15,13 +15,22 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.arrays import in_numpy
-from sknpcnn.batches import BLOCK, Array, Samples, content_ids
+from sknpcnn.batches import Array
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_real
-from sknpcnn.chunks import cut
+from sknpcnn.chunks import BLOCK, cut
 from sknpcnn.kernels.randomness import keyed
-from sknpcnn.layout import Image, check_several, check_shape, flatten, image_of, warn_of_layout
+from sknpcnn.layout import (
+    Image,
+    check_several,
+    check_shape,
+    flatten,
+    image_of,
+    is_table,
+    warn_of_layout,
+)
 from sknpcnn.network import Network
+from sknpcnn.samples import Samples, content_ids
 
 MAX_MESSAGE = 1000
 """How many characters of an error of another library are told: some hold a whole text."""
@@ -81,25 +90,27 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
     return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
 
 
-def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image]:
-    """Check X and y, and find the shape of an image."""
+def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image, bool]:
+    """Check X and y; find the shape of an image, and whether X is a table rather than images."""
     X, given = flatten(X)
     y = in_numpy(y, "y")
     check_several(given, len(X) if given else 0, y)
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
+    names = getattr(estimator, "feature_names_in_", None)
+    table = is_table(X.shape[1], given, estimator.image_shape, names)
     if reset:
-        image = image_of(X.shape[1], given, estimator.image_shape)
+        image = image_of(X.shape[1], given, estimator.image_shape, table)
         warn_of_layout(estimator, X, y, given)
     else:
         image = estimator.image_shape_
-        if image_of(X.shape[1], given or image, estimator.image_shape) != image:
+        if image_of(X.shape[1], given or image, estimator.image_shape, table=False) != image:
             raise ValueError(
                 f"X holds images of shape {given}, but the fit that is to be continued was on "
                 f"images of shape {image}."
             )
-    return _finite_numbers(X, estimator, "X"), y, image
+    return _finite_numbers(X, estimator, "X"), y, image, table
 
 
 @np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing

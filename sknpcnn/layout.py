@@ -4,6 +4,7 @@ What can be read in two ways is read in the documented one, with a warning that 
 was probably meant. It looks at shapes, names and a few rows, so that it costs nothing.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -93,15 +94,30 @@ def check_several(given: Image | None, n: int, y: Any) -> None:
         )
 
 
-def image_of(n_features: int, given: Image | None, image_shape: Any) -> Image:
+def is_table(n_features: int, given: Image | None, image_shape: Any, names: Any) -> bool:
+    """Return whether rows are no images, so that each column is a quantity of its own.
+
+    They are images if somebody says so, by the shape of X or by ``image_shape``. Else they are if
+    they could be square ones, and the columns are called alike, but for numbers: ``pixel_0_1``.
+    """
+    if given is not None or image_shape is not None:
+        return False
+    side = isqrt(n_features)
+    stems = {re.sub(r"[\d\W_]+", "", name) for name in ([] if names is None else names)}
+    return side * side != n_features or side < MIN_SIDE or len(stems) > 1
+
+
+def image_of(n_features: int, given: Image | None, image_shape: Any, table: bool) -> Image:
     """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
     if isinstance(image_shape, np.ndarray):
         image_shape = image_shape.tolist()
+    if table:
+        return 1, n_features, 1
     if image_shape is None:
         if given is not None:
             return given
         side = isqrt(n_features)
-        return (side, side, 1) if side * side == n_features else (1, n_features, 1)
+        return side, side, 1
     given_sizes = plain_items(image_shape) or ()
     numbers = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
     if len(numbers) not in (2, 3) or len(numbers) < len(given_sizes):

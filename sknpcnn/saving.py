@@ -225,7 +225,8 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
         demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
     standard = None
     if {"mean", "scale"} & set(arrays):
-        standard = tuple(_floats(arrays, name, image[2]) for name in ("mean", "scale"))
+        channels = image[2] if arrays["mean"].size == image[2] else prod(image)  # or columns
+        standard = tuple(_floats(arrays, name, channels) for name in ("mean", "scale"))
         mean, scale = standard
         precise = np.can_cast(theta.dtype, mean.dtype) and scale.dtype == theta.dtype
         demand(precise, "its scale is of another precision")

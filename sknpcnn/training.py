@@ -8,15 +8,17 @@ from zlib import crc32
 
 import numpy as np
 
-from sknpcnn.batches import Array, Rows, Samples, Standard, content_ids
+from sknpcnn.batches import Array, Rows
 from sknpcnn.chunks import cut
 from sknpcnn.engine import Engine
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Memory, Optimizer
 from sknpcnn.parameters import Layout
+from sknpcnn.samples import Samples, content_ids
 from sknpcnn.schedules import Progress, Schedule
 from sknpcnn.spec import Steps
+from sknpcnn.standard import Standard
 
 # The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
 BLOCK = 2**16

@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from sknpcnn import parallel
-from sknpcnn.batches import Rows, Standard
+from sknpcnn.batches import Rows
 from sknpcnn.blas import one_thread_blas, threads_for
 from sknpcnn.chunks import cut
 from sknpcnn.engine import Arena, Engine
@@ -29,6 +29,7 @@ from sknpcnn.layers import (
 from sknpcnn.network import Network
 from sknpcnn.parallel import MiniBatch, RunningContext
 from sknpcnn.spec import named
+from sknpcnn.standard import Standard
 
 PATIENCE = 20  # seconds that a test waits for a thread before it gives up
 

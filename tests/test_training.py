@@ -6,13 +6,15 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from sknpcnn.batches import Rows, Samples, Standard
+from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Tanh
 from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
+from sknpcnn.samples import Samples
 from sknpcnn.schedules import Constant, CosineDecay, StepDecay
 from sknpcnn.spec import named
+from sknpcnn.standard import Standard
 from sknpcnn.training import Plan, TrainingState, clip, evaluate, train
 
 IMAGE = (8, 8, 2)

@@ -1,0 +1,150 @@
+"""Which defaults win: ``python -m benchmarks.defaults --data FOLDER --runs FILE``.
+
+Every candidate is trained on the same splits of every set (scikit-learn's
+``StratifiedShuffleSplit``), next to five classifiers of scikit-learn on the pixels. Each result is
+written down as soon as it is there, and not computed again. The table shows accuracy, log-loss,
+calibration error and seconds, and the mean rank over all sets.
+"""
+
+import argparse
+import json
+import warnings
+from collections import defaultdict
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from benchmarks.candidates import CANDIDATES
+from benchmarks.data_sets import SETS
+from sknpcnn import NumpyCNNClassifier
+
+RIVALS = {
+    "LogisticRegression": LogisticRegression(max_iter=200),
+    "SVC": SVC(),
+    "RandomForest": RandomForestClassifier(random_state=0),
+    "HistGradientBoosting": HistGradientBoostingClassifier(random_state=0),
+    "MLPClassifier": MLPClassifier(random_state=0),
+}
+BINS = 10
+
+
+def measure(name: str, set_name: str, X, y, split: int) -> dict[str, float]:
+    """Train and test once."""
+    chosen = SETS[set_name]
+    splitter = StratifiedShuffleSplit(
+        chosen.splits, train_size=chosen.train, test_size=chosen.test, random_state=0
+    )
+    train, test = list(splitter.split(np.zeros(len(y)), y))[split]
+    image = X.shape[1:] if X.ndim > 2 else None
+    if name in RIVALS:
+        X = X.reshape(len(X), -1)
+        model = make_pipeline(StandardScaler(), RIVALS[name])
+    else:
+        params = CANDIDATES[name](image or (8, 8) if not chosen.table else None, chosen.train)
+        model = NumpyCNNClassifier(random_state=split, **params)
+    start = perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X[train], y[train])
+    seconds = perf_counter() - start
+    found = {"accuracy": float(model.score(X[test], y[test])), "seconds": seconds}
+    if hasattr(model, "predict_proba"):
+        p = model.predict_proba(X[test])
+        found["log_loss"] = float(log_loss(y[test], p, labels=model.classes_))
+        found["calibration_error"] = calibration_error(p, model.classes_, y[test])
+    return found
+
+
+def calibration_error(p, classes, y) -> float:
+    """Compute how far confidence and accuracy are apart, in the mean over ten bins."""
+    confidence, right = p.max(axis=1), classes[p.argmax(axis=1)] == y
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    apart = [abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in np.unique(bins)]
+    return float(sum(apart) / len(y))
+
+
+def study(folder: Path, runs: Path, names: list[str], sets: list[str]) -> None:
+    """Measure whatever has not been measured yet."""
+    done = {(run["model"], run["set"], run["split"]) for run in read(runs)}
+    for set_name in sets:
+        missing = [
+            (name, split)
+            for split in range(SETS[set_name].splits)
+            for name in names
+            if (name, set_name, split) not in done
+        ]
+        if not missing:
+            continue
+        X, y = SETS[set_name].load(folder)
+        for name, split in missing:
+            found = measure(name, set_name, X, y, split)
+            row = {"model": name, "set": set_name, "split": split, **found}
+            with runs.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(
+                f"{set_name:15} {split} {name:22} {found['accuracy']:.4f} "
+                f"{found['seconds']:7.1f} s",
+                flush=True,
+            )
+
+
+def read(runs: Path) -> list[dict]:
+    """Read what has been measured."""
+    return [json.loads(line) for line in runs.read_text().splitlines()] if runs.exists() else []
+
+
+def table(rows: list[dict], column: str, better: int = 1) -> str:
+    """Lay out the means of one column in Markdown: models by sets, the best mean rank first."""
+    cells = defaultdict(list)
+    for row in rows:
+        cells[row["model"], row["set"]].append(row.get(column, np.nan))
+    means = {key: np.mean(values) for key, values in cells.items()}
+    sets = [name for name in SETS if any(s == name for _, s in means)]
+    ranks = defaultdict(list)
+    for s in sets:
+        there = {m: value for (m, of), value in means.items() if of == s and np.isfinite(value)}
+        for m, value in there.items():
+            others = [-better * other for other in there.values()]
+            below = sum(other < -better * value for other in others)
+            ranks[m].append(1 + below + (others.count(-better * value) - 1) / 2)
+    order = sorted(ranks, key=lambda m: np.mean(ranks[m]))
+    lines = [f"| {column} | mean rank | {' | '.join(sets)} |", "| --- " * (len(sets) + 2) + "|"]
+    for m in order:
+        numbers = [f"{means[m, s]:.3g}" if (m, s) in means else "" for s in sets]
+        if column == "accuracy":
+            numbers = [f"{means[m, s]:.3f}" if (m, s) in means else "" for s in sets]
+        lines.append(f"| {m} | {np.mean(ranks[m]):.2f} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of MNIST and CIFAR-10")
+    parser.add_argument("--runs", type=Path, required=True, help="file that results are added to")
+    parser.add_argument("--models", nargs="*", default=[*RIVALS, *CANDIDATES])
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    given = parser.parse_args()
+    if not given.table:
+        study(given.data, given.runs, given.models, given.sets)
+    rows = read(given.runs)
+    for column, better in (
+        ("accuracy", 1),
+        ("log_loss", -1),
+        ("calibration_error", -1),
+        ("seconds", -1),
+    ):
+        print(table(rows, column, better), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

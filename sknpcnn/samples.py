@@ -1,0 +1,44 @@
+"""What a network is trained or validated on: rows of the user's data, classes and weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sknpcnn.chunks import cut
+from sknpcnn.kernels.randomness import row_ids
+
+Array = np.ndarray
+
+HASHED = 2**14
+"""How many numbers are hashed together, which takes several passes of eight bytes for each."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a network is trained or validated on."""
+
+    X: Array
+    """(n, features), as the user gave it"""
+    classes: Array
+    """(n,), the number of each sample's class"""
+    weights: Array | None
+    """(n,), or None where all samples count the same"""
+    index: Array
+    """Which of the rows take part"""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def at(self, index: Array) -> "Samples":
+        """Select some of the rows."""
+        return Samples(self.X, self.classes, self.weights, index)
+
+    def weights_at(self, index: Array) -> Array | None:
+        """Return the weights of some rows."""
+        return None if self.weights is None else self.weights[index]
+
+
+def content_ids(samples: Samples) -> Array:
+    """Hash what is in each row, block by block: copies of a sample have the same number."""
+    blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
+    return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])
