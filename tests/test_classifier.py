@@ -524,9 +524,9 @@ def test_score_is_accuracy_with_sample_weights(digits):
 
 
 def test_docstring_documents_every_parameter_and_the_signature_is_as_designed():
-    from inspect import signature
+    from inspect import getdoc, signature
 
     names = list(signature(NumpyCNNClassifier).parameters)
-    documented = NumpyCNNClassifier.__doc__.split("Attributes\n")[0]
-    assert [name for name in names if f"\n    {name} : " not in documented] == []
+    documented = getdoc(NumpyCNNClassifier).split("Attributes\n")[0]
+    assert [name for name in names if f"\n{name} : " not in documented] == []
     assert len(names) == 33
