@@ -12,6 +12,7 @@ from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
+from sknpcnn.suggestions import KnownKeywords, known_keywords
 
 if TYPE_CHECKING:  # pandas takes as long to import as all of this package
     import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # pandas takes as long to import as all of this package
 REMEMBERED = 1000
 
 
-class NumpyCNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Convolutional neural network for images, trained by stochastic gradient descent.
 
     One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
@@ -231,6 +232,7 @@ default="relu"
         self.dtype = dtype
         self.verbose = verbose
 
+    @known_keywords
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
@@ -286,6 +288,7 @@ default="relu"
         fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=draft.warm_start))
         return self
 
+    @known_keywords
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train for one epoch on a batch of data, going on from the last call.

@@ -147,7 +147,7 @@ class Fit:
                     raise
                 warnings.warn(
                     f"Training was interrupted: the model of epoch {self.epochs_known} is kept.",
-                    stacklevel=4,
+                    stacklevel=6,
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]

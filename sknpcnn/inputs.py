@@ -21,6 +21,7 @@ from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_integer, plain_items, plain_real
 from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import keyed
+from sknpcnn.labels import check_one_label_each
 from sknpcnn.network import Network
 
 Image = tuple[int, int, int]
@@ -147,6 +148,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
     """Check X and y, and find the shape of an image."""
     X, given = flatten(X)
     y = in_numpy(y, "y")
+    check_one_label_each(y, "y")
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
@@ -239,7 +241,7 @@ def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Arr
             warnings.warn(
                 f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
                 "hold; those that it does not name weigh 1.",
-                stacklevel=6,
+                stacklevel=7,
             )
         found[:] = [sound.get(label, 1.0) for label in known]
         return found
@@ -271,7 +273,9 @@ def _check_classes(classes: Any) -> None:
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = column_or_1d(in_numpy(y, name), warn=True, input_name=name)
+    y = in_numpy(y, name)
+    check_one_label_each(y, name)
+    y = column_or_1d(y, warn=True, input_name=name)
     assert_all_finite(y, input_name=name)
     _check_labels(y)
     return y

@@ -19,10 +19,12 @@ LINES = 330
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
     {"kernels", "arrays"},
-    {"brief", "checks", "initializers", "parameters", "spec", "losses", "version"},
+    {"brief", "suggestions"},
+    {"checks", "initializers", "parameters", "spec", "losses", "version"},
     {"description", "code", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
+    {"architectures"},
     {"blas", "chunks", "tape", "team"},
     {"engine"},
     {"parallel"},
@@ -35,13 +37,14 @@ ROOMS = [
         "beginning",
         "constraints",
         "inputs",
+        "labels",
         "blocks",
         "checkpoints",
         "fingerprint",
         "plain",
     },
     {"classifier", "features", "saving", "sknpcnn"},
-    {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
+    {"callbacks", "display", "datasets", "onnx_export", "testing"},
 ]
 
 KNOW_SCIKIT_LEARN = {
