@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.augmentation.base import augmented
+from sknpcnn.balance import Counts
 from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.parallel import RunningContext
@@ -137,13 +138,15 @@ class Samples:
     """(n,), or None where all samples count the same"""
     index: Array
     """Which of the rows take part"""
+    counts: Counts = ()
+    """How much weight each class has in all of the rows, whatever the classes weigh"""
 
     def __len__(self) -> int:
         return len(self.index)
 
     def at(self, index: Array) -> "Samples":
         """Select some of the rows."""
-        return Samples(self.X, self.classes, self.weights, index)
+        return replace(self, index=index)
 
     def weights_at(self, index: Array) -> Array | None:
         """Return the weights of some rows."""

@@ -95,6 +95,7 @@ def begin(
         state=state,
         history=list(estimator._history) if going_on else [],
         samples_before=estimator.t_ if going_on else 0,
+        seen_before=getattr(estimator, "_seen", ()) if going_on else (),
         forgotten=Forgotten(*_forgotten_by(estimator)) if going_on else Forgotten(),
         validation=None if held_out is None else Validation(held_out),
         early_stopping=early_stopping,

@@ -80,7 +80,9 @@ default="relu"
         How training images are changed at random each time they are seen, in this order; see
         ``sknpcnn.augmentation``.
     class_weight : dict or "balanced", default=None
-        Weights of the classes; one that the dict does not name weighs 1.
+        Weights of the classes; one that the dict does not name weighs 1. "balanced" makes all
+        classes count the same, by how often each is in ``y``; in ``partial_fit`` by how often it
+        has been seen so far. Validation data are weighed as well.
     label_smoothing : float, default=0.0
         Part of each target that is spread evenly over all classes.
     clip_norm : float, default=None
@@ -315,16 +317,14 @@ default="relu"
             The fitted classifier.
         """
         self._validate_params()  # scikit-learn does so in the first call only
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all of the data, and partial_fit has one batch. "
-                "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
-            )
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
         inputs.take_classes(draft, in_numpy(classes, "classes"))
         X, y, image = inputs.rows_to_fit(draft, X, y, reset=not going_on)
-        samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
+        seen = getattr(draft, "_seen", ()) if going_on else ()
+        samples = inputs.samples_of(
+            X, y, draft.classes_, sample_weight, draft.class_weight, seen=seen
+        )
         fit = beginning.begin(
             draft, samples, image, draft.classes_, going_on, n_epochs=draft.max_iter
         )

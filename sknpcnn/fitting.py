@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sknpcnn import optimizers, schedules
 from sknpcnn.augmentation.base import Image, steps_of
+from sknpcnn.balance import Seen
 from sknpcnn.batches import Array, Samples, Standard
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
@@ -77,6 +78,8 @@ class Fit:
     history: list[dict[str, float]]
     samples_before: int
     """How many samples earlier fits have seen."""
+    seen_before: Seen
+    """How much of each class earlier fits have seen."""
     forgotten: "Forgotten"
     validation: Validation | None
     early_stopping: bool

@@ -217,7 +217,6 @@ BAD = {
     "predict NaN": (lambda: fit().predict(with_nan()), ValueError, r"Input X contains NaN"),
     "partial_fit without classes": (lambda: NumpyCNNClassifier().partial_fit(X, y), ValueError, r"classes must be passed on the first call to partial_fit"),
     "partial_fit unknown label": (lambda: NumpyCNNClassifier().partial_fit(X, y, classes=[1, 2]), ValueError, r"y holds \[0\], which is not among the classes \[1, 2\]"),
-    "partial_fit balanced": (lambda: NumpyCNNClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1]), ValueError, r"class_weight='balanced' needs all of the data"),
     "partial_fit other features": (lambda: fit().partial_fit(X.reshape(20, 64)[:, :9], y), ValueError, r"X has 9 features, but NumpyCNNClassifier is expecting 64"),
     "warm start other labels": (lambda: fit(warm_start=True).fit(X, y + 1), ValueError, r"y holds \[2\], which is not among the classes \[0, 1\]"),
     "warm start other network": (lambda: fit(warm_start=True).set_params(conv_filters=(3,)).fit(X, y), ValueError, r"The network has changed since the fit that is to be continued"),

@@ -28,7 +28,7 @@ ROOMS = [
     {"blas", "chunks", "tape", "team"},
     {"engine"},
     {"parallel"},
-    {"batches"},
+    {"balance", "batches"},
     {"network"},
     {"training"},
     {"fitting", "report"},
