@@ -78,7 +78,8 @@ def begin(
     else:
         standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
 
-    plan = plan_of(params, image, len(samples), int(n_epochs or state.epoch + params["max_iter"]))
+    n_epochs = max(int(n_epochs or state.epoch + params["max_iter"]), 1)  # a schedule divides by it
+    plan = plan_of(params, image, len(samples), n_epochs)
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained

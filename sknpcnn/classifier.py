@@ -69,7 +69,8 @@ default="relu"
     batch_size : int or "auto", default="auto"
         Samples per mini-batch; "auto" means ``min(128, n_samples)``.
     max_iter : int, default=50
-        Number of epochs at most.
+        Number of epochs at most; 0 makes the network as training would start, which
+        ``set_weights`` can then give other weights.
     shuffle : bool, default=True
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True
@@ -102,7 +103,8 @@ default="relu"
         scorer that takes no ``sample_weight`` does without.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
-        on too: they count all epochs.
+        on too: they count all epochs. With it a fitted classifier, and its pickle, also holds the
+        optimizer's memory, for Adam twice as many numbers as there are weights.
     checkpoint_dir : str or path, default=None
         Folder in which ``fit`` writes down, after every epoch, all that it has come to. A fit of
         the same parameters to the same data goes on from there, and ends in the same bits as one
@@ -300,6 +302,10 @@ default="relu"
         the first call. ``early_stopping`` has nothing to stop here: it is you who calls; nor are
         callbacks called. ``history_`` and what is like it keep the last 1,000 calls.
 
+        After a ``fit`` it goes on with the weights. The optimizer's memory, without which the first
+        steps are larger than those before, is there only if that fit had ``warm_start=True``:
+        otherwise a fitted classifier, and its pickle, is the weights alone.
+
         Parameters
         ----------
         X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
@@ -415,6 +421,9 @@ default="relu"
 
         What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
         elsewhere would see images that are scaled in another way than it is used to.
+
+        A fit of ``max_iter=0`` makes a network to put them into, and a fit with ``warm_start=True``
+        trains on from them.
 
         Parameters
         ----------

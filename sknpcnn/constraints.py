@@ -52,7 +52,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "learning_rate_init": [_ABOVE_0, StrOptions({"auto"})],
     "alpha": [_AT_LEAST_0],
     "batch_size": [_COUNT, StrOptions({"auto"})],
-    "max_iter": [_COUNT],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
     "shuffle": ["boolean"],
     "standardize": ["boolean"],
     "augment": [list, tuple, None],
