@@ -146,6 +146,8 @@ default="relu"
         Training loss of each epoch.
     validation_scores_ : list of float or None
         Validation score of each epoch, where there were validation data.
+    best_validation_score_ : float or None
+        Highest of them, as in MLPClassifier.
     history_ : DataFrame
         One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
         1,000.
@@ -467,6 +469,14 @@ default="relu"
         epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
         return pd.DataFrame(history, index=epochs)
 
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Highest validation score of all epochs; None where nothing was validated."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
+        return max(model.validation_scores_ or (), default=None)
+
     def get_params(self, deep=True) -> dict[str, Any]:
         """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
 
@@ -508,6 +518,13 @@ default="relu"
         model = fitted.snapshot(self)
         check_is_fitted(model, "_theta")
         return model
+
+    def _get_params_html(self, deep=True, **options):
+        """Show the parameters without what lies inside them: it is in their own repr.
+
+        The table would show all of it as set by the user, defaults too.
+        """
+        return super()._get_params_html(deep=False, **options)
 
     def _validate_params(self) -> None:
         constraints.check_each(self)
