@@ -43,6 +43,7 @@ for ax, image in zip(left.subplots(4, 5).flat, seen, strict=True):
     ax.imshow(image.astype("uint8"))
     ax.set_axis_off()
 clf = NumpyCNNClassifier(layers=network_3(), batch_size=32, max_iter=20, random_state=0)
+clf.set_params(verbose=1)  # a line for each epoch, as this takes a while
 ax = right.subplots()
 for steps, color, how in ((None, "#2364aa", "as they are"), (augment, "#ec7505", "augmented")):
     history = clf.set_params(augment=steps).fit(X, y, X_val=X_test, y_val=y_test).history_

@@ -3,6 +3,11 @@
 Parameters are counted with an output layer of ten classes, on images of the size that a network
 was made for. How well each of them does is in ``docs/results.md``, if it is trained as in its
 example here.
+
+Some of the examples mirror the images (``HorizontalFlip``). That is right for what looks the same
+in a mirror, such as most animals and vehicles. Leave it out for signs, letters, digits, and for
+left and right hands: there a mirrored image means something else, or nothing, and it costs
+accuracy.
 """
 
 from sknpcnn.layers import (
@@ -85,6 +90,8 @@ def network_3() -> list[Layer]:
     The same family's network for CIFAR-10: 8 filters, pool, 16 and 32 filters, pool, 256 dense
     units. 533,146 parameters. Its author reported 60.04 % after 25 epochs.
 
+    Its example mirrors images, which is wrong for signs, letters, digits and hands.
+
     Returns
     -------
     layers : list of Layer
@@ -114,6 +121,8 @@ def network_4() -> list[Layer]:
     The network that the same author wrote down and could not afford to run: 32 and 32 filters,
     pool, 64 and 64 filters, pool, 256 dense units. 1,116,970 parameters. It was to be improved by
     batch normalisation and augmentation "towards 80 %": see ``network_4_improved``.
+
+    Its example mirrors images, which is wrong for signs, letters, digits and hands.
 
     Returns
     -------
@@ -146,6 +155,8 @@ def network_4_improved() -> list[Layer]:
     manner of VGG (Simonyan and Zisserman 2014) and of Network in Network (Lin et al. 2013). Images
     are pooled at once behind a convolution, so that what follows has fewer pixels to work on.
     1,168,362 parameters, of which 1,856 are running means and variances.
+
+    Its example mirrors images, which is wrong for signs, letters, digits and hands.
 
     Returns
     -------

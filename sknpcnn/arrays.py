@@ -21,5 +21,17 @@ def in_numpy(values: Any, name: str) -> Any:
         raise TypeError(
             f"{name} is a {kind.__module__}.{kind.__qualname__} that NumPy cannot read ({error}); "
             "needed: a dense array in the memory of the CPU, of a dtype that NumPy has, detached "
-            "from any gradient."
+            f"from any gradient{_call(values, name)}."
         ) from error
+
+
+def _call(tensor: Any, name: str) -> str:
+    """Return what to call on a tensor of PyTorch, so that NumPy can read it."""
+    calls = {
+        ".detach()": getattr(tensor, "requires_grad", False) is True,
+        ".to_dense()": getattr(tensor, "is_sparse", False) is True,
+        ".cpu()": getattr(getattr(tensor, "device", None), "type", "cpu") != "cpu",
+        ".float()": str(getattr(tensor, "dtype", "")).endswith("bfloat16"),
+    }
+    needed = "".join(call for call, is_needed in calls.items() if is_needed)
+    return f": {name}{needed}" if needed else ""

@@ -87,7 +87,8 @@ def begin(
         if params["standardize"]:
             standard = standard_of(samples, channels, state.theta.dtype)
 
-    plan = plan_of(params, image, len(samples), int(n_epochs or state.epoch + params["max_iter"]))
+    n_epochs = max(int(n_epochs or state.epoch + params["max_iter"]), 1)  # a schedule divides by it
+    plan = plan_of(params, image, len(samples), n_epochs)
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained
@@ -105,6 +106,7 @@ def begin(
         state=state,
         history=list(estimator._history) if going_on else [],
         samples_before=estimator.t_ if going_on else 0,
+        seen_before=getattr(estimator, "_seen", ()) if going_on else (),
         forgotten=Forgotten(*_forgotten_by(estimator)) if going_on else Forgotten(),
         validation=None if held_out is None else Validation(held_out),
         early_stopping=early_stopping,

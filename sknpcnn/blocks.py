@@ -28,6 +28,7 @@ from sknpcnn.layers import (
 )
 from sknpcnn.layers.base import Shape
 from sknpcnn.spec import Steps, check_nesting, named
+from sknpcnn.suggestions import did_you_mean
 
 ACTIVATIONS: dict[str, Layer] = {
     "relu": ReLU(),
@@ -98,7 +99,7 @@ def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
             f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
             "layer itself: remove this one, or put an activation behind it if it is meant to be a "
             "hidden layer.",
-            stacklevel=6,
+            stacklevel=7,
         )
 
 
@@ -136,6 +137,7 @@ def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
         raise ValueError(
             f"{name}={brief(value)}; needed: {known}an integer of at least {minimum}, a pair "
             "(rows, columns), or a list with one of these per convolution block."
+            + did_you_mean(values[found.index(None)], words)
         )
     return found
 

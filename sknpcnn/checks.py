@@ -5,6 +5,7 @@ What comes in the types of NumPy or of an enumeration is kept as ``int``, ``floa
 in eight bits. A pair is a tuple or a list of two integers; nothing else is one.
 """
 
+import re
 from math import inf, isfinite
 from numbers import Integral, Real
 from typing import Any, Never, TypeGuard
@@ -12,6 +13,7 @@ from typing import Any, Never, TypeGuard
 import numpy as np
 
 from sknpcnn.brief import brief
+from sknpcnn.suggestions import did_you_mean
 
 MAX_EXACT = 2**53
 """Up to this, a float holds every integer."""
@@ -21,8 +23,12 @@ MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 def refuse(owner: Any, name: str, needed: str) -> Never:
     """Raise the error for one hyperparameter: what was given and what is needed."""
-    given = brief(getattr(owner, name))
-    raise ValueError(f"{type(owner).__name__}: {name}={given}; needed: {needed}.")
+    value = getattr(owner, name)
+    words = re.findall(r"'(\w+)'", needed)
+    raise ValueError(
+        f"{type(owner).__name__}: {name}={brief(value)}; needed: {needed}."
+        f"{did_you_mean(value, words)}"
+    )
 
 
 def check_integer(owner: Any, name: str, minimum: int = 1, needed: str = "") -> None:

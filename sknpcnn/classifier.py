@@ -12,6 +12,7 @@ from sknpcnn.arrays import in_numpy
 from sknpcnn.batches import Array
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
+from sknpcnn.suggestions import KnownKeywords, known_keywords
 
 if TYPE_CHECKING:  # pandas takes as long to import as all of this package
     import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # pandas takes as long to import as all of this package
 REMEMBERED = 1000
 
 
-class NumpyCNNClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Convolutional neural network for images, trained by stochastic gradient descent.
 
     One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
@@ -70,7 +71,8 @@ default="relu"
     batch_size : int or "auto", default="auto"
         Samples per mini-batch; "auto" means ``min(128, n_samples)``.
     max_iter : int, default=50
-        Number of epochs at most.
+        Number of epochs at most; 0 makes the network as training would start, which
+        ``set_weights`` can then give other weights.
     shuffle : bool, default=True
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True
@@ -82,7 +84,9 @@ default="relu"
         How training images are changed at random each time they are seen, in this order; see
         ``sknpcnn.augmentation``.
     class_weight : dict or "balanced", default=None
-        Weights of the classes; one that the dict does not name weighs 1.
+        Weights of the classes; one that the dict does not name weighs 1. "balanced" makes all
+        classes count the same, by how often each is in ``y``; in ``partial_fit`` by how often it
+        has been seen so far. Validation data are weighed as well.
     label_smoothing : float, default=0.0
         Part of each target that is spread evenly over all classes.
     clip_norm : float, default=None
@@ -102,7 +106,8 @@ default="relu"
         scorer that takes no ``sample_weight`` does without.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
-        on too: they count all epochs.
+        on too: they count all epochs. With it a fitted classifier, and its pickle, also holds the
+        optimizer's memory, for Adam twice as many numbers as there are weights.
     checkpoint_dir : str or path, default=None
         Folder in which ``fit`` writes down, after every epoch, all that it has come to. A fit of
         the same parameters to the same data goes on from there, and ends in the same bits as one
@@ -144,6 +149,8 @@ default="relu"
         Training loss of each epoch.
     validation_scores_ : list of float or None
         Validation score of each epoch, where there were validation data.
+    best_validation_score_ : float or None
+        Highest of them, as in MLPClassifier.
     history_ : DataFrame
         One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
         1,000.
@@ -234,6 +241,7 @@ default="relu"
         self.dtype = dtype
         self.verbose = verbose
 
+    @known_keywords
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
@@ -290,6 +298,7 @@ default="relu"
         fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=draft.warm_start))
         return self
 
+    @known_keywords
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train for one epoch on a batch of data, going on from the last call.
@@ -298,6 +307,10 @@ default="relu"
         to the bit; schedules count on ``max_iter`` calls. What ``standardize`` subtracts comes from
         the first call. ``early_stopping`` has nothing to stop here: it is you who calls; nor are
         callbacks called. ``history_`` and what is like it keep the last 1,000 calls.
+
+        After a ``fit`` it goes on with the weights. The optimizer's memory, without which the first
+        steps are larger than those before, is there only if that fit had ``warm_start=True``:
+        otherwise a fitted classifier, and its pickle, is the weights alone.
 
         Parameters
         ----------
@@ -316,16 +329,14 @@ default="relu"
             The fitted classifier.
         """
         self._validate_params()  # scikit-learn does so in the first call only
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all of the data, and partial_fit has one batch. "
-                "Give a dict: sklearn.utils.compute_class_weight makes one from all labels."
-            )
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
         inputs.take_classes(draft, in_numpy(classes, "classes"))
         X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
-        samples = inputs.samples_of(X, y, draft.classes_, sample_weight, draft.class_weight)
+        seen = getattr(draft, "_seen", ()) if going_on else ()
+        samples = inputs.samples_of(
+            X, y, draft.classes_, sample_weight, draft.class_weight, seen=seen
+        )
         fit = beginning.begin(
             draft, samples, image, draft.classes_, going_on, table, n_epochs=draft.max_iter
         )
@@ -417,6 +428,9 @@ default="relu"
         What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
         elsewhere would see images that are scaled in another way than it is used to.
 
+        A fit of ``max_iter=0`` makes a network to put them into, and a fit with ``warm_start=True``
+        trains on from them.
+
         Parameters
         ----------
         weights : dict of str to array-like
@@ -459,6 +473,14 @@ default="relu"
         epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
         return pd.DataFrame(history, index=epochs)
 
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Highest validation score of all epochs; None where nothing was validated."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
+        return max(model.validation_scores_ or (), default=None)
+
     def get_params(self, deep=True) -> dict[str, Any]:
         """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
 
@@ -500,6 +522,13 @@ default="relu"
         model = fitted.snapshot(self)
         check_is_fitted(model, "_theta")
         return model
+
+    def _get_params_html(self, deep=True, **options):
+        """Show the parameters without what lies inside them: it is in their own repr.
+
+        The table would show all of it as set by the user, defaults too.
+        """
+        return super()._get_params_html(deep=False, **options)
 
     def _validate_params(self) -> None:
         constraints.check_each(self)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from numbers import Integral, Real
 from os import PathLike, fsencode, fspath
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils._param_validation import (
     make_constraint,
 )
 
-from sknpcnn import blocks, optimizers, schedules
+from sknpcnn import architectures, blocks, optimizers, schedules
 from sknpcnn.augmentation import Augmentation
 from sknpcnn.brief import brief
 from sknpcnn.checks import is_finite, is_integer, plain_items, plain_real
@@ -22,6 +23,7 @@ from sknpcnn.layers import Layer
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
 from sknpcnn.spec import check_free, check_nesting, named
+from sknpcnn.suggestions import did_you_mean, nearest
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
@@ -50,7 +52,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "learning_rate_init": [_ABOVE_0, StrOptions({"auto"})],
     "alpha": [_AT_LEAST_0],
     "batch_size": [_COUNT, StrOptions({"auto"})],
-    "max_iter": [_COUNT],
+    "max_iter": [Interval(Integral, 0, None, closed="left")],
     "shuffle": ["boolean"],
     "standardize": ["boolean"],
     "augment": [list, tuple, None],
@@ -89,8 +91,26 @@ def check_each(estimator: Any) -> None:
             needed = _either(_in_words(allowed))
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {needed}. Got "
-                f"{brief(value)} instead."
+                f"{brief(value)} instead.{_instead(name, value, allowed)}"
             )
+
+
+def _instead(name: str, value: Any, allowed: Iterable[Any]) -> str:
+    """Return the end of the error about a parameter: what was probably meant."""
+    if name == "learning_rate" and plain_real(value) is not None:
+        return (
+            f" Did you mean learning_rate_init={brief(value)}? learning_rate names how the rate "
+            "changes: a word, or a schedule of sknpcnn.schedules."
+        )
+    if name == "layers" and isinstance(value, str):
+        near = nearest(value, architectures.__all__, 1)
+        return f" Did you mean sknpcnn.architectures.{near[0]}()?" if near else ""
+    if name == "layers" and isinstance(value, Layer):
+        return " Put it into a list."
+    if name != "scoring" and isinstance(value, (type, FunctionType)):
+        return f" Did you mean {name}={value.__name__}()?"
+    words = [w for kind in allowed if isinstance(kind, StrOptions) for w in kind.options]
+    return did_you_mean(value, words)
 
 
 def _in_words(allowed: Iterable[Any]) -> list[str]:

@@ -14,12 +14,13 @@ from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.layers import Dense, Flatten
+from sknpcnn.suggestions import KnownKeywords
 
 if TYPE_CHECKING:
     from sknpcnn.layers.base import Shape
 
 
-class NumpyCNNFeatures(TransformerMixin, BaseEstimator):
+class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
     """Turn images into what one layer of a network makes of them.
 
     The network is trained, or it is left as training would start: even random convolutions and

@@ -16,6 +16,7 @@ import numpy as np
 
 from sknpcnn import blocks, inputs
 from sknpcnn.arrays import in_numpy
+from sknpcnn.balance import added
 from sknpcnn.batches import Array, Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.brief import brief
@@ -53,7 +54,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "classes_": fit.classes,
         "image_shape_": fit.network.image,
         "n_iter_": fit.epochs_known,
-        "t_": fit.samples_before + (len(history) - fit.epochs_before) * len(fit.samples),
+        "t_": fit.samples_before + fit.epochs_run * len(fit.samples),
         "n_layers_": len(fit.network.summary()),
         "out_activation_": "softmax",
         "loss_": losses[-1] if losses else nan,
@@ -65,6 +66,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "_architecture": fit.architecture,
         "_history": history,
         "_forgotten": tuple(forgotten),
+        "_seen": added(fit.seen_before, fit.samples.counts, fit.epochs_run),
         "_progress": progress if keep else None,
     }
 

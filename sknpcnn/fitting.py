@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sknpcnn import optimizers, schedules
 from sknpcnn.augmentation.base import Image, steps_of
+from sknpcnn.balance import Seen
 from sknpcnn.batches import Array
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
@@ -79,6 +80,8 @@ class Fit:
     history: list[dict[str, float]]
     samples_before: int
     """How many samples earlier fits have seen."""
+    seen_before: Seen
+    """How much of each class earlier fits have seen."""
     forgotten: "Forgotten"
     validation: Validation | None
     early_stopping: bool
@@ -149,7 +152,7 @@ class Fit:
                     raise
                 warnings.warn(
                     f"Training was interrupted: the model of epoch {self.epochs_known} is kept.",
-                    stacklevel=4,
+                    stacklevel=6,
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils._chunking import get_chunk_n_rows
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.arrays import in_numpy
+from sknpcnn.balance import Seen, added, balanced, counts_of
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_real
 from sknpcnn.chunks import BLOCK, cut
 from sknpcnn.kernels.randomness import keyed
+from sknpcnn.labels import check_one_label_each
 from sknpcnn.layout import (
     Image,
     check_several,
@@ -95,6 +96,7 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
     X, given = flatten(X)
     y = in_numpy(y, "y")
     check_several(given, len(X) if given else 0, y)
+    check_one_label_each(y, "y")
     with naming("X", "y"), _numbers_fit("X"):
         X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
     _check_labels(y)
@@ -115,11 +117,18 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
 
 @np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing
 def samples_of(
-    X: Array, y: Array, classes: Array, sample_weight: Any, class_weight: Any, name: str = "y"
+    X: Array,
+    y: Array,
+    classes: Array,
+    sample_weight: Any,
+    class_weight: Any,
+    name: str = "y",
+    seen: Seen = (),
 ) -> Samples:
     """Number the classes and weigh the samples; one of weight zero is as good as absent.
 
-    ``name`` is what the labels are called in an error, ``y`` or ``y_val``.
+    ``name`` is what the labels are called in an error, ``y`` or ``y_val``. ``seen`` is what earlier
+    calls have seen of each class, which "balanced" weights go by as well.
     """
     try:
         place = np.searchsorted(classes, y)
@@ -136,17 +145,21 @@ def samples_of(
     sample_weight = in_numpy(sample_weight, "sample_weight")
     if sample_weight is not None:
         weights = _comparable(_weights(sample_weight, X, f"sample_weight{name[1:]}"))
+    counts = counts_of(place, weights, len(classes))
     if class_weight is not None:
+        if isinstance(class_weight, dict):
+            by_class = _named_weights(class_weight, classes, name)
+        else:
+            by_class = balanced(added(seen, counts))
         weights = np.ones(len(X)) if weights is None else weights
-        by_class = _comparable(_class_weights(class_weight, classes, place, weights))
-        weights = _comparable(weights * by_class[place])
+        weights = _comparable(weights * _comparable(by_class)[place])
         if not weights.any():
             raise ValueError(
                 f"class_weight={brief(class_weight)}; needed: a weight above 0 for a class that "
                 f"{name} holds."
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
-    return Samples(X, place, weights, index)
+    return Samples(X, place, weights, index, counts)
 
 
 def _weights(given: Any, X: Array, name: str) -> Array:
@@ -169,40 +182,29 @@ def _comparable(weights: Array) -> Array:
     return np.ldexp(weights, -exponent)  # by a power of two, which changes no digit
 
 
-def _class_weights(class_weight: Any, classes: Array, place: Array, weights: Array) -> Array:
-    """Weigh the classes; one that is not named, or has no weight in the data, keeps one."""
-    found = np.ones(len(classes))
-    if isinstance(class_weight, dict):
-        known = classes.tolist()
-        numbers = {
-            label: float(weight) if isinstance(weight, bool) else plain_real(weight)
-            for label, weight in class_weight.items()
-        }
-        sound = {
-            label: number for label, number in numbers.items() if number is not None and number >= 0
-        }
-        if len(sound) < len(numbers):
-            raise ValueError(
-                f"class_weight={brief(class_weight)}; needed: finite numbers of at least 0."
-            )
-        strangers = list(class_weight.keys() - set(known))
-        if strangers and any(label not in class_weight for label in known):
-            warnings.warn(
-                f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
-                "hold; those that it does not name weigh 1.",
-                stacklevel=6,
-            )
-        found[:] = [sound.get(label, 1.0) for label in known]
-        return found
-    index = np.flatnonzero(weights)
-    present = np.unique(place[index])
-    found[present] = compute_class_weight(
-        class_weight,
-        classes=classes[present],
-        y=classes[place[index]],
-        sample_weight=weights[index],
-    )
-    return found
+def _named_weights(class_weight: Any, classes: Array, name: str) -> Array:
+    """Weigh the classes as a dict says; one that it does not name keeps one."""
+    known = classes.tolist()
+    numbers = {
+        label: float(weight) if isinstance(weight, bool) else plain_real(weight)
+        for label, weight in class_weight.items()
+    }
+    sound = {
+        label: number for label, number in numbers.items() if number is not None and number >= 0
+    }
+    if len(sound) < len(numbers):
+        raise ValueError(
+            f"class_weight={brief(class_weight)}; needed: finite numbers of at least 0."
+        )
+    strangers = list(class_weight.keys() - set(known))
+    # once is enough: for the labels that are trained on
+    if strangers and name == "y" and any(label not in class_weight for label in known):
+        warnings.warn(
+            f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
+            "hold; those that it does not name weigh 1.",
+            stacklevel=7,
+        )
+    return np.array([sound.get(label, 1.0) for label in known])
 
 
 def take_classes(estimator: Any, classes: Any) -> None:
@@ -222,7 +224,9 @@ def _check_classes(classes: Any) -> None:
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = column_or_1d(in_numpy(y, name), warn=True, input_name=name)
+    y = in_numpy(y, name)
+    check_one_label_each(y, name)
+    y = column_or_1d(y, warn=True, input_name=name)
     assert_all_finite(y, input_name=name)
     _check_labels(y)
     return y

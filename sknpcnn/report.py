@@ -16,11 +16,12 @@ class Report:
         self._first, self._last, self._n_samples = first, last, n_samples
         self._start = self._told = perf_counter()
         self._begun = self._start
-        self._bar = False
+        self._bar = 0
+        """How many characters the bar has that stands on the line."""
 
     def going_on(self) -> None:
         """Say that a part of the fit has been done before."""
-        self._write(f"Going on after epoch {self._first}/{self._last}, where it stopped\n")
+        self._write(f"Going on after epoch {self._first}/{self._last}, where it stopped", "\n")
 
     def epoch(self, number: int, row: dict[str, float]) -> None:
         """Report an epoch in one line."""
@@ -35,8 +36,8 @@ class Report:
         if number < self._last:
             per_epoch = (self._begun - self._start) / (number - self._first)
             parts += [f"{_clock(per_epoch * (self._last - number))} left"]
-        self._write("  ".join(parts) + "\n")
-        self._bar = False
+        self._write("  ".join(parts), "\n")
+        self._bar = 0
 
     def progress(self, number: int, part: float) -> None:
         """Show how much of an epoch has passed, in a bar that is written over."""
@@ -48,13 +49,16 @@ class Report:
         done = round(part * BAR)
         bar = "#" * done + "." * (BAR - done)
         where = f"Epoch {number:{len(str(self._last))}d}/{self._last}"
-        self._write(f"{where}  [{bar}] {part:4.0%}  {speed:,.0f} images/s")
-        self._bar = True
+        text = f"{where}  [{bar}] {part:4.0%}  {speed:,.0f} images/s"
+        self._write(text)
+        self._bar = len(text)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, end: str = "") -> None:
+        """Write over the bar, if there is one: with spaces, as notebooks know no other way."""
         if sys.stdout is None:  # as in a program without a terminal
             return
-        sys.stdout.write(("\r\x1b[K" if self._bar else "") + text)
+        over = "\r" if self._bar else ""
+        sys.stdout.write(over + text.ljust(self._bar) + end)
         sys.stdout.flush()
 
 

@@ -1,9 +1,10 @@
 """What a network is trained or validated on: rows of the user's data, classes and weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sknpcnn.balance import Counts
 from sknpcnn.chunks import cut
 from sknpcnn.kernels.randomness import row_ids
 
@@ -25,13 +26,15 @@ class Samples:
     """(n,), or None where all samples count the same"""
     index: Array
     """Which of the rows take part"""
+    counts: Counts = ()
+    """How much weight each class has in all of the rows, whatever the classes weigh"""
 
     def __len__(self) -> int:
         return len(self.index)
 
     def at(self, index: Array) -> "Samples":
         """Select some of the rows."""
-        return Samples(self.X, self.classes, self.weights, index)
+        return replace(self, index=index)
 
     def weights_at(self, index: Array) -> Array | None:
         """Return the weights of some rows."""

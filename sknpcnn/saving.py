@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import blocks, files, optimizers, storage
+from sknpcnn.balance import is_seen
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
@@ -22,9 +23,9 @@ from sknpcnn.plain import SPECS, count_specs, demand, from_plain, to_plain
 
 Array = np.ndarray
 
-FORMAT, VERSION = "sknpcnn model", 2
-# Version 1 also wrote down what is OF_THE_MACHINE.
-READABLE = 1, 2
+FORMAT, VERSION = "sknpcnn model", 3
+# Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen.
+READABLE = 1, 2, 3
 
 # What belongs to the computer of whoever saved the model is not written down, and not taken over:
 # training a model of a stranger must not write where the stranger has chosen.
@@ -50,6 +51,7 @@ PLAIN: dict[str, tuple[type, ...]] = {
     "validation_scores_": (list, type(None)),
     "_history": (list,),
     "_forgotten": (tuple,),
+    "_seen": (tuple,),
     "_architecture": (dict,),
 }
 PROGRESS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
@@ -200,7 +202,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
 
     found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
-    found = {"_forgotten": tuple(Forgotten()), **found}
+    found = {"_forgotten": tuple(Forgotten()), "_seen": (), **found}
     demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
     for name, kinds in PLAIN.items():
         demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
@@ -217,6 +219,7 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     if classes is None:
         raise ValueError("it has no classes")
     _check_classes(classes)
+    demand(is_seen(found["_seen"], len(classes)), "what it has seen of its classes is odd")
     network = Network(blocks.build(architecture, image), image, len(classes))
     theta = _floats(arrays, "theta", network.layout.size)
     demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
+from inspect import isfunction
 from typing import Any, Self
 
 from sknpcnn.brief import brief
@@ -16,6 +17,7 @@ from sknpcnn.checks import (
     plain_items,
     refuse,
 )
+from sknpcnn.suggestions import KnownKeywords, elsewhere, instance_meant, meant
 
 MAX_DEPTH = 32
 """How deep layers may lie inside each other: copying takes about twelve Python frames per level,
@@ -25,7 +27,7 @@ MAX_SPECS = 2**16
 
 
 @dataclass(frozen=True, repr=False)
-class Spec:
+class Spec(KnownKeywords):
     """A value made of named hyperparameters: compared by value, hashable, never modified.
 
     What the ``check_`` functions have accepted is kept as Python's own numbers and tuples. A
@@ -39,7 +41,7 @@ class Spec:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some hyperparameters changed; nested names reach inside."""
-        return replace(self, **resolve(self.get_params(deep=False), changes, type(self).__name__))
+        return replace(self, **resolve(self.get_params(deep=False), changes, self))
 
     def __sklearn_clone__(self) -> Self:
         return self  # it is immutable, so it is its own clone
@@ -90,7 +92,7 @@ def named(items: Any, owner: str = "layers", kind: type | None = None) -> Steps:
         if not isinstance(spec, kind or Spec):
             raise TypeError(
                 f"{owner} holds {brief(item)} of type {type(item).__name__}; each item must be "
-                f"{_a(thing)}, such as {example}, or a (name, {thing}) pair."
+                f"{_a(thing)}, such as {example}, or a (name, {thing}) pair.{_instead(spec, thing)}"
             )
         word = type(spec).__name__.lower()
         count[word] = count.get(word, 0) + 1
@@ -106,6 +108,16 @@ def named(items: Any, owner: str = "layers", kind: type | None = None) -> Steps:
             )
         steps[name] = spec
     return tuple(steps.items())
+
+
+def _instead(item: Any, thing: str) -> str:
+    """Return what to write in place of an item of a list that is no spec, if that is known."""
+    if isfunction(item):
+        return f" Call the function: {item.__name__}()."
+    inner = plain_items(item)
+    if inner and all(isinstance(spec, Spec) for spec in inner):
+        return " Take it out of its list: a network is one list, *inner unpacks another."
+    return instance_meant(item) if thing == "layer" else ""
 
 
 def _a(thing: str) -> str:
@@ -210,11 +222,8 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -
         if key in params:
             continue
         if bool(delimiter) != bool(rest) or not _known(head, current, bool(rest)):
-            whose = owner if isinstance(owner, str) else brief(owner)
-            raise ValueError(
-                f"Invalid parameter {brief(key)} for {whose}. Valid parameters are: "
-                f"{sorted({**current, **nested_params(current)})}."
-            )
+            instead = _valid(key, value, current, type(owner))
+            raise ValueError(f"Invalid parameter {brief(key)} for {type(owner).__name__}{instead}")
         if rest:
             inside.setdefault(head, {})[rest] = value
         else:
@@ -234,6 +243,16 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -
             if any(new[name] is not steps[name] for name in steps):  # 1 is equal to True
                 whole[field] = type(items)(new.items())
     return whole
+
+
+def _valid(key: str, value: Any, params: Mapping[str, Any], owner: type) -> str:
+    """Return the end of the error about an invalid name: what was probably meant."""
+    head, _, rest = key.partition("__")
+    if rest and head in params:
+        word = params[head]
+        example = instance_meant(word).replace("Did you mean", "Give an instance, such as")
+        return f": {head}={brief(word)} has no parameters.{example.replace('?', '.')}"
+    return meant(key, value, [*params, *nested_params(params)], elsewhere(owner))
 
 
 def _known(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:

@@ -523,10 +523,25 @@ def test_score_is_accuracy_with_sample_weights(digits):
     assert clf.score(X_test, y_test, sample_weight=weights) == wanted
 
 
+def test_best_validation_score_is_the_highest(digits):
+    X, X_test, y, y_test = digits
+    clf = NumpyCNNClassifier(conv_filters=(2,), max_iter=3, random_state=0)
+    assert not hasattr(clf, "best_validation_score_")
+    assert clf.fit(X[:100], y[:100]).best_validation_score_ is None
+    clf.fit(X[:100], y[:100], X_val=X_test, y_val=y_test)
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+
+
+def test_table_shows_as_set_what_was_set():
+    clf = NumpyCNNClassifier(solver=SGD(momentum=0.9), layers=[Conv2D(4)], max_iter=3)
+    assert set(clf._get_params_html().non_default) == {"solver", "layers", "max_iter"}
+    assert "conv2d_1__stride" not in clf._repr_html_()
+
+
 def test_docstring_documents_every_parameter_and_the_signature_is_as_designed():
-    from inspect import signature
+    from inspect import getdoc, signature
 
     names = list(signature(NumpyCNNClassifier).parameters)
-    documented = NumpyCNNClassifier.__doc__.split("Attributes\n")[0]
-    assert [name for name in names if f"\n    {name} : " not in documented] == []
+    documented = getdoc(NumpyCNNClassifier).split("Attributes\n")[0]
+    assert [name for name in names if f"\n{name} : " not in documented] == []
     assert len(names) == 33

@@ -1,5 +1,6 @@
 """The documentation says what is true: its code runs, its links lead somewhere, it is complete."""
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_code_runs(page, tmp_path, monkeypatch):
         first_line = text.count("\n", 0, block.start(1))
         code = compile("\n" * first_line + block[1], str(page), "exec")
         exec(code, vars(module))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_can_be_pasted_into_a_prompt(page):
+    """Python's prompt takes a loop and the like for finished at a blank line only."""
+    for block in BLOCK.findall(page.read_text()):
+        lines = block.splitlines()
+        for statement in ast.parse(block).body[:-1]:
+            if hasattr(statement, "body"):
+                assert lines[statement.end_lineno] == "", lines[statement.end_lineno - 1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

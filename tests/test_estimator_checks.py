@@ -17,6 +17,7 @@ CONFIGURATIONS = [
     NumpyCNNClassifier(),
     NumpyCNNClassifier(early_stopping=True),
     NumpyCNNClassifier(class_weight={0: 1.5, 1: 1.0}),
+    NumpyCNNClassifier(class_weight="balanced"),
     NumpyCNNClassifier(batch_norm=True, dropout=0.2),
     NumpyCNNClassifier(conv_filters=(4, 8, 8), kernel_size=[(1, 3), 3, [1, 1]]),
     NumpyCNNClassifier(conv_filters=(), hidden_layer_sizes=(64,)),

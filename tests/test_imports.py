@@ -19,14 +19,16 @@ LINES = 330
 # Each room may import from the rooms above it in this list, and from itself.
 ROOMS = [
     {"kernels", "arrays"},
-    {"brief", "checks", "initializers", "parameters", "spec", "losses", "version"},
+    {"brief", "suggestions"},
+    {"checks", "initializers", "parameters", "spec", "losses", "version"},
     {"description", "code", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},
+    {"architectures"},
     {"blas", "chunks", "tape", "team"},
     {"engine"},
     {"parallel"},
-    {"batches", "samples", "standard"},
+    {"balance", "batches", "samples", "standard"},
     {"network"},
     {"training"},
     {"fitting", "report"},
@@ -36,6 +38,7 @@ ROOMS = [
         "constraints",
         "inputs",
         "layout",
+        "labels",
         "blocks",
         "checkpoints",
         "fingerprint",
@@ -43,7 +46,7 @@ ROOMS = [
         "plain",
     },
     {"classifier", "features", "saving", "sknpcnn"},
-    {"callbacks", "display", "datasets", "onnx_export", "architectures", "testing"},
+    {"callbacks", "display", "datasets", "onnx_export", "testing"},
 ]
 
 KNOW_SCIKIT_LEARN = {

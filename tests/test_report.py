@@ -62,7 +62,8 @@ def test_a_bar_is_written_over_until_the_line_of_the_epoch_is_there(data, capsys
     small(verbose=2, max_iter=2).fit(*data)
     shown = capsys.readouterr().out
     assert "\n" not in shown.split("100%")[0]
-    on_screen = [line.split("\r\x1b[K")[-1] for line in shown.split("\n")[:-1]]
+    assert "\x1b" not in shown, "a notebook knows no escape sequences"
+    on_screen = [line.split("\r")[-1].rstrip() for line in shown.split("\n")[:-1]]
     assert [line[:9] for line in on_screen] == ["Epoch 1/2", "Epoch 2/2"]
     assert all("loss" in line and "#" not in line for line in on_screen)
     bars = re.findall(r"Epoch (\d)/2  \[(#*)(\.*)\] +(\d+)%  [\d,]+ images/s", shown)

@@ -1,0 +1,236 @@
+"""What was probably meant, said in errors: names of other libraries, and misspelled ones.
+
+Nothing is accepted that is not spelled as it is here: two spellings of one thing would be looked up
+twice by everybody who reads the code.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from functools import wraps
+from inspect import signature
+from typing import Any, Self, TypeVar, cast
+
+from sknpcnn.brief import brief
+
+MAX_LISTED = 20
+"""How many names an error lists when nothing is near; more, nobody reads."""
+
+INSTANCES = {
+    "relu": "ReLU()", "leaky_relu": "LeakyReLU()", "elu": "ELU()", "gelu": "GELU()",
+    "silu": "SiLU()", "tanh": "Tanh()", "logistic": "Sigmoid()", "identity": "Identity()",
+    "sgd": "SGD()", "adam": "Adam()", "adamw": "AdamW()", "rmsprop": "RMSprop()",
+    "adadelta": "Adadelta()", "adagrad": "Adagrad()",
+    "constant": "Constant()", "adaptive": "ReduceOnPlateau()",
+}  # fmt: skip
+"""What the words stand for, where an object is needed."""
+
+WORDS = {
+    "sigmoid": "logistic", "linear": "identity", "none": "identity", "swish": "silu",
+    "zeros": "same", "plateau": "adaptive", "reducelronplateau": "adaptive",
+    "fixed": "constant", "crossentropy": "loss", "float": "float32", "double": "float64",
+}  # fmt: skip
+"""Words of other libraries, without case and signs, and the same thing here."""
+
+_SOLVER = "solver=SGD({name}={value})"
+_ADAM = "solver=Adam({name}={value})"
+_RATE = "learning_rate_init={value}"
+_L2 = "alpha={value}, or solver=AdamW(weight_decay={value})"
+_VALIDATION = "fit(X, y, X_val=..., y_val=...)"
+_NETWORK = {
+    **dict.fromkeys(["epochs", "n_epochs", "num_epochs", "max_epochs"], "max_iter={value}"),
+    **dict.fromkeys(["lr", "eta", "eta0", "learning_rate_value"], _RATE),
+    **dict.fromkeys(["momentum", "nesterov"], _SOLVER),
+    "nesterovs_momentum": "solver=SGD(momentum=0.9, nesterov={value})",
+    **dict.fromkeys(["beta_1", "beta_2", "epsilon"], _ADAM),
+    "power_t": "learning_rate=ExponentialDecay()",
+    **dict.fromkeys(["weight_decay", "l2", "regularization"], _L2),
+    "optimizer": "solver={value}",
+    "validation_data": _VALIDATION,
+    "validation_split": "early_stopping=True, validation_fraction={value}",
+    "patience": "early_stopping=True, n_iter_no_change={value}",
+    "callbacks": "set_callbacks({value})",
+    "metrics": "scoring={value}",
+    "monitor": "scoring={value}",
+    **dict.fromkeys(["seed", "random_seed"], "random_state={value}"),
+    **dict.fromkeys(["device", "num_workers", "workers"], "n_jobs, as all runs on the CPU"),
+    **dict.fromkeys(["filters", "n_filters", "channels"], "conv_filters={value}"),
+    **dict.fromkeys(["units", "hidden_units", "hidden_sizes"], "hidden_layer_sizes={value}"),
+    **dict.fromkeys(["input_shape", "input_size"], "image_shape={value}"),
+    **dict.fromkeys(["transforms", "data_augmentation"], "augment=[Shift(2)]"),
+    **dict.fromkeys(["normalize", "scale"], "standardize={value}"),
+    **dict.fromkeys(["model", "architecture", "network"], "layers={value}"),
+}
+_FIT = {
+    **dict.fromkeys(["epochs", "n_epochs"], "max_iter={value}, a parameter of the estimator"),
+    **dict.fromkeys(["batch_size", "shuffle"], "{name}={value} as a parameter of the estimator"),
+    **dict.fromkeys(["verbose", "class_weight"], "{name}={value} as a parameter of the estimator"),
+    **dict.fromkeys(["validation_data", "eval_set"], _VALIDATION),
+    "validation_split": "early_stopping=True, validation_fraction={value} in the estimator",
+    "callbacks": "set_callbacks({value}) before fit",
+    **dict.fromkeys(["weights", "sample_weights"], "sample_weight={value}"),
+}
+_LAYER = {
+    "activation": "{instance} as a layer of its own behind it",
+    **dict.fromkeys(["strides"], "stride={value}"),
+    **dict.fromkeys(["out_channels", "n_filters", "channels"], "filters={value}"),
+    **dict.fromkeys(["out_features", "n_units"], "units={value}"),
+    **dict.fromkeys(["kernel", "window"], "kernel_size={value}"),
+    **dict.fromkeys(["pool_size"], "size={value}"),
+    "p": "rate={value}",
+    "use_bias": "bias={value}",
+    "eps": "epsilon={value}",
+    **dict.fromkeys(["alpha", "negative_slope"], "slope={value}"),
+    **dict.fromkeys(["dilation_rate"], "dilation={value}"),
+    **dict.fromkeys(
+        ["input_shape", "in_channels", "in_features", "num_features", "input_dim"],
+        "nothing: fit finds the shape of what comes in",
+    ),
+    **dict.fromkeys(["kernel_regularizer", "weight_decay"], "alpha=... in the classifier"),
+    "trainable": "lr_scale=0, which freezes it",
+    "name": "a pair ({value}, layer) in the list",
+}
+_OPTIMIZER = {
+    **dict.fromkeys(
+        ["lr", "learning_rate", "learning_rate_init"],
+        "learning_rate_init={value} in the classifier, beside solver",
+    ),
+    "betas": "beta_1=..., beta_2=...",
+    "beta1": "beta_1={value}",
+    "beta2": "beta_2={value}",
+    "eps": "epsilon={value}",
+    "alpha": "rho={value}",
+    "weight_decay": "alpha={value} in the classifier, or AdamW(weight_decay={value})",
+    **dict.fromkeys(["clipnorm", "max_norm"], "clip_norm={value} in the classifier"),
+}
+_AUGMENTATION = {
+    **dict.fromkeys(["p", "probability"], "rate={value}"),
+    **dict.fromkeys(["degree", "angle", "rotation"], "degrees={value}"),
+    "scale": "zoom={value}",
+    "translate": "shift={value}",
+    **dict.fromkeys(["brightness", "contrast", "factor"], "amount={value}"),
+}
+_SCHEDULE = {
+    **dict.fromkeys(["gamma", "decay_rate"], "factor={value}"),
+    **dict.fromkeys(["step_size", "milestones"], "epochs={value}"),
+    **dict.fromkeys(["eta_min", "min_lr"], "final, as a part of the first rate"),
+    **dict.fromkeys(["max_lr", "lr"], "learning_rate_init={value} in the classifier"),
+    "warmup_steps": "warmup, in epochs",
+    **dict.fromkeys(["T_max", "n_epochs"], "max_iter={value} in the classifier"),
+}
+KEYWORDS: dict[str, Mapping[str, str]] = {
+    "NumpyCNNClassifier": _NETWORK,
+    "fit": _FIT,
+    "Layer": _LAYER,
+    "Optimizer": _OPTIMIZER,
+    "Augmentation": _AUGMENTATION,
+    "Schedule": _SCHEDULE,
+}
+"""Keywords of other libraries, by the class or method that is given them, and what to write."""
+
+
+class KnownKeywords:
+    """A class whose instances are made with known keywords, or with an error that helps.
+
+    It is a base class because ``inspect.signature``, and so every editor, goes by a class's own
+    ``__init__`` before it looks at a ``__new__`` that is inherited.
+    """
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:  # noqa: ARG004
+        """Raise TypeError if a keyword is no parameter, with what was probably meant."""
+        # fields first: to read a signature takes long
+        usual: set[str] = {field.name for field in fields(cls)} if is_dataclass(cls) else set()
+        if not keywords.keys() <= usual and (known := _parameters(cls)) is not None:
+            check_keywords(cls.__name__, keywords, known, elsewhere(cls))
+        return super().__new__(cls)
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def known_keywords(method: Method) -> Method:
+    """Make a method say what was probably meant by a keyword that it has not."""
+    known = [name for name in signature(method).parameters if name != "self"]
+
+    @wraps(method)
+    def checked(self: Any, *args: Any, **keywords: Any) -> Any:
+        if not keywords.keys() <= set(known):
+            owner = f"{type(self).__name__}.{method.__name__}"
+            check_keywords(owner, keywords, known, KEYWORDS["fit"])
+        return method(self, *args, **keywords)
+
+    return cast(Method, checked)
+
+
+def _parameters(cls: type) -> Collection[str] | None:
+    """Return the names that a class's ``__init__`` takes; None where it takes any."""
+    parameters = signature(cls.__init__).parameters  # type: ignore[misc]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return None
+    return [name for name in parameters if name != "self"]
+
+
+def elsewhere(cls: type) -> Mapping[str, str]:
+    """Collect what parameters of a class are called in other libraries, and what to write."""
+    tables = [KEYWORDS.get(kind.__name__, {}) for kind in cls.__mro__]
+    return {name: hint for table in reversed(tables) for name, hint in table.items()}
+
+
+def check_keywords(
+    owner: str, given: Mapping[str, Any], known: Collection[str], others: Mapping[str, str]
+) -> None:
+    """Raise TypeError for a keyword that is none of the known ones."""
+    for name, value in given.items():
+        if name not in known:
+            instead = meant(name, value, known, others)
+            raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}{instead}")
+
+
+def meant(name: str, value: Any, known: Collection[str], others: Mapping[str, str]) -> str:
+    """Return the end of an error about an unknown parameter: what was probably meant, or all."""
+    if (hint := others.get(name)) is not None:
+        shown = {"name": name, "value": brief(value), "instance": _instance(value)}
+        return f". Did you mean {hint.format(**shown)}?"
+    if near := nearest(name, known):
+        return f". Did you mean {' or '.join(near)}?"
+    if not known:
+        return "; needed: none, it has no parameters."
+    if len(known) > MAX_LISTED:
+        return f"; needed: one of the {len(known)} names that get_params() lists."
+    return f"; needed: one of {', '.join(sorted(known))}."
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the names that are most like this one, the best first."""
+    plain = {other: _plain(other) for other in known}
+    exact = [other for other, text in plain.items() if text == _plain(name)]
+    if exact:
+        return exact[:1]
+    texts = get_close_matches(_plain(name), [*plain.values()], count, cutoff=0.7)
+    return list(dict.fromkeys(other for text in texts for other in plain if plain[other] == text))
+
+
+def did_you_mean(word: Any, known: Collection[str]) -> str:
+    """Return the end of an error about a value: the word that was probably meant, if any."""
+    if not isinstance(word, str):
+        return ""
+    synonym = WORDS.get(_plain(word))
+    near = [synonym] if synonym in known else nearest(word, known, 1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def instance_meant(word: Any) -> str:
+    """Return the end of an error about a word where a layer or the like is needed."""
+    if not isinstance(word, str):
+        return ""
+    near = nearest(WORDS.get(_plain(word), word), INSTANCES, 1)
+    return f" Did you mean {INSTANCES[near[0]]}?" if near else ""
+
+
+def _instance(word: Any) -> str:
+    return instance_meant(word).removeprefix(" Did you mean ").removesuffix("?") or "ReLU()"
+
+
+def _plain(name: str) -> str:
+    """Return a name without case and signs: "Leaky-ReLU" is "leakyrelu"."""
+    return "".join(c for c in name.casefold() if c.isalnum())

@@ -1,0 +1,69 @@
+"""Training from given weights: a network as it starts, given other ones, and a fit from there."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import sknpcnn
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import BatchNorm, Conv2D, Flatten, ReLU
+from sknpcnn.schedules import CosineDecay, OneCycle
+
+SETTINGS = [
+    {},
+    {"early_stopping": True, "batch_norm": True},
+    {"learning_rate": CosineDecay(warmup=1), "dropout": 0.2},
+    {"layers": [Conv2D(2), BatchNorm(), ReLU(), Flatten()], "solver": "sgd"},
+]
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    X, _, y, _ = digits
+    return X[:120], y[:120]
+
+
+def small(**params):
+    shape = {} if "layers" in params else {"conv_filters": (2,), "hidden_layer_sizes": (5,)}
+    return NumpyCNNClassifier(**{"max_iter": 2, "random_state": 0} | shape | params)
+
+
+@pytest.mark.parametrize("params", SETTINGS)
+def test_a_fit_of_no_epochs_and_one_from_there_are_one_fit(params, data):
+    whole = small(**params).fit(*data)
+    clf = small(**params, warm_start=True).set_params(max_iter=0).fit(*data)
+    assert (clf.n_iter_, clf.t_, clf.loss_curve_, len(clf.history_)) == (0, 0, [], 0)
+    assert np.isnan(clf.loss_)
+    clf.set_weights(clf.get_weights()).set_params(max_iter=2).fit(*data)
+    assert clf._theta.tobytes() == whole._theta.tobytes()
+
+
+def test_training_starts_from_the_weights_that_were_given(data):
+    elsewhere = small(max_iter=3, random_state=7).fit(*data)
+    clf = small(max_iter=0).fit(*data).set_weights(elsewhere.get_weights())
+    np.testing.assert_array_equal(clf.predict_proba(data[0]), elsewhere.predict_proba(data[0]))
+    clf.set_params(max_iter=1, warm_start=True, learning_rate_init=1e-9).fit(*data)
+    np.testing.assert_allclose(clf._theta, elsewhere._theta, atol=1e-6)
+    assert clf.n_iter_ == 1
+
+
+def test_a_fit_of_no_epochs_does_all_that_a_fit_does(data, tmp_path, capsys):
+    clf = small(max_iter=0, verbose=2, checkpoint_dir=tmp_path, learning_rate=OneCycle())
+    clf.fit(*data, X_val=data[0], y_val=data[1])
+    clf.fit(*data, X_val=data[0], y_val=data[1])  # takes its checkpoint up
+    assert clf.validation_scores_ == []
+    assert clf.score(*data) >= 0
+    sknpcnn.save(clf, tmp_path / "model.npz")
+    loaded = sknpcnn.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.predict_proba(data[0]), clf.predict_proba(data[0]))
+    clone(clf).set_params(max_iter=0).partial_fit(*data, classes=np.arange(10))
+
+
+def test_the_optimizer_goes_on_after_a_fit_with_warm_start_and_begins_anew_without(data):
+    steps = {}
+    for warm in (True, False):
+        clf = small(warm_start=warm, max_iter=10, batch_size=10).fit(*data)
+        before = clf._theta.copy()
+        clf.set_params(batch_size=120).partial_fit(*data)  # one step
+        steps[warm] = np.abs(clf._theta - before).mean()
+    assert steps[False] > 2 * steps[True]
