@@ -53,6 +53,7 @@ def with_interruptions(task, interruption, files=OURS, everywhere=True):
                 interruption()
             return look
 
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 asks once, in settrace, for all frames
         sys.settrace(look)
         try:
             task()
