@@ -21,6 +21,7 @@ from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.kernels.memory import root_of
 from sknpcnn.network import Network
+from sknpcnn.start import initial_parameters
 from sknpcnn.training import TrainingState
 
 
@@ -52,10 +53,10 @@ def begin(
     state = fitted.state_of(estimator, network.layout, seed) if going_on else None
     checkpoint = None
     if checkpoint_dir is not None:
-        start = _start_of(estimator, seed, state)
+        origin = _origin_of(estimator, seed, state)
         data = [samples, held_out]
         digest = data_digest(data)
-        name = fingerprint(estimator, classes, digest, image, start)
+        name = fingerprint(estimator, classes, digest, image, origin)
         checkpoint = Checkpoint(
             params["checkpoint_dir"],
             name,
@@ -63,20 +64,22 @@ def begin(
             lambda: data_digest(data) == digest,
             any(isinstance(root_of(some.X), np.memmap) for some in data if some is not None),
         )
-        if start is None:  # any seed will do: that of the first call
+        if origin is None:  # any seed will do: that of the first call
             seed = checkpoint.agree_on_seed(seed)
-    if state is None:
-        theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
-        state = TrainingState(theta, {}, seed)
-    else:
+    if state is not None:
+        seed = state.seed
         _check_unchanged(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
-        samples, held_out = inputs.split_off(samples, params["validation_fraction"], state.seed)
+        samples, held_out = inputs.split_off(samples, params["validation_fraction"], seed)
     if going_on:
         standard = fitted.standard_of(estimator)
     else:
-        standard = standard_of(samples, image, state.theta.dtype) if params["standardize"] else None
+        dtype = _dtype(params["dtype"], samples.X)
+        standard = standard_of(samples, image, dtype) if params["standardize"] else None
+    if state is None:
+        theta = initial_parameters(network, samples, standard, seed, dtype)
+        state = TrainingState(theta, {}, seed)
 
     plan = plan_of(params, image, len(samples), int(n_epochs or state.epoch + params["max_iter"]))
     rule = type(plan.optimizer).__name__
@@ -181,7 +184,7 @@ def _scorer_of(estimator: Any, scoring: Any) -> Any:
         return check_scoring(estimator, scoring)
 
 
-def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
+def _origin_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
     """Collect what training starts from; None for a new network from any seed."""
     if state is None:
         return None if estimator.random_state is None else seed

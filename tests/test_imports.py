@@ -28,7 +28,7 @@ ROOMS = [
     {"parallel"},
     {"batches"},
     {"network"},
-    {"training"},
+    {"training", "start"},
     {"fitting", "report"},
     {
         "fitted",
