@@ -24,6 +24,7 @@ from sknpcnn.network import Network
 from sknpcnn.outcome import warn_of_bad_end
 from sknpcnn.samples import Samples
 from sknpcnn.standard import standard_of
+from sknpcnn.start import initial_parameters
 from sknpcnn.training import TrainingState
 
 
@@ -57,10 +58,10 @@ def begin(
     state = fitted.state_of(estimator, network.layout, seed) if going_on else None
     checkpoint = None
     if checkpoint_dir is not None:
-        start = _start_of(estimator, seed, state)
+        origin = _origin_of(estimator, seed, state)
         data = [samples, held_out]
         digest = data_digest(data)
-        name = fingerprint(estimator, classes, digest, image, start)
+        name = fingerprint(estimator, classes, digest, image, origin)
         checkpoint = Checkpoint(
             params["checkpoint_dir"],
             name,
@@ -68,24 +69,24 @@ def begin(
             lambda: data_digest(data) == digest,
             any(isinstance(root_of(some.X), np.memmap) for some in data if some is not None),
         )
-        if start is None:  # any seed will do: that of the first call
+        if origin is None:  # any seed will do: that of the first call
             seed = checkpoint.agree_on_seed(seed)
-    if state is None:
-        with network.explaining_memory():
-            theta = network.layout.start(seed, _dtype(params["dtype"], samples.X))
-        state = TrainingState(theta, {}, seed)
-    else:
+    if state is not None:
+        seed = state.seed
         _check_unchanged(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
-        samples, held_out = inputs.split_off(samples, params["validation_fraction"], state.seed)
+        samples, held_out = inputs.split_off(samples, params["validation_fraction"], seed)
     if going_on:
         standard = fitted.standard_of(estimator)
     else:
+        dtype = _dtype(params["dtype"], samples.X)
         channels = samples.X.shape[1] if table else image[2]
-        standard = None
-        if params["standardize"]:
-            standard = standard_of(samples, channels, state.theta.dtype)
+        standard = standard_of(samples, channels, dtype) if params["standardize"] else None
+    if state is None:
+        with network.explaining_memory():
+            theta = initial_parameters(network, samples, standard, seed, dtype)
+        state = TrainingState(theta, {}, seed)
 
     n_epochs = max(int(n_epochs or state.epoch + params["max_iter"]), 1)  # a schedule divides by it
     plan = plan_of(params, image, len(samples), n_epochs)
@@ -196,7 +197,7 @@ def _scorer_of(estimator: Any, scoring: Any) -> Any:
         return check_scoring(estimator, scoring)
 
 
-def _start_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
+def _origin_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
     """Collect what training starts from; None for a new network from any seed."""
     if state is None:
         return None if estimator.random_state is None else seed

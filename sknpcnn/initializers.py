@@ -1,4 +1,4 @@
-"""How a weight starts: uniformly, in a range that keeps the variance of what flows through it."""
+"""How a weight is drawn: uniformly, in a range that about keeps the variance of what it is given."""
 
 import numpy as np
 

@@ -19,8 +19,9 @@ from sknpcnn.initializers import glorot_uniform, he_uniform
 class Parameter:
     """One array that a layer learns: its shape, how it starts and how it is trained.
 
-    ``fan`` (inputs, outputs of one unit) asks for a random start, He's where ``rectified``,
-    Glorot's otherwise; without it the array starts at ``start``. ``decay`` puts it under the L2
+    ``fan`` (inputs, outputs of one unit) asks for a random start, drawn by He's rule where
+    ``rectified`` and by Glorot's otherwise, and scaled to what the layer makes of some images (see
+    ``sknpcnn.start``); without it the array starts at ``start``. ``decay`` puts it under the L2
     penalty. ``running`` marks a running average with that momentum: no optimizer touches it, and
     what backward writes into its gradient is the new observation.
     """
@@ -94,7 +95,10 @@ class Layout:
         return carried[: len(vector)]
 
     def start(self, seed: int, dtype: Any) -> np.ndarray:
-        """Make the vector that training starts from; the same numbers whatever the dtype."""
+        """Draw the vector that a start is made from; the same numbers whatever the dtype.
+
+        How large the weights then have to be is measured: see ``sknpcnn.start``.
+        """
         rng = np.random.default_rng(seed)
         theta = np.empty(self.size, dtype)
         for name, p in self.parameters.items():

@@ -30,7 +30,7 @@ ROOMS = [
     {"parallel"},
     {"balance", "batches", "samples", "standard"},
     {"network"},
-    {"training"},
+    {"training", "start"},
     {"fitting", "report"},
     {
         "fitted",
