@@ -187,7 +187,20 @@ def standard_of(samples: Samples, image: tuple[int, int, int], dtype: Any) -> St
     return Standard(mean.astype(precision), scale.astype(dtype))
 
 
-def content_ids(samples: Samples) -> Array:
-    """Hash what is in each row, block by block: copies of a sample have the same number."""
+def content_ids(
+    samples: Samples, standard: Standard | None = None, steps: float | None = None
+) -> Array:
+    """Hash what is in each row, block by block: copies of a sample have the same number.
+
+    With ``steps``, rows count as copies if, standardized, they round to the same numbers.
+    """
     blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
-    return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])
+    rows = (samples.X[samples.index[lo:hi]] for lo, hi in blocks)
+    if standard is not None and steps is not None:
+        rows = (np.rint(steps * _standardized(x, standard)) for x in rows)
+    return np.concatenate([row_ids(x) for x in rows])
+
+
+def _standardized(rows: Array, standard: Standard) -> Array:
+    channels = rows.reshape(len(rows), -1, len(standard.mean))
+    return ((channels - standard.mean) * standard.scale.astype(np.float64)).reshape(rows.shape)

@@ -1,4 +1,4 @@
-"""How a weight is drawn: uniformly, in a range that about keeps the variance of what it is given."""
+"""How a weight is drawn: uniformly, so that about the variance is kept of what it is given."""
 
 import numpy as np
 
