@@ -1,5 +1,6 @@
 """What a network is trained or validated on: rows of the user's data, classes and weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +42,11 @@ class Samples:
         return None if self.weights is None else self.weights[index]
 
 
-def content_ids(samples: Samples) -> Array:
-    """Hash what is in each row, block by block: copies of a sample have the same number."""
+def content_ids(samples: Samples, seen: Callable[[Array], Array] = lambda rows: rows) -> Array:
+    """Hash what is in each row, block by block: copies of a sample have the same number.
+
+    Rows count as copies if they are ``seen`` as the same numbers.
+    """
     blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
-    return np.concatenate([row_ids(samples.X[samples.index[lo:hi]]) for lo, hi in blocks])
+    rows = (samples.X[samples.index[lo:hi]] for lo, hi in blocks)
+    return np.concatenate([row_ids(seen(some)) for some in rows])

