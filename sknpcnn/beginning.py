@@ -185,7 +185,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
         run(alone=_is_alone(estimator))
     elif not fit.checkpoint.begin(fit):
         run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
-    warn_of_bad_end(fit, max_iter)
+    warn_of_bad_end(fit)
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
 
 

@@ -163,8 +163,6 @@ def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
     """
     network, theta = network_of(estimator), estimator._theta
     standard = standard_of(estimator)
-    if standard is not None:
-        warn_of_other_scale(X, standard)
     rows = Rows(X, estimator.image_shape_, standard)
     at_once = inputs.rows_at_once(network, theta.dtype)
     if last is None:
@@ -174,6 +172,8 @@ def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
         with Engine(threads_for(estimator.n_jobs), theta.dtype) as engine:
             outputs = network.outputs(theta, rows, engine, at_once, last)
     inputs.check_no_overflow(outputs)
+    if standard is not None:
+        warn_of_other_scale(X, standard)
     return outputs
 
 

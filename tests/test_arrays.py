@@ -18,14 +18,14 @@ from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
 from sknpcnn.augmentation import HorizontalFlip, augment_images
 
 rng = np.random.default_rng(0)
-X, y = rng.random((60, 6, 6)).astype(np.float32), np.arange(60) % 3
+X, y = rng.random((60, 8, 8)).astype(np.float32), np.arange(60) % 3
 w, classes = rng.random(60), np.arange(3)
 
 def new(**params):
     return NumpyCNNClassifier((4,), max_iter=2, random_state=0, **params)
 
 def everything(given):
-    X_, y_, w_, flat = given(X), given(y), given(w), given(X.reshape(60, 36))
+    X_, y_, w_, flat = given(X), given(y), given(w), given(X.reshape(60, 64))
     val = {"X_val": X_, "y_val": y_, "sample_weight_val": w_}
     clf = new().fit(flat, y_, w_)
     yield clf._theta

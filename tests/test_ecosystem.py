@@ -54,6 +54,7 @@ def test_pipeline_after_standard_scaler(digits):
     assert pipeline[:-1].transform(X_test).shape == X_test.shape
 
 
+@pytest.mark.filterwarnings("ignore:The network has learned nothing")  # at the lower rate
 def test_grid_search_over_the_architecture(few):
     grid = {
         "conv_filters": [(), (4,), (8, 8)],
