@@ -66,8 +66,7 @@ def initial_parameters(
     """Make the vector that training starts from."""
     theta = network.layout.start(seed, dtype)
     n = min(max(NUMBERS // network.widest, MIN_IMAGES), MAX_IMAGES)
-    different = _different(samples, standard, seed)
-    index = different[:n]
+    index = _chosen(samples, standard, n, seed)
     rows = Rows(samples.X, network.image, standard, index)
     with Engine(1, dtype) as engine:
         measured = _Measured(network, theta, engine, len(index))
@@ -75,35 +74,32 @@ def initial_parameters(
     output = network.layout.views(theta)["output"]
     size = _size(logits)
     output["W"] *= OUTPUT / size if 0 < size < np.inf else 0
-    output["b"][...] = log_frequencies(samples, len(output["b"]), len(different))
+    output["b"][...] = log_frequencies(samples, len(output["b"]))
     return theta
 
 
-def log_frequencies(samples: Samples, n_classes: int, n_different: int) -> Array:
+def log_frequencies(samples: Samples, n_classes: int) -> Array:
     """Estimate the logarithm of how frequent each class is, by weight.
 
     Half a sample is added to each class (Krichevsky and Trofimov 1981), for the sake of those that
-    have none: they may still come, in a later call of ``partial_fit``. Weights are proportions, so
-    what a sample weighs is their mean over the samples that are different.
+    have none: they may still come, in a later call of ``partial_fit``.
     """
     weights = samples.weights_at(samples.index)
-    weight = np.bincount(samples.classes[samples.index], weights, n_classes)
-    counts = weight * (n_different / weight.sum()) + 0.5
+    counts = np.bincount(samples.classes[samples.index], weights, n_classes) + 0.5
     return np.log(counts / counts.sum())
 
 
-def _different(samples: Samples, standard: Standard | None, seed: int) -> Array:
-    """Find the different samples, in an order that follows from the seed and from what they show.
+def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> Array:
+    """Choose different samples by what they show, so that order, copies, weights do not count.
 
-    So neither order nor copies nor weights count. Nor do scale and offset of the pixels, where
-    these are standardized: they are rounded then.
+    Nor do scale and offset of the pixels, where these are standardized: they are rounded then.
     """
     if standard is None:
         ids = content_ids(samples)
     else:
         ids = content_ids(samples, lambda rows: np.rint(STEPS * standard.of(rows)))
     _, first = np.unique(keyed(ids, seed), return_index=True)
-    return samples.index[first]
+    return samples.index[first[:n]]
 
 
 class _Measured:
