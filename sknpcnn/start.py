@@ -53,6 +53,8 @@ BRANCH = 0.1
 # the first loss by less than 1 % of the entropy; from zero, the first steps would teach the hidden
 # layers nothing, which costs a short training some percent of its accuracy.
 OUTPUT = 0.14
+# Which part of the classes' frequencies is spread evenly; it raises the first loss by less than it.
+SPREAD = 0.01
 # In how many steps to a standard deviation images are compared.
 STEPS = 16
 # A unit that reads fewer numbers keeps the sum of its weights: it would lose too much with it.
@@ -81,12 +83,12 @@ def initial_parameters(
 def log_frequencies(samples: Samples, n_classes: int) -> Array:
     """Estimate the logarithm of how frequent each class is, by weight.
 
-    Half a sample is added to each class (Krichevsky and Trofimov 1981), for the sake of those that
-    have none: they may still come, in a later call of ``partial_fit``.
+    A class without samples may still come, in a later call of ``partial_fit``: a small part of all
+    is spread evenly. That part is fixed, for only the ratios of weights may matter.
     """
     weights = samples.weights_at(samples.index)
-    counts = np.bincount(samples.classes[samples.index], weights, n_classes) + 0.5
-    return np.log(counts / counts.sum())
+    counts = np.bincount(samples.classes[samples.index], weights, n_classes)
+    return np.log((1 - SPREAD) * counts / counts.sum() + SPREAD / n_classes)
 
 
 def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> Array:
