@@ -24,11 +24,6 @@ class Standard:
     mean: Array
     scale: Array
 
-    def of(self, rows: Array) -> Array:
-        """Shift and scale rows (n, features), in double precision."""
-        channels = rows.reshape(len(rows), -1, len(self.mean))
-        return ((channels - self.mean) * self.scale.astype(np.float64)).reshape(rows.shape)
-
 
 @np.errstate(all="ignore")
 def standard_of(samples: Samples, channels: int, dtype: Any) -> Standard:
