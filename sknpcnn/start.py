@@ -22,6 +22,7 @@ weights. They go through the layers on one thread, in one piece: the same bits f
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import accumulate
 from operator import add
 from typing import Any
@@ -53,8 +54,9 @@ BRANCH = 0.1
 OUTPUT = 0.14
 # Which part of the classes' frequencies is spread evenly; it raises the first loss by less than it.
 SPREAD = 0.01
-# In how many steps to a standard deviation images are compared.
-STEPS = 16
+# In how many steps to a standard deviation images are compared, and how many numbers in the middle
+# of each: all of a large file would take minutes.
+STEPS, LOOKED_AT = 16, 1024
 # A unit that reads fewer numbers keeps the sum of its weights: it would lose too much with it.
 LEAST_INPUTS = 8
 
@@ -66,7 +68,7 @@ def initial_parameters(
     """Make the vector that training starts from."""
     theta = network.layout.start(seed, dtype)
     n = min(max(NUMBERS // network.widest, MIN_IMAGES), MAX_IMAGES)
-    index = _chosen(samples, standard, n, seed)
+    index = _chosen(samples, standard, n, network.image[2], seed)
     rows = Rows(samples.X, network.image, standard, index)
     with Engine(1, dtype) as engine:
         measured = _Measured(network, theta, engine, len(index))
@@ -89,12 +91,16 @@ def log_frequencies(samples: Samples, n_classes: int) -> Array:
     return np.log((1 - SPREAD) * counts / counts.sum() + SPREAD / n_classes)
 
 
-def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> Array:
+def _chosen(samples: Samples, standard: Standard | None, n: int, channels: int, seed: int) -> Array:
     """Choose different samples by what they show, so that order, copies, weights do not count.
 
     Nor do scale and offset of the pixels, where these are standardized: they are rounded then.
     """
-    ids = content_ids(samples, standard, STEPS)
+    pixels = samples.X.shape[1] // channels
+    seen = min(pixels, max(LOOKED_AT // channels, 1))
+    start = (pixels - seen) // 2 * channels
+    middle = replace(samples, X=samples.X[:, start : start + seen * channels])
+    ids = content_ids(middle, standard, STEPS)
     _, first = np.unique(keyed(ids, seed), return_index=True)
     return samples.index[first[:n]]
 

@@ -256,6 +256,16 @@ def test_bytes_floats_and_files_start_alike(tmp_path):
         np.testing.assert_array_equal(other, first)
 
 
+def test_large_images_are_told_apart_by_what_is_in_the_middle():
+    X = rng.normal(size=(30, 60 * 60 * 3))
+    network = network_of([Conv2D(4, stride=8), ReLU(), Conv2D(4)], (60, 60, 3))
+    theta, standard = started(network, X)
+    again = initial_parameters(network, samples_of(X[::-1]), standard, 0, np.float64)
+    np.testing.assert_array_equal(theta, again)
+    alike = np.where(np.arange(X.shape[1]) < 9, X, 0.5)  # they count as one
+    assert np.isfinite(started(network, alike)[0]).all()
+
+
 @pytest.mark.parametrize(
     "X",
     [
