@@ -257,6 +257,14 @@ def test_bytes_floats_and_files_start_alike(tmp_path):
         np.testing.assert_array_equal(other, first)
 
 
+def test_large_images_are_told_apart_by_some_of_their_pixels():
+    X = rng.normal(size=(30, 60 * 60 * 3))
+    network = network_of([Conv2D(4, stride=8), ReLU(), Conv2D(4)], (60, 60, 3))
+    theta, standard = started(network, X)
+    again = initial_parameters(network, samples_of(X[::-1]), standard, 0, np.float64)
+    np.testing.assert_array_equal(theta, again)
+
+
 @pytest.mark.parametrize(
     "X",
     [
