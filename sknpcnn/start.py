@@ -141,7 +141,8 @@ class _Measured:
     def _residual(self, block: Residual, x: Any, path: tuple[str, ...]) -> Array:
         through, around = self.walk(block.steps, x, path), self.walk(block.around, x, path)
         last = self._last(block.steps, path)
-        factor = BRANCH * _size(around) / _size(through)
+        passed = _size(through)
+        factor = BRANCH * _size(around) / passed if passed else 0.0
         if not (last and 0 < factor < np.inf):
             return through + around
         for name in last:

@@ -377,3 +377,10 @@ def test_a_default_network_stands_a_large_learning_rate(seed, mnist):
         learning_rate_init=0.01, batch_size=32, max_iter=2, random_state=seed, dtype=np.float32
     )
     assert clf.fit(X[:1000], y[:1000]).loss_ < np.log(10) / 2
+
+
+def test_a_residual_block_through_which_nothing_comes_starts_all_the_same():
+    X = np.zeros((4, 9))
+    network = network_of([Residual([Conv2D(1, bias=False)])], (3, 3, 1))
+    theta, _ = started(network, X)
+    assert np.isfinite(theta).all()

@@ -97,7 +97,7 @@ def _case(process):
     """A fit that is about to begin, its checkpoint, and honest files of it."""
     folder = Path(tempfile.mkdtemp(dir=FOLDER))
     rng = np.random.default_rng(0)
-    X, y = rng.random((12, 9)), np.arange(12) % 3
+    X, y = rng.random((12, 3, 3)), np.arange(12) % 3
     clf = NumpyCNNClassifier(
         conv_filters=(2,),
         hidden_layer_sizes=(2,),

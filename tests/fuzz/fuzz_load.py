@@ -75,7 +75,7 @@ def _small(clf):
 
 def _data(clf):
     y = np.tile(clf.classes_, 2)
-    return np.random.default_rng(0).random((len(y), clf.n_features_in_)), y
+    return np.random.default_rng(0).random((len(y), *clf.image_shape_)), y
 
 
 def _predict(clf):
@@ -129,7 +129,7 @@ def _folder():
 @cache
 def _bases():
     rng = np.random.default_rng(0)
-    X, y = rng.random((12, 9)), np.arange(12) % 3
+    X, y = rng.random((12, 3, 3)), np.arange(12) % 3
     small = {"conv_filters": (2,), "hidden_layer_sizes": (2,), "max_iter": 2, "random_state": 0}
     explicit = {"conv_filters": (16, 32), "hidden_layer_sizes": (100,)}
     layers = [

@@ -144,10 +144,11 @@ def assert_predicts_like_the_loops(clf, X):
 
 def assert_soundly_fitted(clf, X):
     assert np.isfinite(clf._theta).all()
-    assert len(clf.loss_curve_) == len(clf.history_) == clf.n_iter_ > 0
+    assert len(clf.loss_curve_) == len(clf.history_) == clf.n_iter_
+    assert clf.n_iter_ > 0 or clf.max_iter == 0
     assert np.isfinite(clf.loss_curve_).all()
     assert np.isfinite((clf.validation_scores_ or [0.0])[-1])
-    assert clf.loss_ == clf.loss_curve_[-1]
+    assert clf.loss_ == clf.loss_curve_[-1] if clf.loss_curve_ else np.isnan(clf.loss_)
     assert_predicts_like_the_loops(clf, X)
 
 

@@ -24,10 +24,11 @@ def naive_logits(clf, X):
     """Compute the logits in plain loops, and bounds of the numbers that add up to them."""
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
-    x = np.asarray(X, np.float64).reshape(-1, *clf.image_shape_)
-    if clf._standard is not None:
-        mean, scale = clf._standard
+    x = np.asarray(X, np.float64).reshape(len(X), -1)
+    if clf._standard is not None:  # by channels, or by columns
+        mean, scale = (np.tile(a, x.shape[1] // len(a)) for a in clf._standard)
         x = (x - mean.astype(np.float64)) * scale
+    x = x.reshape(-1, *clf.image_shape_)
     return naive_steps(fitted.network_of(clf).steps, clf.get_weights(), x, abs(x))
 
 
