@@ -96,9 +96,8 @@ class Rows:
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
         with ctx.inside("rows"):
-            if self.standard is not None:  # repeated for every pixel: one long run per row
-                pair = self.standard.mean, self.standard.scale
-                mean, scale = (np.tile(a, rows.shape[1] // len(a)) for a in pair)
+            if self.standard is not None:  # one long run per row
+                mean, scale = self.standard.of_rows(rows.shape[1])
                 standard = ctx.scratch(rows.shape)
                 np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
                 rows = np.multiply(standard, scale, out=standard)

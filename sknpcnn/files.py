@@ -35,7 +35,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file for reading; raise where a path leads to something else."""
     check_regular(path, path.stat())  # before it is opened: that moves some tapes
     descriptor = os.open(path, _READ)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
+    with os.fdopen(descriptor, "rb") as file:
         check_regular(path, os.fstat(descriptor))  # it may have become another one meanwhile
         yield file
 
@@ -63,7 +63,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     try:
-        before: os.stat_result | None = os.stat(target)  # noqa: PTH116 - raises on circles of links
+        before: os.stat_result | None = target.stat()
     except FileNotFoundError:
         before = None
     if before is not None and not S_ISREG(before.st_mode):
@@ -74,7 +74,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             # nobody may read the new file who could not read the old one, not even for a moment
             mode = 0o666 if before is None else before.st_mode & 0o700
             descriptor = os.open(beside, _CREATE, mode)
-            with open(descriptor, "wb") as file:  # noqa: PTH123
+            with os.fdopen(descriptor, "wb") as file:
                 _lock(descriptor)
                 yield file
                 file.flush()

@@ -15,15 +15,15 @@ def check_one_label_each(y: Any, name: str) -> None:
 
     Everything else is left to scikit-learn.
     """
-    shape = getattr(y, "shape", None) if not isinstance(y, (list, tuple)) else np.shape(_array(y))
-    if isinstance(shape, tuple) and len(shape) == 2 and shape[1] > 1:
+    if not isinstance(y, (list, tuple)) and not isinstance(getattr(y, "shape", None), tuple):
+        return
+    labels = _array(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
         own = hasattr(y, "argmax")  # a list has none, nor has a data frame
         call = f"{name}.argmax(axis=1)" if own else f"numpy.argmax({name}, axis=1)"
-        _refuse_one_hot(_array(y), name, call)
-    elif isinstance(shape, tuple) and len(shape) == 1:
-        labels = _array(y)
-        if labels.dtype.kind == "O":
-            _check_objects(labels, name)
+        _refuse_one_hot(labels, name, call)
+    elif labels.ndim == 1 and labels.dtype.kind == "O":
+        _check_objects(labels, name)
 
 
 def _array(y: Any) -> np.ndarray:

@@ -94,14 +94,12 @@ class Network:
         try:
             yield
         except MemoryError as error:
-            sizes = [
-                (sum(p.size for p in layer.parameters(shape).values()), brief(name), brief(layer))
-                for name, layer, shape in with_shapes(self.steps, self.image)
-            ]
-            most, name, layer = max(sizes)
+            most = max(self.summary(), key=lambda row: row.parameters)
+            layer = dict(self.steps)[most.name]
             raise ValueError(
-                f"The network has {magnitude(self.layout.size)} parameters, {magnitude(most)} of "
-                f"them in the layer {name}: {layer}, for which there is no memory; needed: some "
+                f"The network has {magnitude(self.layout.size)} parameters, "
+                f"{magnitude(most.parameters)} of them in the layer {brief(most.name)}: "
+                f"{brief(layer)}, for which there is no memory; needed: some "
                 "four times as much as they take. Use fewer filters (conv_filters) or units "
                 "(hidden_layer_sizes), or pool before it."
             ) from error

@@ -35,7 +35,6 @@ def warn_of_bad_end(fit: Fit) -> None:
 
 def ignorance(samples: Samples) -> tuple[float, float]:
     """Compute loss and accuracy of a model that knows only how frequent the classes are."""
-    weights = samples.weights_at(samples.index)
-    counts = np.bincount(samples.classes[samples.index], weights)
-    p = counts[counts > 0] / counts.sum()
+    parts = samples.parts_of_classes()
+    p = parts[parts > 0]
     return float(-(p * np.log(p)).sum()), float(p.max())

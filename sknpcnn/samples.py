@@ -41,6 +41,11 @@ class Samples:
         """Return the weights of some rows."""
         return None if self.weights is None else self.weights[index]
 
+    def parts_of_classes(self, n_classes: int = 0) -> Array:
+        """Compute which part of all weight each class has."""
+        counts = np.bincount(self.classes[self.index], self.weights_at(self.index), n_classes)
+        return counts / counts.sum()
+
 
 def content_ids(samples: Samples, seen: Callable[[Array], Array] = lambda rows: rows) -> Array:
     """Hash what is in each row, block by block: copies of a sample have the same number.

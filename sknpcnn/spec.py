@@ -17,7 +17,7 @@ from sknpcnn.checks import (
     plain_items,
     refuse,
 )
-from sknpcnn.suggestions import KnownKeywords, elsewhere, instance_meant, meant
+from sknpcnn.suggestions import KnownKeywords, elsewhere, instance_of, meant
 
 MAX_DEPTH = 32
 """How deep layers may lie inside each other: copying takes about twelve Python frames per level,
@@ -117,7 +117,8 @@ def _instead(item: Any, thing: str) -> str:
     inner = plain_items(item)
     if inner and all(isinstance(spec, Spec) for spec in inner):
         return " Take it out of its list: a network is one list, *inner unpacks another."
-    return instance_meant(item) if thing == "layer" else ""
+    example = instance_of(item) if thing == "layer" else ""
+    return f" Did you mean {example}?" if example else ""
 
 
 def _a(thing: str) -> str:
@@ -250,8 +251,9 @@ def _valid(key: str, value: Any, params: Mapping[str, Any], owner: type) -> str:
     head, _, rest = key.partition("__")
     if rest and head in params:
         word = params[head]
-        example = instance_meant(word).replace("Did you mean", "Give an instance, such as")
-        return f": {head}={brief(word)} has no parameters.{example.replace('?', '.')}"
+        example = instance_of(word)
+        instead = f" Give an instance, such as {example}." if example else ""
+        return f": {head}={brief(word)} has no parameters.{instead}"
     return meant(key, value, [*params, *nested_params(params)], elsewhere(owner))
 
 

@@ -24,6 +24,11 @@ class Standard:
     mean: Array
     scale: Array
 
+    def of_rows(self, n_features: int) -> tuple[Array, Array]:
+        """Return mean and scale of each number of a row: repeated for every pixel."""
+        repeats = n_features // len(self.mean)
+        return np.tile(self.mean, repeats), np.tile(self.scale, repeats)
+
 
 @np.errstate(all="ignore")
 def standard_of(samples: Samples, channels: int, dtype: Any) -> Standard:
@@ -72,8 +77,7 @@ def warn_of_other_scale(X: Array, standard: Standard) -> None:
     fractions where hundreds are usual. Dark images of bytes are small too, but they are integers.
     """
     rows = X[: max(LOOKED_AT // X.shape[1], 1)]
-    repeats = rows.shape[1] // len(standard.mean)
-    mean, scale = np.tile(standard.mean, repeats), np.tile(standard.scale, repeats)
+    mean, scale = standard.of_rows(rows.shape[1])
     away = float((np.abs(rows - mean) * scale).mean())
     largest = float(np.abs(rows).max())
     usual = float((np.abs(standard.mean) + 1 / standard.scale).max())

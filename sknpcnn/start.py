@@ -87,9 +87,8 @@ def log_frequencies(samples: Samples, n_classes: int) -> Array:
     A class without samples may still come, in a later call of ``partial_fit``: a small part of all
     is spread evenly. That part is fixed, for only the ratios of weights may matter.
     """
-    weights = samples.weights_at(samples.index)
-    counts = np.bincount(samples.classes[samples.index], weights, n_classes)
-    return np.log((1 - SPREAD) * counts / counts.sum() + SPREAD / n_classes)
+    parts = samples.parts_of_classes(n_classes)
+    return np.log((1 - SPREAD) * parts + SPREAD / n_classes)
 
 
 def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> Array:
@@ -104,9 +103,9 @@ def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> A
     if standard is None:
         ids = content_ids(known)
     else:
-        pair = standard.mean, standard.scale.astype(np.float64)
-        mean, scale = (np.tile(a, features // len(a))[some] for a in pair)
-        ids = content_ids(known, lambda rows: np.rint(STEPS * ((rows - mean) * scale)))
+        mean, scale = (a[some] for a in standard.of_rows(features))
+        finely = STEPS * scale.astype(np.float64)
+        ids = content_ids(known, lambda rows: np.rint((rows - mean) * finely))
     _, first = np.unique(keyed(ids, seed), return_index=True)
     return samples.index[first[:n]]
 

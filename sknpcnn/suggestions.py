@@ -136,7 +136,7 @@ class KnownKeywords:
     ``__init__`` before it looks at a ``__new__`` that is inherited.
     """
 
-    def __new__(cls, *args: Any, **keywords: Any) -> Self:  # noqa: ARG004
+    def __new__(cls, *_args: Any, **keywords: Any) -> Self:
         """Raise TypeError if a keyword is no parameter, with what was probably meant."""
         # fields first: to read a signature takes long
         usual: set[str] = {field.name for field in fields(cls)} if is_dataclass(cls) else set()
@@ -189,7 +189,7 @@ def check_keywords(
 def meant(name: str, value: Any, known: Collection[str], others: Mapping[str, str]) -> str:
     """Return the end of an error about an unknown parameter: what was probably meant, or all."""
     if (hint := others.get(name)) is not None:
-        shown = {"name": name, "value": brief(value), "instance": _instance(value)}
+        shown = {"name": name, "value": brief(value), "instance": instance_of(value) or "ReLU()"}
         return f". Did you mean {hint.format(**shown)}?"
     if near := nearest(name, known):
         return f". Did you mean {' or '.join(near)}?"
@@ -219,16 +219,12 @@ def did_you_mean(word: Any, known: Collection[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def instance_meant(word: Any) -> str:
-    """Return the end of an error about a word where a layer or the like is needed."""
+def instance_of(word: Any) -> str:
+    """Return what to write in place of a word where a layer or the like is needed, if known."""
     if not isinstance(word, str):
         return ""
     near = nearest(WORDS.get(_plain(word), word), INSTANCES, 1)
-    return f" Did you mean {INSTANCES[near[0]]}?" if near else ""
-
-
-def _instance(word: Any) -> str:
-    return instance_meant(word).removeprefix(" Did you mean ").removesuffix("?") or "ReLU()"
+    return INSTANCES[near[0]] if near else ""
 
 
 def _plain(name: str) -> str:

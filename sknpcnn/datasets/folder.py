@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.brief import brief
-from sknpcnn.checks import plain_word
 from sknpcnn.datasets.images import FORMATS
 from sknpcnn.datasets.loader import ImageLoader
-from sknpcnn.datasets.loading import PARTS, Name, answer, parts_of
+from sknpcnn.datasets.loading import PARTS, Name, answer, check_word, parts_of
 from sknpcnn.datasets.reading import images_in, preparation_of, read_all
 
 
@@ -102,8 +101,8 @@ def load_image_folder(
     array([1, 0])
     """
     how = preparation_of(size, color, fit, background, verbose)
-    _check_word("labels", labels, ("numbers", "names"))
-    _check_word("errors", errors, ("raise", "warn"))
+    check_word("labels", labels, ("numbers", "names"))
+    check_word("errors", errors, ("raise", "warn"))
     home = Path(folder).expanduser()
     names, found = _images_of(home, split)
     paths = [path for path, _ in found]
@@ -120,11 +119,6 @@ def load_image_folder(
             data.shape[1:3], color=how.color, fit_mode=how.fit, background=background
         ),
     )
-
-
-def _check_word(name: str, word: Any, words: tuple[str, ...]) -> None:
-    if plain_word(word, words) is None:
-        raise ValueError(f"{name}={brief(word)}; needed: {' or '.join(map(repr, words))}.")
 
 
 def _images_of(home: Path, split: str | None) -> tuple[list[str], list[tuple[Path, int]]]:

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from sklearn.utils import Bunch
 
+from sknpcnn.brief import brief
+from sknpcnn.checks import plain_word
 from sknpcnn.files import check_regular, open_regular
 
 Array = np.ndarray
@@ -18,9 +20,16 @@ PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
 
 def parts_of(split: str) -> tuple[str, ...]:
     """Decide which parts of a set of data are wanted."""
-    if not (isinstance(split, str) and split in PARTS):
-        raise ValueError(f"split={split!r}; needed: 'train', 'test' or 'all'.")
-    return PARTS[split]
+    return PARTS[check_word("split", split, tuple(PARTS))]
+
+
+def check_word(name: str, word: Any, words: tuple[str, ...]) -> str:
+    """Return a parameter that is one of these words, or raise."""
+    found = plain_word(word, words)
+    if found is None:
+        *others, last = map(repr, words)
+        raise ValueError(f"{name}={brief(word)}; needed: {', '.join(others)} or {last}.")
+    return found
 
 
 def find(folder: Name, *names: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.brief import brief
-from sknpcnn.checks import plain_integer, plain_items, plain_word
+from sknpcnn.checks import plain_integer, plain_items
 from sknpcnn.datasets.images import (
     FITS,
     FORMATS,
@@ -21,7 +21,7 @@ from sknpcnn.datasets.images import (
     read_image,
     read_size,
 )
-from sknpcnn.datasets.loading import Array
+from sknpcnn.datasets.loading import Array, check_word
 
 MAX_SIDE = 2**16
 """How high or wide an image may be made."""
@@ -45,9 +45,7 @@ def preparation_of(
             f"color={brief(color)}; needed: True for three channels, red, green and blue, or False "
             "for one gray one."
         )
-    word = plain_word(fit, FITS)
-    if word is None:
-        raise ValueError(f"{fit_name}={brief(fit)}; needed: 'stretch', 'crop' or 'pad'.")
+    word = check_word(fit_name, fit, FITS)
     if not isinstance(verbose, (bool, np.bool_)) and plain_integer(verbose) is None:
         raise ValueError(f"verbose={brief(verbose)}; needed: True or False.")
     return Preparation(_shape_of(size), bool(color), word, _color_of(background))

@@ -1,0 +1,61 @@
+"""The study of the defaults: what has been measured is not measured again, and ranks are right."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.candidates import CANDIDATES, blocks, epochs
+from benchmarks.data_sets import SETS
+from benchmarks.defaults import calibration_error, read, study, table
+from sknpcnn import NumpyCNNClassifier
+
+
+def test_a_study_goes_on_where_it_stopped(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    study(tmp_path, runs, ["LogisticRegression"], ["iris"])
+    rows = read(runs)
+    assert [row["split"] for row in rows] == list(range(SETS["iris"].splits))
+    assert all(row["accuracy"] > 0.8 and row["log_loss"] < 0.5 for row in rows)
+    runs.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    capsys.readouterr()
+    study(tmp_path, runs, ["LogisticRegression"], ["iris"])
+    assert capsys.readouterr().out.count("LogisticRegression") == 1
+    again = read(runs)
+    assert [row["accuracy"] for row in again] == [row["accuracy"] for row in rows]
+
+
+def test_ranks_are_means_over_the_sets_and_equals_share_theirs():
+    values = {"a": (0.9, 0.5), "b": (0.8, 0.5), "c": (0.7, 0.6)}
+    rows = [
+        {"model": model, "set": name, "split": 0, "accuracy": value}
+        for model, pair in values.items()
+        for name, value in zip(("iris", "wine"), pair, strict=True)
+    ]
+    lines = table(rows, "accuracy").splitlines()[2:]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["| a", "1.75"],
+        ["| c", "2.00"],
+        ["| b", "2.25"],
+    ]
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
+    p = np.array([[0.75, 0.25]] * 4)
+    assert calibration_error(p, np.array([0, 1]), np.array([0, 0, 0, 1])) == 0
+    assert calibration_error(p, np.array([0, 1]), np.array([0, 0, 1, 1])) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("image", [(8, 8), (28, 28), (32, 32, 3), (128, 128, 3), None])
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_candidates_make_sound_networks(name, image):
+    params = CANDIDATES[name](image, 100) | {"max_iter": 0}
+    X = np.random.default_rng(0).random((12, *(image or (7,))))
+    NumpyCNNClassifier(**params).fit(X, np.arange(12) % 2)
+
+
+def test_blocks_halve_an_image_and_epochs_make_steps():
+    assert blocks((32, 32, 3)) == (16, 32, 64)
+    assert blocks((128, 128, 3)) == (16, 32, 64, 128, 128)
+    assert blocks(None) == ()
+    assert [epochs(n, 64) for n in (100, 1000, 100_000)] == [200, 128, 20]
