@@ -61,7 +61,8 @@ def begin(
         origin = _origin_of(estimator, seed, state)
         data = [samples, held_out]
         digest = data_digest(data)
-        name = fingerprint(estimator, classes, digest, image, origin)
+        layout = image, table and not going_on  # which is what the first fit has found
+        name = fingerprint(estimator, classes, digest, layout, origin)
         checkpoint = Checkpoint(
             params["checkpoint_dir"],
             name,

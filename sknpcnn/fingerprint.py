@@ -4,7 +4,8 @@ A result depends on
 
 * the version of this package: a model that an error has made must not come back when it is mended;
 * the classifier's class and parameters, without those that change no bit (``WITHOUT_EFFECT``);
-* the data: pixels, labels, weights, the samples held out, and the shape of an image;
+* the data: pixels, labels, weights, the samples held out, the shape of an image, and whether they
+  are images at all or a table;
 * what training starts from: the seed; or, where it goes on, parameters, the optimizer's memory,
   history, and what the input is shifted and scaled by.
 

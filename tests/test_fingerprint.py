@@ -483,6 +483,15 @@ def test_pool_sizes_for_all_blocks_and_for_each_block_are_two_fits(data, tmp_pat
     )
 
 
+def test_a_table_and_images_of_one_row_are_two_fits(tmp_path):
+    """The same numbers, and images of the same shape; but columns are scaled on their own."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 30)) * np.arange(1, 31), np.arange(40) % 2
+    for some in (X, X.reshape(40, 1, 30, 1)):
+        assert_same(small(tmp_path).fit(some, y), small().fit(some, y))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_another_version_of_the_package_makes_another_fit(data, tmp_path, monkeypatch):
     small(tmp_path).fit(*data)
     monkeypatch.setattr(version, "__version__", "0.0.9")
