@@ -22,14 +22,13 @@ else:
     print("No folder with MNIST is named, so here are scikit-learn's small digits, enlarged.")
     X, y = load_digits(return_X_y=True)
     X = zoom(X.reshape(-1, 8, 8).astype("float32"), (1, 3.5, 3.5), order=1)
-clf = NumpyCNNClassifier(conv_filters=(8, 32), kernel_size=5, alpha=0.1, max_iter=5)
-clf.fit(X, y)
+clf = NumpyCNNClassifier(conv_filters=(8, 32), kernel_size=5, alpha=0.1, max_iter=5).fit(X, y)
 
 # %%
-# ``get_weights`` returns a copy of all that the network has learned, by name. The kernel of a
-# convolution is an array (rows, columns, input channels, filters).
+# The kernel of a convolution is an array (rows, columns, input channels, filters).
 
-W, b = (clf.get_weights()[f"conv2d_1.{name}"] for name in "Wb")
+weights = clf.get_weights()
+W, b = weights["conv2d_1.W"], weights["conv2d_1.b"]
 
 # %%
 # A convolution is a small thing: lay the kernel over every place of the image, multiply, add up,
@@ -40,8 +39,7 @@ patches = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
 seen = np.maximum(np.einsum("hwij,ijf->hwf", patches, W[:, :, 0]) + b, 0)
 
 # %%
-# Red pixels pull the sum up, blue ones pull it down: a filter with red beside blue answers to
-# strokes and edges in that direction.
+# Red pixels pull the sum up, blue ones down: red beside blue answers to edges in that direction.
 
 fig, axes = plt.subplots(2, 9, figsize=(10, 3), layout="constrained")
 axes[1, 0].imshow(X[0], cmap="gray_r")
@@ -50,10 +48,12 @@ for k, (above, below) in enumerate(axes.T[1:]):
     below.imshow(seen[:, :, k], cmap="magma", vmin=0, vmax=seen.max())
 titles = {(1, 0): "a digit", (0, 1): "the filters", (1, 1): "what each of them makes of it"}
 for place, title in titles.items():
-    where = axes[place].transAxes
-    axes[place].text(0, 1.08, title, weight="bold", transform=where, in_layout=False)
+    ax = axes[place]
+    ax.text(0, 1.08, title, weight="bold", transform=ax.transAxes, in_layout=False)
 for ax in axes.flat:
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    ax.set(xticks=[], yticks=[], frame_on=False)
 
-fig.savefig(sys.argv[-1], dpi=120) if "--save" in sys.argv else plt.show()
+if "--save" in sys.argv:
+    fig.savefig(sys.argv[-1], dpi=120)
+else:
+    plt.show()
