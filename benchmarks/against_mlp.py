@@ -21,9 +21,16 @@ def measure(dtype: str, threads: int, rounds: int) -> dict[str, Any]:
     X = X.reshape(SAMPLES, FEATURES)
     common = {"batch_size": BATCH, "n_iter_no_change": np.inf, "alpha": 0.0, "random_state": 0}
     common |= {"hidden_layer_sizes": HIDDEN, "max_iter": EPOCHS}
+    common["learning_rate"] = "constant"
     theirs = MLPClassifier(solver="adam", **common)
     ours = NumpyCNNClassifier(
-        conv_filters=(), image_shape=(28, 28), standardize=False, n_jobs=threads, **common
+        conv_filters=(),
+        batch_norm=False,
+        dropout=0.0,
+        image_shape=(28, 28),
+        standardize=False,
+        n_jobs=threads,
+        **common,
     )
     with warnings.catch_warnings(), threadpool_limits(threads):
         warnings.simplefilter("ignore")  # so few epochs do not converge

@@ -1,73 +1,102 @@
-"""Candidates for the defaults: parameters by the shape of an image and the number of samples."""
+"""Candidates for the defaults: the defaults, those of before, and what is changed in them."""
 
 from collections.abc import Callable
-from math import ceil, log2
 from typing import Any
 
-import numpy as np
-
+from sknpcnn import defaults
+from sknpcnn.augmentation import HorizontalFlip, Shift
+from sknpcnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dropout,
+    GlobalAvgPool2D,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Residual,
+)
 from sknpcnn.optimizers import SGD
-from sknpcnn.schedules import CosineDecay, OneCycle
+from sknpcnn.schedules import CosineDecay
 
 Shape = tuple[int, ...] | None
-"""None for a table."""
+"""The shape of an image; None for a table."""
+Candidate = Callable[[Shape, int], dict[str, Any]]
+"""Makes parameters for images of some shape, and so many samples of them."""
 
 
-def today(image: Shape, n: int) -> dict[str, Any]:
-    return {"conv_filters": (16, 32), "batch_norm": False, "max_iter": 50}
+def before(image: Shape, n: int) -> dict[str, Any]:
+    """Make the defaults of before there was a study."""
+    return {
+        "conv_filters": (16, 32),
+        "hidden_layer_sizes": (100,),
+        "batch_norm": False,
+        "dropout": 0.0,
+        "batch_size": min(128, n),
+        "max_iter": 50,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.001,
+    }
 
 
-def blocks(image: Shape, first: int = 16, least: int = 4, most: int = 128) -> tuple[int, ...]:
-    """As many blocks as halve the image until so many pixels are left, each twice as wide."""
-    if image is None:
-        return ()
-    count = max(ceil(log2(min(image[:2]) / least)), 1)
-    return tuple(min(first * 2**i, most) for i in range(count))
+def with_(**params: Any) -> Candidate:
+    """Make the defaults with some of them changed."""
+    return lambda image, n: params
 
 
-def epochs(n: int, batch: int, steps: int = 2000, low: int = 20, high: int = 200) -> int:
-    """As many epochs as make so many steps."""
-    return int(np.clip(steps * batch / n, low, high))
+def longer(factor: float) -> Candidate:
+    """Make the defaults with more or fewer epochs."""
 
-
-def _with(
-    first: int = 16,
-    least: int = 4,
-    batch: int = 64,
-    steps: int = 2000,
-    rate: float = 0.003,
-    schedule: Any = None,
-    **params: Any,
-) -> Callable[[Shape, int], dict[str, Any]]:
     def make(image: Shape, n: int) -> dict[str, Any]:
-        size = min(batch, max(n // 8, 8))
-        found = {
-            "conv_filters": blocks(image, first, least),
-            "batch_norm": True,
-            "batch_size": size,
-            "max_iter": epochs(n, size, steps),
-            "n_iter_no_change": np.inf,
-            "learning_rate": schedule or OneCycle(),
-            "learning_rate_init": rate,
-        }
-        return found | params
+        return {"max_iter": round(factor * defaults.epochs(n, defaults.batch_size(n)))}
 
     return make
 
 
-CANDIDATES: dict[str, Callable[[Shape, int], dict[str, Any]]] = {
-    "today": today,
-    "BN, one cycle": _with(),
-    "BN, cosine": _with(schedule=CosineDecay()),
-    "BN, one cycle, wide": _with(first=32),
-    "BN, one cycle, less deep": _with(least=7),
-    "no BN, one cycle": _with(batch_norm=False, rate=0.001),
-    "BN, one cycle, batch 32": _with(batch=32),
-    "BN, one cycle, rate 0.01": _with(rate=0.01),
-    "BN, one cycle, short": _with(steps=1000),
-    "BN, one cycle, smoothing": _with(label_smoothing=0.1),
-    "BN, one cycle, dropout": _with(dropout=0.2),
-    "BN, one cycle, hidden none": _with(hidden_layer_sizes=()),
-    "BN, SGD one cycle": _with(solver=SGD(momentum=0.9), rate=0.05),
-    "BN, one cycle, early stopping": _with(early_stopping=True),
+def filters(image: Shape) -> tuple[int, ...]:
+    return () if image is None else defaults.filters((*image[:2], 1), table=False)
+
+
+def wider(factor: float) -> Candidate:
+    """Make the defaults with more or fewer filters."""
+    return lambda image, n: {"conv_filters": tuple(int(factor * f) for f in filters(image))}
+
+
+def by_hand(residual: bool, **params: Any) -> Candidate:
+    """Make a network such as somebody would who knows a little more, and has the time."""
+
+    def make(image: Shape, n: int) -> dict[str, Any]:
+        layers: list[Layer] = []
+        for f in filters(image):
+            conv = [Conv2D(f, bias=False), BatchNorm(), ReLU()]
+            inner = [Residual([Conv2D(f, bias=False), BatchNorm(), ReLU()])] if residual else []
+            layers += [*conv, *inner, MaxPool2D(padding="same")]
+        return {"layers": [*layers, GlobalAvgPool2D(), Dropout(0.1)], **params} if layers else {}
+
+    return make
+
+
+CANDIDATES: dict[str, Candidate] = {
+    "defaults": with_(),
+    "before": before,
+    "a hidden layer": with_(hidden_layer_sizes=(100,)),
+    "no batch norm": with_(batch_norm=False),
+    "constant rate": with_(learning_rate="constant"),
+    "cosine": with_(learning_rate=CosineDecay()),
+    "rate 0.001": with_(learning_rate_init=0.001),
+    "rate 0.01": with_(learning_rate_init=0.01),
+    "half the epochs": longer(0.5),
+    "twice the epochs": longer(2),
+    "half the filters": wider(0.5),
+    "batch of 32": lambda image, n: {"batch_size": min(32, n)} | longer(1)(image, n),
+    "no dropout": with_(dropout=0.0),
+    "dropout 0.3": with_(dropout=0.3),
+    "smooth labels": with_(label_smoothing=0.1),
+    "sgd": with_(solver="sgd"),
+    "sgd, rate 0.01": with_(solver=SGD(0.9, nesterov=True), learning_rate_init=0.01),
+    "early stopping": with_(early_stopping=True),
+    "early stopping, adaptive": with_(early_stopping=True, learning_rate="adaptive"),
+    "by hand: one mean of each filter": by_hand(residual=False),
+    "by hand: residual": by_hand(residual=True),
+    "by hand: moved": by_hand(residual=True, augment=[Shift(2)]),
+    "by hand: moved and mirrored": by_hand(residual=True, augment=[Shift(2), HorizontalFlip()]),
 }

@@ -105,7 +105,7 @@ SETS = {
     "shapes 64x64": DataSet(_shapes(64, 900), 400, 500),
     "shapes 128x128": DataSet(_shapes(128, 500), 200, 300, splits=2),
     "photos 64x64": DataSet(_photos(64, 3, 600), 200, 400),
-    "photos 128x128": DataSet(_photos(128, 3, 350), 50, 300, splits=2),
+    "photos 128x128": DataSet(_photos(128, 3, 360), 50, 300, splits=2),
     "iris": DataSet(_table(load_iris), 100, 50, splits=5, table=True),
     "wine": DataSet(_table(load_wine), 118, 60, splits=5, table=True),
     "breast cancer": DataSet(_table(load_breast_cancer), 379, 190, splits=5, table=True),

@@ -10,6 +10,7 @@ import argparse
 import json
 import warnings
 from collections import defaultdict
+from math import isqrt
 from pathlib import Path
 from time import perf_counter
 
@@ -49,7 +50,8 @@ def measure(name: str, set_name: str, X, y, split: int) -> dict[str, float]:
         X = X.reshape(len(X), -1)
         model = make_pipeline(StandardScaler(), RIVALS[name])
     else:
-        params = CANDIDATES[name](image or (8, 8) if not chosen.table else None, chosen.train)
+        shape = None if chosen.table else image or (isqrt(X.shape[1]),) * 2
+        params = CANDIDATES[name](shape, chosen.train)
         model = NumpyCNNClassifier(random_state=split, **params)
     start = perf_counter()
     with warnings.catch_warnings():
@@ -72,13 +74,15 @@ def calibration_error(p, classes, y) -> float:
     return float(sum(apart) / len(y))
 
 
-def study(folder: Path, runs: Path, names: list[str], sets: list[str]) -> None:
-    """Measure whatever has not been measured yet."""
+def study(
+    folder: Path, runs: Path, names: list[str], sets: list[str], splits: int | None = None
+) -> None:
+    """Measure whatever has not been measured yet, on the first splits or on all of them."""
     done = {(run["model"], run["set"], run["split"]) for run in read(runs)}
     for set_name in sets:
         missing = [
             (name, split)
-            for split in range(SETS[set_name].splits)
+            for split in range(SETS[set_name].splits)[:splits]
             for name in names
             if (name, set_name, split) not in done
         ]
@@ -132,10 +136,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="file that results are added to")
     parser.add_argument("--models", nargs="*", default=[*RIVALS, *CANDIDATES])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--splits", type=int, help="only so many of each set's splits")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     given = parser.parse_args()
     if not given.table:
-        study(given.data, given.runs, given.models, given.sets)
+        study(given.data, given.runs, given.models, given.sets, given.splits)
     rows = read(given.runs)
     for column, better in (
         ("accuracy", 1),

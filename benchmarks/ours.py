@@ -26,6 +26,7 @@ def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> Plan:
         optimizer=optimizer,
         schedule=NAMED["constant"],
         learning_rate=LEARNING_RATE,
+        max_iter=1,
         n_epochs=1,
         batch_size=batch,
         shuffle=shuffle,
@@ -67,6 +68,7 @@ def classifier(name: str, threads: int, batch: int = 128, **parameters: object):
     _, layers = networks.NETWORKS[name]
     return NumpyCNNClassifier(
         layers=layers,
+        learning_rate="constant",
         batch_size=batch,
         n_iter_no_change=np.inf,
         standardize=False,

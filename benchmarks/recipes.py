@@ -91,6 +91,7 @@ RECIPES = {
         params={
             "learning_rate": OneCycle(),
             "learning_rate_init": 0.003,
+            "batch_size": 128,
             "augment": [RandomCrop(3), HorizontalFlip()],
         },
     ),
@@ -104,6 +105,7 @@ RECIPES = {
         params={
             "learning_rate": OneCycle(),
             "learning_rate_init": 0.002,
+            "batch_size": 128,
             "augment": [RandomCrop(4), HorizontalFlip()],
         },
     ),
@@ -119,6 +121,7 @@ RECIPES = {
             "solver": SGD(momentum=0.9, nesterov=True),
             "learning_rate": OneCycle(),
             "learning_rate_init": 0.1,
+            "batch_size": 128,
             "alpha": 0.0005 * 128,
             "label_smoothing": 0.1,
             "augment": [RandomCrop(4), HorizontalFlip(), Cutout(8, fill=120)],
@@ -135,6 +138,7 @@ RECIPES = {
             "solver": Adadelta(),
             "learning_rate_init": 1.0,
             "learning_rate": CosineDecay(),
+            "batch_size": 128,
             "augment": [Shift(1)],
         },
     ),
@@ -153,6 +157,7 @@ RECIPES = {
         params={
             "learning_rate": OneCycle(),
             "learning_rate_init": 0.002,
+            "batch_size": 128,
             "augment": [Shift(2)],
         },
     ),
@@ -177,6 +182,7 @@ RECIPES = {
         params={
             "solver": SGD(momentum=0.9),
             "learning_rate": OneCycle(rise=1 / 3),
+            "batch_size": 128,
             "learning_rate_init": 0.05,
         },
     ),
@@ -189,6 +195,11 @@ SMALL_RUN = Recipe(
     epochs=10,
     theirs="a picture of loss and accuracy",
     goal=None,
-    params={"solver": Adadelta(), "learning_rate_init": 1.0},
+    params={
+        "solver": Adadelta(),
+        "learning_rate": "constant",
+        "learning_rate_init": 1.0,
+        "batch_size": 128,
+    },
 )
 """The small run that came with the keras twin: 500 samples to train and 125 to validate."""

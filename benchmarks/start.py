@@ -82,7 +82,10 @@ def accuracy(
     X, y, X_test, y_test = data
     clf = NumpyCNNClassifier(
         conv_filters=(8, 16),
+        hidden_layer_sizes=(100,),
+        dropout=0.0,
         batch_norm=batch_norm,
+        learning_rate="constant",
         learning_rate_init=rate,
         batch_size=32,
         max_iter=epochs,

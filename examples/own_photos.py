@@ -47,7 +47,7 @@ with tempfile.TemporaryDirectory() as temporary:
     X_train, X_test, y_train, y_test, _, new = train_test_split(
         photos.data, photos.target, photos.filenames, stratify=photos.target, random_state=0
     )
-    clf = NumpyCNNClassifier(batch_norm=True, max_iter=10, random_state=0, verbose=1)
+    clf = NumpyCNNClassifier(max_iter=10, random_state=0, verbose=1)
     clf.fit(X_train, y_train)
     print(f"Test accuracy: {clf.score(X_test, y_test):.3f} on {len(X_test)} other photos.")
 

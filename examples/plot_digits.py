@@ -21,7 +21,7 @@ from sknpcnn import NumpyCNNClassifier
 X, y = load_digits(return_X_y=True)
 X = X.astype("float32").reshape(-1, 8, 8)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-clf = NumpyCNNClassifier(conv_filters=(32, 64), batch_norm=True, max_iter=30, random_state=0)
+clf = NumpyCNNClassifier(max_iter=30, random_state=0)
 clf.fit(X_train, y_train, X_val=X_test, y_val=y_test)
 
 # %%

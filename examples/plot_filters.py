@@ -22,7 +22,7 @@ else:
     print("No folder with MNIST is named, so here are scikit-learn's small digits, enlarged.")
     X, y = load_digits(return_X_y=True)
     X = zoom(X.reshape(-1, 8, 8).astype("float32"), (1, 3.5, 3.5), order=1)
-clf = NumpyCNNClassifier(conv_filters=(8, 32), kernel_size=5, alpha=0.1, max_iter=5).fit(X, y)
+clf = NumpyCNNClassifier((8, 32), kernel_size=5, batch_norm=False, alpha=0.1, max_iter=5).fit(X, y)
 
 # %%
 # The kernel of a convolution is an array (rows, columns, input channels, filters).

@@ -20,7 +20,6 @@ X_train, X_test, y_train, y_test = train_test_split(
 # chosen by cross-validation on the training images. verbose=1 prints a line per epoch.
 clf = NumpyCNNClassifier(
     conv_filters=(32, 64),
-    batch_norm=True,
     dropout=0.1,
     batch_size=32,
     learning_rate=OneCycle(),

@@ -105,7 +105,7 @@ def network_3() -> list[Layer]:
     >>> from sknpcnn.schedules import OneCycle
     >>> clf = NumpyCNNClassifier(
     ...     layers=network_3(), learning_rate_init=0.003, learning_rate=OneCycle(),
-    ...     augment=[RandomCrop(3), HorizontalFlip()], max_iter=25,
+    ...     batch_size=128, augment=[RandomCrop(3), HorizontalFlip()], max_iter=25,
     ... )
     """
     return [
@@ -137,7 +137,7 @@ def network_4() -> list[Layer]:
     >>> from sknpcnn.schedules import OneCycle
     >>> clf = NumpyCNNClassifier(
     ...     layers=network_4(), learning_rate_init=0.002, learning_rate=OneCycle(),
-    ...     augment=[RandomCrop(4), HorizontalFlip()], max_iter=20,
+    ...     batch_size=128, augment=[RandomCrop(4), HorizontalFlip()], max_iter=20,
     ... )
     """
     return [
@@ -173,7 +173,8 @@ def network_4_improved() -> list[Layer]:
     >>> clf = NumpyCNNClassifier(
     ...     layers=network_4_improved(), solver=SGD(momentum=0.9, nesterov=True),
     ...     learning_rate_init=0.1, learning_rate=OneCycle(), alpha=0.064, label_smoothing=0.1,
-    ...     augment=[RandomCrop(4), HorizontalFlip(), Cutout(8, fill=120)], max_iter=18,
+    ...     batch_size=128, max_iter=18,
+    ...     augment=[RandomCrop(4), HorizontalFlip(), Cutout(8, fill=120)],
     ... )
     """
     layers: list[Layer] = []
@@ -204,7 +205,7 @@ def keras_twin() -> list[Layer]:
     >>> from sknpcnn.schedules import CosineDecay
     >>> clf = NumpyCNNClassifier(
     ...     layers=keras_twin(), solver=Adadelta(), learning_rate_init=1.0,
-    ...     learning_rate=CosineDecay(), augment=[Shift(1)], max_iter=12,
+    ...     learning_rate=CosineDecay(), batch_size=128, augment=[Shift(1)], max_iter=12,
     ... )
     """
     return [
@@ -235,7 +236,7 @@ def convnet_5x5() -> list[Layer]:
     >>> from sknpcnn.schedules import OneCycle
     >>> clf = NumpyCNNClassifier(
     ...     layers=convnet_5x5(), learning_rate_init=0.002, learning_rate=OneCycle(),
-    ...     augment=[Shift(2)], max_iter=25,
+    ...     batch_size=128, augment=[Shift(2)], max_iter=25,
     ... )
     """
     return [
@@ -296,7 +297,7 @@ def three_stage() -> list[Layer]:
     >>> from sknpcnn.schedules import OneCycle
     >>> clf = NumpyCNNClassifier(
     ...     layers=three_stage(), solver=SGD(momentum=0.9), learning_rate_init=0.05,
-    ...     learning_rate=OneCycle(rise=1 / 3), max_iter=9,
+    ...     learning_rate=OneCycle(rise=1 / 3), batch_size=128, max_iter=9,
     ... )
     """
     return [

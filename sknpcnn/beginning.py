@@ -38,19 +38,19 @@ def begin(
     table: bool,
     held_out: Samples | None = None,
     early_stopping: bool = False,
-    n_epochs: int | None = None,
+    stream: bool = False,
     checkpoint_dir: Any = None,
 ) -> Fit:
     """Make a fit: a new one, or one that goes on from what the estimator holds.
 
     In a ``table`` each column is scaled on its own. ``held_out`` are validation data of the user's
-    own; without them, early stopping splits some samples off. ``n_epochs`` is what schedules count
-    on, by default ``max_iter`` more.
+    own; without them, early stopping splits some samples off. For a ``stream``, schedules count on
+    ``max_iter`` epochs in all, else on so many more.
     """
     params = read(estimator)
     check_together(params)
     scorer = _scorer_of(estimator, params["scoring"])
-    architecture = fitted.architecture_of(estimator)
+    architecture = fitted.architecture_of(estimator, image, table, going_on)
     network = Network(blocks.build(architecture, image), image, len(classes))
     if not going_on:
         blocks.warn_of_two_outputs(architecture["layers"], len(classes))
@@ -89,8 +89,7 @@ def begin(
             theta = initial_parameters(network, samples, standard, seed, dtype)
         state = TrainingState(theta, {}, seed)
 
-    n_epochs = max(int(n_epochs or state.epoch + params["max_iter"]), 1)  # a schedule divides by it
-    plan = plan_of(params, image, len(samples), n_epochs)
+    plan = plan_of(params, image, len(samples), None if stream else state.epoch)
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
         n_trained = network.layout.n_trained
@@ -164,8 +163,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
     """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}
-    max_iter = int(estimator.max_iter)
-    root = estimator._init_callback_context(max_subtasks=max_iter)
+    root = estimator._init_callback_context(max_subtasks=fit.plan.max_iter)
     root.call_on_fit_task_begin(estimator=estimator, **data)
 
     def model() -> dict[str, Any]:
@@ -181,7 +179,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
             estimator=estimator, **data, reconstruction_attributes=model
         )
 
-    run = partial(fit.run, max_iter, estimator.n_jobs, begin_epoch, end_epoch)
+    run = partial(fit.run, fit.plan.max_iter, estimator.n_jobs, begin_epoch, end_epoch)
     if fit.checkpoint is None:
         run(alone=_is_alone(estimator))
     elif not fit.checkpoint.begin(fit):

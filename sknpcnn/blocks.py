@@ -42,20 +42,23 @@ ACTIVATIONS: dict[str, Layer] = {
 }
 
 ARCHITECTURE: dict[str, Any] = {
-    "conv_filters": (16, 32),
+    "conv_filters": "auto",
     "kernel_size": 3,
     "pool_size": 2,
     "padding": "same",
-    "hidden_layer_sizes": (100,),
+    "hidden_layer_sizes": "auto",
     "activation": "relu",
-    "batch_norm": False,
-    "dropout": 0.0,
+    "batch_norm": True,
+    "dropout": 0.1,
 }
 """The hyperparameters, with their defaults, that make the layers where ``layers`` does not."""
 
 
 def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
-    """Make the named layers that the hyperparameters ask for, up to the output layer."""
+    """Make the named layers that the hyperparameters ask for, up to the output layer.
+
+    Nothing in them is "auto" any more: a fitted network stays what it is when defaults change.
+    """
     if params["layers"] is not None:
         return _explicit(params["layers"])
     filters = sizes("conv_filters", params["conv_filters"])

@@ -30,8 +30,11 @@ class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, B
 
     Parameters
     ----------
-    conv_filters : int or tuple of int, default=(16, 32)
-        Number of filters of each convolution block; ``()`` for no convolution.
+    conv_filters : int, tuple of int or "auto", default="auto"
+        Number of filters of each convolution block; ``()`` for no convolution. "auto" takes as many
+        blocks as halve an image until 4 pixels are left, and twice as many filters in each as in
+        the last: ``(32, 64, 128)`` for images of 28x28 or 32x32 pixels; large images begin with
+        fewer. None for tables (see ``image_shape``).
     kernel_size : int, (rows, columns) or list of these, default=3
         Size of the kernels. Here and below, a list has one entry per block, and anything else
         serves every block.
@@ -40,14 +43,15 @@ class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, B
     padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
         Border of zeros before each convolution. With "same", pooling keeps what does not fill a
         window; otherwise it leaves it out.
-    hidden_layer_sizes : int or tuple of int, default=(100,)
-        Number of units of each dense layer between the convolutions and the output.
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        Number of units of each dense layer between the convolutions and the output; "auto" takes
+        none behind convolutions, and ``(100,)`` where there are none.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"}, \
 default="relu"
         Activation of all blocks and dense layers.
-    batch_norm : bool, default=False
+    batch_norm : bool, default=True
         Whether to normalise before each activation.
-    dropout : float, default=0.0
+    dropout : float, default=0.1
         Part of the numbers that is dropped after each block and each dense layer, in training.
     layers : list of layers or of (name, layer) pairs, default=None
         The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
@@ -59,20 +63,25 @@ default="relu"
         have names of their own, X is a table: an image of one row, each column of which is
         standardized on its own.
     solver : str or Optimizer, default="adam"
-        "sgd", "adam", "adamw", "rmsprop", "adadelta", "adagrad", or one from
-        ``sknpcnn.optimizers`` with its own settings, such as ``SGD(momentum=0.9)``.
-    learning_rate : {"constant", "adaptive"} or Schedule, default="constant"
-        How the learning rate changes. "adaptive" divides it by five whenever the loss has not
-        improved for five epochs; ``sknpcnn.schedules`` has more.
+        "sgd" (with a momentum of 0.9, as in MLPClassifier), "adam", "adamw", "rmsprop", "adadelta",
+        "adagrad", or one from ``sknpcnn.optimizers`` with its own settings, such as
+        ``SGD(momentum=0.5)``.
+    learning_rate : {"auto", "constant", "adaptive"} or Schedule, default="auto"
+        How the learning rate changes. "auto" is ``OneCycle()``, which rises and then falls to
+        nothing, where it is known when training ends; with ``early_stopping`` and ``warm_start``,
+        and in ``partial_fit``, it is "constant". "adaptive" divides it by five whenever the loss
+        has not improved for five epochs; ``sknpcnn.schedules`` has more.
     learning_rate_init : float or "auto", default="auto"
-        Learning rate to begin with; "auto" takes the solver's usual one (Adam: 0.001).
+        Learning rate to begin with, and at the top of ``OneCycle``; "auto" takes the solver's usual
+        one (Adam: 0.001), three times as much for ``OneCycle``, which is there for a moment only.
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, as in MLPClassifier.
     batch_size : int or "auto", default="auto"
-        Samples per mini-batch; "auto" means ``min(128, n_samples)``.
-    max_iter : int, default=50
-        Number of epochs at most; 0 makes the network as training would start, which
-        ``set_weights`` can then give other weights.
+        Samples per mini-batch; "auto" takes 64, fewer where there are less than 512 samples.
+    max_iter : int or "auto", default="auto"
+        Number of epochs at most; "auto" takes as many as make 600 steps, but at least 10 and at
+        most 200. 0 makes the network as training would start, which ``set_weights`` can then give
+        other weights.
     shuffle : bool, default=True
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True
@@ -94,7 +103,8 @@ default="relu"
     early_stopping : bool, default=False
         Whether to hold out validation data (or use ``X_val``), to stop when they no longer improve,
         and to keep the best epoch. Copies of a sample are held out together. Without it,
-        training stops when the training loss no longer improves.
+        training stops when the training loss no longer improves; if the schedule lowers the rate
+        until the last epoch, only when the loss is below ``tol``.
     validation_fraction : float, default=0.1
         Part of each class that ``early_stopping`` holds out.
     n_iter_no_change : int or np.inf, default=10
@@ -173,22 +183,22 @@ default="relu"
 
     def __init__(
         self,
-        conv_filters=(16, 32),
+        conv_filters="auto",
         kernel_size=3,
         pool_size=2,
         padding="same",
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes="auto",
         activation="relu",
-        batch_norm=False,
-        dropout=0.0,
+        batch_norm=True,
+        dropout=0.1,
         layers=None,
         image_shape=None,
         solver="adam",
-        learning_rate="constant",
+        learning_rate="auto",
         learning_rate_init="auto",
         alpha=0.0,
         batch_size="auto",
-        max_iter=50,
+        max_iter="auto",
         shuffle=True,
         standardize=True,
         augment=None,
@@ -337,9 +347,7 @@ default="relu"
         samples = inputs.samples_of(
             X, y, draft.classes_, sample_weight, draft.class_weight, seen=seen
         )
-        fit = beginning.begin(
-            draft, samples, image, draft.classes_, going_on, table, n_epochs=draft.max_iter
-        )
+        fit = beginning.begin(draft, samples, image, draft.classes_, going_on, table, stream=True)
         fit.run(1, draft.n_jobs)
         fit.forget(REMEMBERED)
         fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=True))

@@ -31,7 +31,7 @@ _ABOVE_0 = Interval(Real, 0, None, closed="neither")
 _PART = Interval(Real, 0, 1, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    "conv_filters": [tuple, list, range, np.ndarray, _COUNT],
+    "conv_filters": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "kernel_size": [tuple, list, np.ndarray, _COUNT],
     "pool_size": [tuple, list, np.ndarray, _COUNT],
     "padding": [
@@ -41,18 +41,18 @@ CONSTRAINTS: dict[str, list[Any]] = {
         np.ndarray,
         Interval(Integral, 0, None, closed="left"),
     ],
-    "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT],
+    "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
     "batch_norm": ["boolean"],
     "dropout": [_PART],
     "layers": [list, tuple, None],
     "image_shape": [tuple, list, np.ndarray, None],
     "solver": [StrOptions(set(optimizers.NAMED)), Optimizer],
-    "learning_rate": [StrOptions(set(schedules.NAMED)), Schedule],
+    "learning_rate": [StrOptions({"auto", *schedules.NAMED}), Schedule],
     "learning_rate_init": [_ABOVE_0, StrOptions({"auto"})],
     "alpha": [_AT_LEAST_0],
     "batch_size": [_COUNT, StrOptions({"auto"})],
-    "max_iter": [Interval(Integral, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     "shuffle": ["boolean"],
     "standardize": ["boolean"],
     "augment": [list, tuple, None],

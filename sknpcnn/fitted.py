@@ -14,24 +14,32 @@ from weakref import ref
 
 import numpy as np
 
-from sknpcnn import blocks, inputs
+from sknpcnn import blocks, defaults, inputs
 from sknpcnn.arrays import in_numpy
 from sknpcnn.balance import added
 from sknpcnn.batches import Array, Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.brief import brief
+from sknpcnn.checks import plain_word
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
+from sknpcnn.layout import Image
 from sknpcnn.network import FOLD, Network
 from sknpcnn.parameters import Layout
 from sknpcnn.standard import Standard, warn_of_other_scale
 from sknpcnn.training import TrainingState
 
 
-def architecture_of(estimator: Any) -> dict[str, Any]:
-    """Read the hyperparameters that make the network."""
+def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -> dict[str, Any]:
+    """Read the hyperparameters that make the network, with what "auto" stands for."""
     names = (*blocks.ARCHITECTURE, "layers")
-    return deepcopy({name: getattr(estimator, name) for name in names})  # lists may change
+    found = deepcopy({name: getattr(estimator, name) for name in names})  # lists may change
+    if found["layers"] is not None:
+        return found
+    before = estimator._architecture if going_on else None
+    if before is None or before["layers"] is not None:
+        before = defaults.architecture(found["conv_filters"], image, table)
+    return found | {name: before[name] for name in before if plain_word(found[name], ("auto",))}
 
 
 def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan, nan
 from typing import Any, NamedTuple
 
-from sknpcnn import optimizers, schedules
+from sknpcnn import defaults, optimizers, schedules
 from sknpcnn.augmentation.base import Image, steps_of
 from sknpcnn.balance import Seen
 from sknpcnn.batches import Array
@@ -213,26 +213,44 @@ class Fit:
         return loss, score, watched
 
     def _converged(self) -> bool:
-        """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs."""
+        """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs.
+
+        Where the learning rate is still going to fall, a training loss that stands still may fall
+        again, unless so little is left of it that this would be no improvement.
+        """
+        may_fall = self.plan.schedule.ends and not self.early_stopping
         best, waited = inf, 0
         for value in self.state.curve[self._curve_before :]:
-            waited = 0 if value < best - self.tol else waited + 1
+            improves = value < best - self.tol or (may_fall and value >= self.tol)
+            waited = 0 if improves else waited + 1
             best = min(best, value)
         progress = self.state.progress(self.state.epoch, self.plan)
         return waited > self.n_iter_no_change and self.plan.schedule.exhausted(progress)
 
 
-def plan_of(params: dict[str, Any], image: Image, n_samples: int, n_epochs: int) -> Plan:
-    """Make the plan of training from the classifier's parameters."""
+def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | None) -> Plan:
+    """Make the plan of training from the classifier's parameters.
+
+    ``before`` is how many epochs were trained before those of this fit; None for a stream, which
+    has no end.
+    """
     solver, schedule = params["solver"], params["learning_rate"]
     optimizer = optimizers.NAMED[solver] if isinstance(solver, str) else solver
     rate, size = params["learning_rate_init"], params["batch_size"]
+    if isinstance(schedule, str):
+        open_end = before is None or params["warm_start"] or params["early_stopping"]
+        choices = {**schedules.NAMED, "auto": defaults.schedule(known_end=not open_end)}
+        schedule = choices[schedule]
+    size = defaults.batch_size(n_samples) if size == "auto" else size
+    max_iter = params["max_iter"]
+    max_iter = defaults.epochs(n_samples, size) if max_iter == "auto" else max_iter
     return Plan(
         optimizer=optimizer,
-        schedule=schedules.NAMED[schedule] if isinstance(schedule, str) else schedule,
-        learning_rate=optimizer.learning_rate if rate == "auto" else float(rate),
-        n_epochs=n_epochs,
-        batch_size=min(128, n_samples) if size == "auto" else int(size),
+        schedule=schedule,
+        learning_rate=optimizer.learning_rate * schedule.peak if rate == "auto" else float(rate),
+        max_iter=max_iter,
+        n_epochs=max((before or 0) + max_iter, 1),  # a schedule divides by it
+        batch_size=size,
         shuffle=params["shuffle"],
         alpha=float(params["alpha"]),
         clip_norm=params["clip_norm"],

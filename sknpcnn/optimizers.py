@@ -71,6 +71,8 @@ class SGD(Optimizer):
     SGD(momentum=0.9)
     """
 
+    learning_rate: ClassVar[float] = 0.01
+
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -320,7 +322,7 @@ def check_betas(rule: Adam | AdamW) -> None:
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 NAMED = {
-    "sgd": SGD(),
+    "sgd": SGD(momentum=0.9, nesterov=True),  # as in MLPClassifier
     "adam": Adam(),
     "adamw": AdamW(),
     "rmsprop": RMSprop(),

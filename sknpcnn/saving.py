@@ -23,9 +23,16 @@ from sknpcnn.plain import SPECS, count_specs, demand, from_plain, to_plain
 
 Array = np.ndarray
 
-FORMAT, VERSION = "sknpcnn model", 3
-# Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen.
-READABLE = 1, 2, 3
+FORMAT, VERSION = "sknpcnn model", 4
+# Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen;
+# before 4 the defaults were others.
+READABLE = 1, 2, 3, 4
+DEFAULTS_BEFORE_4 = {
+    "conv_filters": (16, 32),
+    "hidden_layer_sizes": (100,),
+    "batch_norm": False,
+    "dropout": 0.0,
+}
 
 # What belongs to the computer of whoever saved the model is not written down, and not taken over:
 # training a model of a stranger must not write where the stranger has chosen.
@@ -198,6 +205,8 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
         for name, plain in values["params"].items()
         if name not in OF_THE_MACHINE
     }
+    if values["version"] < 4:
+        params = _with_new_defaults(params)
     estimator = _checked(params)
     demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
 
@@ -210,9 +219,12 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
     demand(found["n_features_in_"] == prod(image), "features and images disagree")
     demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
+    if values["version"] < 4:
+        architecture = found["_architecture"] = _with_new_defaults(architecture)
     _checked(architecture)
+    explicit = architecture["layers"] is not None
     for name in ("conv_filters", "hidden_layer_sizes"):
-        n = len(blocks.sizes(name, architecture[name]))
+        n = 0 if explicit else len(blocks.sizes(name, architecture[name]))
         demand(n <= MAX_LAYERS, f"{name} has {n} entries; needed: {MAX_LAYERS} at most")
     _check_history(found)
     classes = _column(values, arrays, "classes_")
@@ -250,6 +262,17 @@ def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClas
     demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
     estimator._progress = _progress(values, memory)
     return estimator
+
+
+def _with_new_defaults(params: dict[str, Any]) -> dict[str, Any]:
+    """Leave at their defaults what a file of before version 4 has left at its own.
+
+    Beside ``layers`` nothing else is accepted; without them it is a network of its own.
+    """
+    if params.get("layers") is None:
+        return params
+    old = [name for name, value in DEFAULTS_BEFORE_4.items() if params.get(name) == value]
+    return params | {name: blocks.ARCHITECTURE[name] for name in old}
 
 
 def _checked(params: dict[str, Any]) -> NumpyCNNClassifier:

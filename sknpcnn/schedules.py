@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import ceil, cos, inf, pi
+from typing import ClassVar
 
 from sknpcnn.checks import check_integer, check_real, plain_integer, plain_items, refuse
 from sknpcnn.spec import Spec
@@ -58,6 +59,11 @@ class Schedule(Spec, ABC):
     0.5
     """
 
+    ends: ClassVar[bool] = False
+    """Whether it lowers the rate until the last epoch, so that training is to get there."""
+    peak: ClassVar[float] = 1.0
+    """By how much the solver's usual rate may be exceeded, as ``learning_rate_init="auto"`` does:
+    a rate that is there only for a while may be higher than one that stays."""
     warmup: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -208,6 +214,7 @@ class CosineDecay(Schedule):
     0.5
     """
 
+    ends = True
     final: float = 0.0
 
     def __post_init__(self) -> None:
@@ -243,6 +250,8 @@ class OneCycle(Schedule):
     1.0
     """
 
+    ends = True
+    peak = 3.0
     rise: float = 0.3
     start: float = 0.04
     final: float = 4e-6

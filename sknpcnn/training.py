@@ -31,6 +31,8 @@ class Plan:
     optimizer: Optimizer
     schedule: Schedule
     learning_rate: float
+    max_iter: int
+    """How many epochs a fit takes at most."""
     n_epochs: int
     """What schedules count on; the loop itself goes on as long as it is asked."""
     batch_size: int

@@ -13,6 +13,9 @@ from sknpcnn import NumpyCNNClassifier
 
 def small(folder=None, **params):
     given = {"conv_filters": (4,), "max_iter": 6, "random_state": 0, "batch_size": 64}
+    given |= {"learning_rate": "constant", "hidden_layer_sizes": (20,)}
+    if "layers" in params:
+        del given["conv_filters"], given["hidden_layer_sizes"]
     return NumpyCNNClassifier(**given | params, checkpoint_dir=folder)
 
 

@@ -16,7 +16,7 @@ y = np.arange(20) % 2
 
 def small(**params):
     given = {"conv_filters": (3,), "hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
-    return NumpyCNNClassifier(**given | params)
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 def assert_same(found, clf):

@@ -133,7 +133,7 @@ DOUBLE = {
 @pytest.mark.parametrize(("name", "reason"), DOUBLE.values(), ids=DOUBLE)
 def test_nothing_is_there_twice_and_nothing_that_nobody_reads(whole, tmp_path, name, reason):
     inside = members(*whole)
-    inside.append((name, dict(inside)["theta.npy"]))
+    inside.append((name, dict(inside)["memory.squares.npy"]))
     assert reason in refused(tmp_path / "model.npz", archives.archive(inside))
 
 

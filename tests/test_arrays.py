@@ -72,7 +72,7 @@ def check():
             "X_val": lambda: clf.fit(X, y, X_val=tensor, y_val=y),
             "y_val": lambda: clf.fit(X, y, X_val=X, y_val=labels),
             "classes": lambda: new().partial_fit(X, y, classes=labels),
-            "weights['dense_1.b']": lambda: clf.set_weights({"dense_1.b": tensor}),
+            "weights['output.b']": lambda: clf.set_weights({"output.b": tensor}),
             "images": lambda: augment_images(tensor, [HorizontalFlip()], 0),
         }.items():
             try:

@@ -50,9 +50,8 @@ def numbers_of(step, n=40):
 
 
 def small(**params):
-    return NumpyCNNClassifier(
-        **{"conv_filters": (4,), "max_iter": 2, "random_state": 0, "batch_size": 64} | params
-    )
+    given = {"conv_filters": (4,), "max_iter": 2, "random_state": 0, "batch_size": 64}
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 # What each of them does
@@ -198,8 +197,9 @@ class Half(Augmentation):
 def test_only_training_images_are_changed(digits):
     X, X_test, y, y_test = digits
     fit = {"X_val": X_test, "y_val": y_test}
-    plain = small(learning_rate_init=1e-30).fit(X, y, **fit)
-    blank = small(learning_rate_init=1e-30, augment=[Blank()]).fit(X, y, **fit)
+    still = {"learning_rate_init": 1e-30, "batch_norm": False, "dropout": 0.0}
+    plain = small(**still).fit(X, y, **fit)
+    blank = small(**still, augment=[Blank()]).fit(X, y, **fit)
     # the start is the same for both and stays what it was: they differ by what they trained on
     np.testing.assert_array_equal(blank.predict_proba(X), plain.predict_proba(X))
     np.testing.assert_array_equal(

@@ -20,7 +20,8 @@ WEIGHTS = np.random.default_rng(0).uniform(0.1, 3.0, len(y))
 
 def small(**params):
     defaults = {"conv_filters": (2,), "hidden_layer_sizes": (4,), "class_weight": "balanced"}
-    return NumpyCNNClassifier(**{**defaults, "random_state": 0, **params})
+    defaults |= {"learning_rate": "constant", "random_state": 0}
+    return NumpyCNNClassifier(**defaults | params)
 
 
 def same(a, b):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.candidates import CANDIDATES, blocks, epochs
+from benchmarks.candidates import CANDIDATES
 from benchmarks.data_sets import SETS
 from benchmarks.defaults import calibration_error, read, study, table
 from sknpcnn import NumpyCNNClassifier
@@ -52,10 +52,3 @@ def test_candidates_make_sound_networks(name, image):
     params = CANDIDATES[name](image, 100) | {"max_iter": 0}
     X = np.random.default_rng(0).random((12, *(image or (7,))))
     NumpyCNNClassifier(**params).fit(X, np.arange(12) % 2)
-
-
-def test_blocks_halve_an_image_and_epochs_make_steps():
-    assert blocks((32, 32, 3)) == (16, 32, 64)
-    assert blocks((128, 128, 3)) == (16, 32, 64, 128, 128)
-    assert blocks(None) == ()
-    assert [epochs(n, 64) for n in (100, 1000, 100_000)] == [200, 128, 20]

@@ -21,7 +21,7 @@ def data(digits):
 
 def small(**params):
     given = {"conv_filters": (4,), "random_state": 0, "n_iter_no_change": np.inf}
-    return NumpyCNNClassifier(**given | params)
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 def test_it_follows_the_protocol():

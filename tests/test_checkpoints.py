@@ -45,8 +45,8 @@ CONFIGURATIONS = {
     "batch norm, dropout, augment": {"batch_norm": True, "dropout": 0.2, "augment": [Shift(1)]},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 30},
     "early stopping by accuracy": {"early_stopping": True, "scoring": "accuracy"},
-    "converged": {"tol": 0.05, "n_iter_no_change": 2, "max_iter": 40},
-    "layers": {"layers": [Conv2D(3), Dropout(0.1)], "conv_filters": (16, 32)},
+    "converged": {"tol": 0.01, "n_iter_no_change": 2, "max_iter": 40},
+    "layers": {"layers": [Conv2D(3), Dropout(0.1)]},
     "weights of classes": {"class_weight": {0: 2.0}},
 }
 

@@ -13,6 +13,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(12, 4, 4)).astype("f4")
 y = np.arange(12) % 3
 KEPT = 7
+SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (), "random_state": 0}
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def short(monkeypatch):
 
 
 def stream(calls, **params):
-    params = {"conv_filters": (2,), "hidden_layer_sizes": (), "random_state": 0} | params
+    params = SMALL | params
     clf = NumpyCNNClassifier(**params)
     for _ in range(calls):
         clf.partial_fit(X, y, classes=[0, 1, 2])
@@ -29,7 +30,7 @@ def stream(calls, **params):
 
 
 def whole(epochs, **params):
-    params = {"conv_filters": (2,), "hidden_layer_sizes": (), "random_state": 0} | params
+    params = SMALL | {"learning_rate": "constant"} | params
     return NumpyCNNClassifier(max_iter=epochs, tol=0, n_iter_no_change=10**6, **params).fit(X, y)
 
 

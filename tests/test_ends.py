@@ -23,7 +23,8 @@ X, y = np.random.default_rng(0).random((400, 8, 8)).astype(np.float32), np.arang
 def new():
     layers = [Conv2D(64), ReLU(), Flatten()]
     return NumpyCNNClassifier(
-        layers=layers, max_iter=2, batch_size=400, n_jobs=3, random_state=0
+        layers=layers, learning_rate="constant", max_iter=2, batch_size=400, n_jobs=3,
+        random_state=0,
     )
 
 clf = new().fit(X, y)

@@ -24,8 +24,9 @@ CONFIGURATIONS = [
     NumpyCNNClassifier(
         layers=[Conv2D(8), ReLU(), MaxPool2D(2, padding="same"), Flatten(), Dense(32), ReLU()]
     ),
-    NumpyCNNClassifier(solver="sgd", learning_rate_init=0.02),
-    NumpyCNNClassifier(solver=SGD(momentum=0.9), learning_rate_init=0.01),
+    NumpyCNNClassifier(batch_norm=False, learning_rate="constant"),
+    NumpyCNNClassifier(solver="sgd"),
+    NumpyCNNClassifier(solver=SGD(momentum=0.5), learning_rate_init=0.02),
 ]
 
 

@@ -88,7 +88,8 @@ def test_cifar10_is_drawn_from_a_folder(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "cifar").mkdir()
     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        samples = [bytes([k % 10]) + rng.bytes(3 * 32 * 32) for k in range(20)]
+        noise = [rng.integers(25 * (k % 10), 255, 3072, dtype=np.uint8) for k in range(20)]
+        samples = [bytes([k % 10]) + pixels.tobytes() for k, pixels in enumerate(noise)]
         (tmp_path / "cifar" / f"{name}.bin").write_bytes(b"".join(samples))
     (tmp_path / "out").mkdir()
     shown = draw("plot_cifar10.py", tmp_path / "cifar", folder=tmp_path / "out")

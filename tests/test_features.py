@@ -19,7 +19,10 @@ from tests import reference
 
 
 def network(**params):
-    given = {"conv_filters": (4, 6), "max_iter": 2, "random_state": 0, "dtype": "float64"}
+    given = {"max_iter": 2, "random_state": 0, "dtype": "float64"}
+    if "layers" not in params:
+        given |= {"conv_filters": (4, 6), "hidden_layer_sizes": (9,)}
+        given |= {"batch_norm": False, "dropout": 0.0}
     return NumpyCNNClassifier(**given | params)
 
 
@@ -74,7 +77,7 @@ def test_every_layer_can_be_asked_for(digits):
         *(Conv2D(4), BatchNorm(), ReLU(), MaxPool2D(), Conv2D(6)),
         *(GlobalAvgPool2D(), Dense(5), ReLU()),
     ]
-    clf = network(conv_filters=(16, 32), layers=layers).fit(X, y)
+    clf = network(layers=layers).fit(X, y)
     table = clf.summary().set_index("name")
     for name, shape in table["output_shape"].items():
         found = NumpyCNNFeatures(FrozenEstimator(clf), layer=name).fit(X[:20])
@@ -96,9 +99,9 @@ def test_every_layer_can_be_asked_for(digits):
     [
         ({}, "maxpool2d_2"),
         ({"conv_filters": ()}, "flatten_1"),
-        ({"layers": [Conv2D(3), GlobalAvgPool2D()], "conv_filters": (16, 32)}, "globalavgpool2d_1"),
-        ({"layers": [], "conv_filters": (16, 32)}, "flatten"),
-        ({"layers": [Flatten(), Dense(3)], "conv_filters": (16, 32)}, "flatten_1"),
+        ({"layers": [Conv2D(3), GlobalAvgPool2D()]}, "globalavgpool2d_1"),
+        ({"layers": []}, "flatten"),
+        ({"layers": [Flatten(), Dense(3)]}, "flatten_1"),
     ],
 )
 def test_by_default_it_is_the_last_layer_before_the_first_dense_one(digits, params, expected):
@@ -185,7 +188,11 @@ def test_the_estimator_given_stays_as_it_is(digits):
     [
         (NumpyCNNFeatures(SVC()), ValueError, "The 'estimator' parameter of NumpyCNNFeatures"),
         (NumpyCNNFeatures(FrozenEstimator(SVC())), TypeError, "FrozenEstimator of a SVC; needed"),
-        (NumpyCNNFeatures(layer="conv"), ValueError, "layer='conv'; needed: one of conv2d_1, relu"),
+        (
+            NumpyCNNFeatures(layer="conv"),
+            ValueError,
+            "layer='conv'; needed: one of conv2d_1, batchnorm",
+        ),
         (
             NumpyCNNFeatures(train=True),
             ValueError,

@@ -345,7 +345,7 @@ def test_a_layer_that_was_edited_makes_another_fit(data, tmp_path):
         return made["Own"]()
 
     for code in ("x * 2", "x * 2", "x * 3", "np.minimum(x, 1)"):
-        params = {"layers": [Conv2D(3), layer(code)], "conv_filters": (16, 32)}
+        params = {"layers": [Conv2D(3), layer(code)], "conv_filters": "auto"}
         assert_same(small(tmp_path, **params).fit(*data), small(**params).fit(*data))
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -524,7 +524,7 @@ def test_a_fit_that_cannot_be_known_again_is_refused_before_it_starts(data, tmp_
                 return super().forward(params, x, ctx)
 
     value = {"scoring": lambda clf, X, y: lock and clf.score(X, y), "layers": [Locked()]}[name]
-    params = {name: value} | ({"conv_filters": (16, 32)} if name == "layers" else {})
+    params = {name: value} | ({"conv_filters": "auto"} if name == "layers" else {})
     with pytest.raises(ValueError, match=rf"checkpoint_dir needs .* {name} holds .*lock"):
         small(tmp_path, early_stopping=True, **params).fit(*data)
     assert not list(tmp_path.iterdir())

@@ -16,10 +16,9 @@ from sknpcnn.optimizers import SGD, Optimizer
 
 
 def small(**params):
-    return NumpyCNNClassifier(
-        **{"conv_filters": (4,), "hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
-        | params
-    )
+    given = {"conv_filters": (4,), "hidden_layer_sizes": (16,), "batch_norm": False, "dropout": 0.0}
+    given |= {"learning_rate": "constant", "max_iter": 3, "random_state": 0}
+    return NumpyCNNClassifier(**given | params)
 
 
 @pytest.fixture
@@ -139,6 +138,8 @@ def test_batch_norm_predicts_in_chunks():
 class SlowInHelpers(Optimizer):
     """Takes its time on every thread but the main one."""
 
+    learning_rate = SGD.learning_rate
+
     def remembers(self):
         return ()
 
@@ -154,6 +155,7 @@ class SlowInHelpers(Optimizer):
 def test_ctrl_c_waits_for_the_other_threads(few):
     X, y = few
     big = {"layers": [Flatten(), Dense(5000)], "batch_size": 300, "n_jobs": 2}  # shared work
+    big["learning_rate"] = "constant"
     clf = NumpyCNNClassifier(solver=SlowInHelpers(), max_iter=5, random_state=0, **big)
     wanted = NumpyCNNClassifier(solver=SGD(), max_iter=2, random_state=0, **big).fit(X, y)
     main = threading.main_thread().ident

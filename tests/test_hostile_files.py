@@ -154,8 +154,8 @@ def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     for i in range(30):
         kind = ("Residual", "Sequential")[i % 2]
         inner = {"spec": kind, "fields": {"layers": {"list": [inner]}}}
-    defaults = {"conv_filters": {"tuple": [16, 32]}, "kernel_size": 3, "pool_size": 2}
-    many(values, layers={"list": [inner] * 80}, hidden_layer_sizes={"tuple": [100]}, **defaults)
+    defaults = {"conv_filters": "auto", "kernel_size": 3, "pool_size": 2}
+    many(values, layers={"list": [inner] * 80}, hidden_layer_sizes="auto", **defaults)
     storage.write(path, values, arrays)
     assert "holds no sound model (theta" in in_time(path)
 
@@ -229,7 +229,7 @@ def test_memory_for_an_array_is_asked_for_when_its_size_is_known(whole, tmp_path
 
 @pytest.mark.parametrize("depth", [5, 20])
 def test_layers_within_layers_are_loaded_and_predict(tmp_path, depth):
-    explicit = {"layers": [ReLU()], "conv_filters": (16, 32), "hidden_layer_sizes": (100,)}
+    explicit = {"layers": [ReLU()], "conv_filters": "auto", "hidden_layer_sizes": "auto"}
     values, arrays = content(tmp_path, **explicit)
     inner = {"spec": "ReLU", "fields": {}}
     for _ in range(depth):

@@ -26,6 +26,7 @@ def test_fifty_kills_at_random_moments_lose_nothing(data, tmp_path):
     for seed in range(1000):
         params = {"max_iter": 30, "n_jobs": 1 + seed % 2, "random_state": seed}
         params |= {"early_stopping": bool(seed % 3), "n_iter_no_change": 100}
+        params |= {"learning_rate_init": 0.01}  # all of them learn
 
         def fit(params=params):
             small(tmp_path, **params).fit(*data)

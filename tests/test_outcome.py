@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn.optimizers import SGD
 from sknpcnn.outcome import ignorance
 from sknpcnn.schedules import CosineDecay
 from tests.test_training import samples_of
@@ -30,18 +31,24 @@ def said(**given):
     return str(caught[0].message) if caught else ""
 
 
+PLAIN = {"batch_norm": False, "dropout": 0.0, "learning_rate": "constant", "max_iter": 10}
+
 BAD = {
     "dead": (
-        {"solver": "sgd", "learning_rate_init": 1e4, "clip_norm": 1.0, "max_iter": 10},
+        PLAIN | {"solver": SGD(), "learning_rate_init": 1e4, "clip_norm": 1.0},
         "has learned nothing in 10 epochs: its training accuracy is 0.1.*Lower learning_rate_init",
     ),
     "too slow": (
-        {"solver": "sgd", "learning_rate_init": 1e-9, "max_iter": 10},
+        PLAIN | {"solver": SGD(), "learning_rate_init": 1e-9},
         "has learned nothing in 10 epochs",
     ),
     "labels of something else": (
         {"X": np.zeros((60, 64)), "y": np.arange(60) % 3, "max_iter": 12},
         "training accuracy is 0.333, and 0.333 is .* loss is 1.1, and 1.1 that",
+    ),
+    "too short": (
+        PLAIN | {"learning_rate_init": 2e-4},
+        "still falling: it is .* after 10 epochs, which were 50 steps, and 2.3 is",
     ),
 }
 
@@ -56,13 +63,15 @@ def test_what_ended_badly_is_told(kind):
 
 GOOD = {
     "defaults": {},
-    "early stopping": {"early_stopping": True},
+    "early stopping": {"early_stopping": True, "max_iter": 30},
+    "short, but good": {"max_iter": 10},
+    "slow, but long": {"learning_rate_init": 1e-5, "max_iter": 60, "learning_rate": "constant"},
     "a look": {"max_iter": 3},
     "a schedule that ends": {"learning_rate": CosineDecay(), "max_iter": 12},
     "few of one class": {"y": y == 3, "max_iter": 12},
     "one class": {"y": np.zeros(300), "max_iter": 12},
-    "weights and smoothing": {"class_weight": "balanced", "label_smoothing": 0.2},
-    "penalty": {"alpha": 0.01},
+    "weights and smoothing": {"class_weight": "balanced", "label_smoothing": 0.2, "max_iter": 12},
+    "penalty": {"alpha": 0.01, "max_iter": 12},
 }
 
 

@@ -18,7 +18,7 @@ def data(digits):
 
 def small(**params):
     given = {"conv_filters": (4,), "max_iter": 3, "random_state": 0, "batch_size": 32}
-    return NumpyCNNClassifier(**given | params)
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 def row(seconds=2.0, **values):

@@ -41,8 +41,8 @@ CASES = {
             Flatten(),
             Dense(3),
         ],
-        "conv_filters": (16, 32),
-        "hidden_layer_sizes": (100,),
+        "conv_filters": "auto",
+        "hidden_layer_sizes": "auto",
         "learning_rate": StepDecay((1, 3)),
     },
     "early stopping": {"early_stopping": True},
@@ -206,7 +206,7 @@ def test_weights_of_classes_keep_their_labels_or_are_refused(data, tmp_path, wei
 @pytest.mark.parametrize(
     ("params", "name"),
     [
-        ({"layers": [Own()], "conv_filters": (16, 32), "hidden_layer_sizes": (100,)}, "layers"),
+        ({"layers": [Own()], "conv_filters": "auto", "hidden_layer_sizes": "auto"}, "layers"),
         ({"random_state": np.random.RandomState(0)}, "random_state"),
         ({"scoring": lambda *args: 0.0, "early_stopping": True}, "scoring"),
     ],

@@ -25,7 +25,7 @@ SIDE = 256
 
 def small(**params):
     given = {"conv_filters": (4,), "hidden_layer_sizes": (16,), "max_iter": 2, "random_state": 0}
-    return NumpyCNNClassifier(**given | params)
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ MEANT = {
     "solver class": (lambda: fit(solver=Adam), r"Did you mean solver=Adam\(\)\?"),
     "solver like nothing": (lambda: fit(solver="lbfgs"), r"Got 'lbfgs' instead\.$"),
     "padding": (lambda: fit(padding="SAME"), r"Got 'SAME' instead\. Did you mean 'same'\?"),
-    "padding of a block": (lambda: fit(padding=["same", "VALID"]), r"padding=\['same', 'VALID'\]; needed: .* Did you mean 'valid'\?"),
+    "padding of a block": (lambda: fit(conv_filters=(8, 8), padding=["same", "VALID"]), r"padding=\['same', 'VALID'\]; needed: .* Did you mean 'valid'\?"),
     "padding of a layer": (lambda: Conv2D(3, padding="SAME"), r"padding='SAME'; needed: .*\. Did you mean 'same'\?"),
     "border": (lambda: RandomCrop(2, "Reflect"), r"Did you mean 'reflect'\?"),
     "class_weight": (lambda: fit(class_weight="balance"), r"Did you mean 'balanced'\?"),

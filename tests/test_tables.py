@@ -68,7 +68,7 @@ def test_scale_and_shift_of_a_column_make_no_difference():
 def test_model_of_a_table_goes_on_and_is_saved(tmp_path):
     X = TABLES["names of their own"]
     y = np.arange(10) % 2
-    whole = fitted(X, max_iter=4)
+    whole = fitted(X, max_iter=4, learning_rate="constant")
     parts = fitted(X, max_iter=2, warm_start=True)
     sknpcnn.save(parts, tmp_path / "m.npz")
     loaded = sknpcnn.load(tmp_path / "m.npz").fit(X, y)

@@ -86,7 +86,7 @@ def test_tapes_change_no_bit(layers, monkeypatch):
 
 def test_a_layer_that_makes_new_arrays_learns_as_well_as_without_tapes(monkeypatch):
     layers = [Conv2D(8), Square(), Residual(AROUND), GlobalAvgPool2D()]
-    params = {"batch_size": 32, "max_iter": 10, "learning_rate_init": 0.01}
+    params = {"batch_size": 32, "max_iter": 10, "learning_rate_init": 0.02}
     with_tapes = fitted(layers, **params)
     monkeypatch.setattr(RunningContext, "_reel", lambda *args: None)
     np.testing.assert_array_equal(with_tapes._theta, fitted(layers, **params)._theta)

@@ -23,6 +23,7 @@ PLAN = Plan(
     optimizer=SGD(),
     schedule=Constant(),
     learning_rate=0.1,
+    max_iter=10,
     n_epochs=10,
     batch_size=16,
     shuffle=False,

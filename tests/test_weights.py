@@ -21,7 +21,8 @@ COLUMNS = ["train_loss", "train_score", "validation_loss", "validation_score", "
 
 def small(**params):
     given = {"conv_filters": (4,), "hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
-    return NumpyCNNClassifier(**{**given, "batch_size": 32} | params)
+    given |= {"learning_rate": "constant", "batch_size": 32}
+    return NumpyCNNClassifier(**given | params)
 
 
 @pytest.fixture(scope="module")

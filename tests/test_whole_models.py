@@ -18,7 +18,7 @@ WIDE = rng.normal(size=(60, 8, 8)).astype("f4")
 
 def small(**params):
     given = {"conv_filters": (3,), "hidden_layer_sizes": (), "max_iter": 1, "random_state": 0}
-    return NumpyCNNClassifier(**given | params)
+    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
 
 
 PREDICTIONS = {
@@ -183,6 +183,7 @@ class Comparable(NumpyCNNClassifier):
 
 def test_classifiers_that_can_be_compared_predict():
     given = {"conv_filters": (3,), "hidden_layer_sizes": (), "max_iter": 1, "random_state": 0}
+    given["learning_rate"] = "constant"
     clf, other = Comparable(**given).fit(X, TEN), Comparable(**given).fit(WIDE, TWO)
     assert clf == other
     np.testing.assert_array_equal(clf.predict(X), small().fit(X, TEN).predict(X))

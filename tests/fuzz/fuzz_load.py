@@ -131,7 +131,7 @@ def _bases():
     rng = np.random.default_rng(0)
     X, y = rng.random((12, 3, 3)), np.arange(12) % 3
     small = {"conv_filters": (2,), "hidden_layer_sizes": (2,), "max_iter": 2, "random_state": 0}
-    explicit = {"conv_filters": (16, 32), "hidden_layer_sizes": (100,)}
+    explicit = {"conv_filters": "auto", "hidden_layer_sizes": "auto"}
     layers = [
         ("first", Conv2D(2, (3, 1), padding=(0, 1), bias="position")),
         Sequential([BatchNorm(), ReLU()]),

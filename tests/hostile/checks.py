@@ -112,7 +112,7 @@ def classifier(was_fitted, params):
     """Make a classifier of small networks, perhaps a fitted one, and give it the parameters."""
     clf = already_fitted() if was_fitted else NumpyCNNClassifier(**SMALL)
     if params.get("layers") is not None:
-        clf.set_params(conv_filters=(16, 32), hidden_layer_sizes=(100,))
+        clf.set_params(conv_filters="auto", hidden_layer_sizes="auto")
     vars(clf).update(copy.deepcopy(params))  # set_params would look into them
     return clf
 

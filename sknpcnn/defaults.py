@@ -1,0 +1,63 @@
+"""What ``"auto"`` stands for: what suits an image of this size, and so many samples of it.
+
+The numbers are those that won in a study of many data sets, ``benchmarks/defaults.py``; its table
+is in ``docs/defaults.md``.
+"""
+
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+
+from sknpcnn.layout import Image
+from sknpcnn.schedules import Constant, OneCycle, Schedule
+
+FEW_PIXELS = 4
+"""An image is halved, block by block, until its shorter side has no more pixels than these."""
+MIN_BLOCKS = 2
+FIRST_FILTERS, LAST_FILTERS, MIN_FILTERS = 32, 128, 8
+"""How many filters the first block has at most, any block at most, and the first at least: each has
+twice as many as the one before it, and large images begin with fewer, as pixels cost time."""
+HIDDEN = (100,)
+"""The dense layers of a table, as in MLPClassifier."""
+MAX_BATCH = 64
+STEPS = 600
+"""How many steps a network is trained for, unless that makes too few or too many epochs."""
+MIN_EPOCHS, MAX_EPOCHS = 10, 200
+
+
+def architecture(conv_filters: Any, image: Image, table: bool) -> dict[str, Any]:
+    """Choose the blocks, and the dense layers behind those that there are."""
+    chosen = filters(image, table)
+    some = bool(chosen) if isinstance(conv_filters, str) else np.size(conv_filters) > 0
+    return {"conv_filters": chosen, "hidden_layer_sizes": () if some else HIDDEN}
+
+
+def filters(image: Image, table: bool) -> tuple[int, ...]:
+    """Choose the convolution blocks: each halves the image, and has twice as many filters."""
+    sides = [side for side in image[:2] if side > 1]  # of a signal there is one
+    if table or not sides:
+        return ()
+    n_blocks = max(ceil(log2(min(sides) / FEW_PIXELS)), MIN_BLOCKS)
+    first = min(max(LAST_FILTERS // 2 ** (n_blocks - 1), MIN_FILTERS), FIRST_FILTERS)
+    return tuple(min(first * 2**i, LAST_FILTERS) for i in range(n_blocks))
+
+
+def batch_size(n_samples: int) -> int:
+    """Choose the number of samples in a mini-batch, so that all have nearly as many.
+
+    Statistics of a last one with a single sample would be none.
+    """
+    n_batches = ceil(n_samples / MAX_BATCH)
+    return ceil(n_samples / n_batches) if n_batches else 1
+
+
+def epochs(n_samples: int, batch_size: int) -> int:
+    """Choose how often training goes through the samples."""
+    steps = ceil(n_samples / batch_size)
+    return min(max(round(STEPS / max(steps, 1)), MIN_EPOCHS), MAX_EPOCHS)
+
+
+def schedule(known_end: bool) -> Schedule:
+    """Choose how the learning rate changes: one cycle, if it is known when training ends."""
+    return OneCycle() if known_end else Constant()

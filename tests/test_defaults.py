@@ -1,0 +1,161 @@
+"""What "auto" stands for: by the size of an image, the number of samples, and what ends when."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_digits, load_wine
+from sklearn.model_selection import train_test_split
+
+import sknpcnn
+from sknpcnn import NumpyCNNClassifier, defaults
+from sknpcnn.layers import Conv2D, Flatten
+from sknpcnn.schedules import Constant, CosineDecay, OneCycle
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:200], y[:200]
+
+
+def fit(X=X, y=y, **params):
+    return NumpyCNNClassifier(**{"random_state": 0, "max_iter": 2} | params).fit(X, y)
+
+
+def same_bits(one, other):
+    return np.array_equal(one._theta, other._theta)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ((8, 8, 1), (32, 64)),
+        ((16, 16, 1), (32, 64)),
+        ((17, 17, 1), (32, 64, 128)),
+        ((28, 28, 1), (32, 64, 128)),
+        ((32, 32, 3), (32, 64, 128)),
+        ((64, 200, 3), (16, 32, 64, 128)),
+        ((128, 128, 3), (8, 16, 32, 64, 128)),
+        ((512, 512, 3), (8, 16, 32, 64, 128, 128, 128)),
+        ((3, 3, 1), (32, 64)),
+        ((1, 100, 1), (8, 16, 32, 64, 128)),  # a signal
+        ((1, 1, 5), ()),
+    ],
+)
+def test_blocks_halve_an_image_until_four_pixels_are_left(image, expected):
+    assert defaults.filters(image, table=False) == expected
+    assert defaults.filters(image, table=True) == ()
+    h, w, channels = image
+    data = np.random.default_rng(0).random((4, h, w, channels))
+    clf = fit(data, [0, 1, 0, 1], max_iter=0)
+    found = [row.output_shape[-1] for row in clf.summary().itertuples() if row.kind == "Conv2D"]
+    assert tuple(found) == expected
+    sides = [side for side in image[:2] if side > 1]
+    if sides:
+        left = clf.summary().set_index("kind").loc[["MaxPool2D"], "output_shape"].iloc[-1]
+        assert min(n for n, side in zip(left, image[:2], strict=False) if side > 1) <= 4
+
+
+def test_dense_layers_stand_where_there_are_no_convolutions():
+    def kinds(clf):
+        return [row.kind for row in clf.summary().itertuples() if row.kind in ("Conv2D", "Dense")]
+
+    table, labels = load_wine(return_X_y=True)
+    assert kinds(fit(table, labels)) == ["Dense", "Dense"]
+    assert kinds(fit()) == ["Conv2D", "Conv2D", "Dense"]
+    assert kinds(fit(conv_filters=())) == ["Dense", "Dense"]
+    assert kinds(fit(conv_filters=(2, 3))) == ["Conv2D", "Conv2D", "Dense"]
+    assert kinds(fit(conv_filters=[], hidden_layer_sizes=())) == ["Dense"]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 63, 64, 65, 128, 129, 1000, 12345])
+def test_mini_batches_are_nearly_equal_and_never_single_samples(n):
+    size = defaults.batch_size(n)
+    assert 1 <= size <= 64
+    n_batches = -(-n // size)
+    assert n_batches == -(-n // 64)
+    last = n - size * (n_batches - 1)
+    assert n < 2 or (last > 1 and last >= size - n_batches)
+
+
+def test_epochs_make_so_many_steps_within_bounds():
+    assert defaults.epochs(10, 10) == defaults.MAX_EPOCHS
+    assert defaults.epochs(60_000, 64) == defaults.MIN_EPOCHS
+    n = 64 * 20
+    assert defaults.epochs(n, 64) * 20 == pytest.approx(defaults.STEPS, rel=0.05)
+
+
+def test_auto_trains_what_it_stands_for(monkeypatch):
+    monkeypatch.setattr(defaults, "STEPS", 8)
+    monkeypatch.setattr(defaults, "MIN_EPOCHS", 1)
+    n = len(X)
+    size = defaults.batch_size(n)
+    chosen = {
+        "conv_filters": (32, 64),
+        "hidden_layer_sizes": (),
+        "learning_rate": OneCycle(),
+        "batch_size": size,
+        "max_iter": defaults.epochs(n, size),
+    }
+    clf = fit(max_iter="auto")
+    assert same_bits(clf, fit(**chosen))
+    assert clf.n_iter_ == chosen["max_iter"] == 2
+
+
+def test_the_rate_stays_where_nobody_knows_when_training_ends():
+    cycle, constant = {"learning_rate": OneCycle()}, {"learning_rate": Constant()}
+    assert same_bits(fit(), fit(**cycle))
+    assert not same_bits(fit(), fit(**constant))
+    for params in ({"warm_start": True}, {"early_stopping": True}):
+        assert same_bits(fit(**params), fit(**params, **constant))
+    stream = NumpyCNNClassifier(random_state=0)
+    for _ in range(2):
+        stream.partial_fit(X, y, classes=np.arange(10))
+    assert same_bits(stream, fit(**constant))
+
+
+@pytest.mark.parametrize("schedule", [OneCycle(), CosineDecay()])
+def test_a_schedule_that_ends_is_followed_to_its_end(schedule):
+    short = {"n_iter_no_change": 1, "max_iter": 8, "learning_rate_init": 1e-5}
+    assert fit(**short, tol=1.0, learning_rate=schedule).n_iter_ == 8
+    assert fit(**short, tol=1.0, learning_rate="constant").n_iter_ == 3
+    assert fit(**short, tol=1.0, learning_rate=schedule, early_stopping=True).n_iter_ == 3
+    assert fit(**short, tol=9.0, learning_rate=schedule).n_iter_ == 3  # nothing is left to improve
+
+
+def test_a_fit_that_goes_on_keeps_the_network_that_was_chosen(tmp_path):
+    table, labels = load_wine(return_X_y=True)
+    named = pd.DataFrame(X).add_prefix("pixel_").rename(columns={"pixel_0": "corner"})
+    for given, wanted in ((table, labels), (X, y), (named, y)):
+        clf = fit(given, wanted, warm_start=True)
+        before = clf._architecture
+        clf.fit(given, wanted)
+        clf.partial_fit(given, wanted)
+        assert clf._architecture == before
+        sknpcnn.save(clf, tmp_path / "model.npz")
+        assert sknpcnn.load(tmp_path / "model.npz").fit(given, wanted)._architecture == before
+
+
+def test_the_network_of_a_model_does_not_change_with_the_defaults(tmp_path, monkeypatch):
+    clf = fit()
+    sknpcnn.save(clf, tmp_path / "model.npz")
+    p = clf.predict_proba(X)
+    monkeypatch.setattr(defaults, "FIRST_FILTERS", 16)
+    assert np.array_equal(sknpcnn.load(tmp_path / "model.npz").predict_proba(X), p)
+    assert fit().get_weights()["conv2d_1.W"].shape[-1] == 16
+
+
+def test_layers_leave_nothing_to_choose():
+    clf = fit(layers=[Conv2D(3), Flatten()])
+    assert clf._architecture["conv_filters"] == "auto"
+    with pytest.raises(ValueError, match="hidden_layer_sizes cannot be set"):
+        fit(layers=[Conv2D(3), Flatten()], hidden_layer_sizes=(100,))
+
+
+def test_words_other_than_auto_are_refused():
+    for name in ("conv_filters", "hidden_layer_sizes", "max_iter", "batch_size"):
+        with pytest.raises(ValueError, match=f"The '{name}' parameter .* 'auto'"):
+            fit(**{name: "Auto"})
+
+
+def test_defaults_win_on_the_digits():
+    parts = train_test_split(*load_digits(return_X_y=True), random_state=0)
+    train, test, y_train, y_test = parts
+    assert NumpyCNNClassifier(random_state=0).fit(train, y_train).score(test, y_test) > 0.985
