@@ -47,7 +47,9 @@ def longer(factor: float) -> Candidate:
     """Make the defaults with more or fewer epochs."""
 
     def make(image: Shape, n: int) -> dict[str, Any]:
-        return {"max_iter": round(factor * defaults.epochs(n, defaults.batch_size(n)))}
+        size = defaults.batch_size(n)
+        shape = (1, 1, 1) if image is None else (*image[:2], 1)
+        return {"max_iter": round(factor * defaults.epochs(shape, n, size))}
 
     return make
 

@@ -80,8 +80,8 @@ default="relu"
         Samples per mini-batch; "auto" takes 64, fewer where there are less than 512 samples.
     max_iter : int or "auto", default="auto"
         Number of epochs at most; "auto" takes as many as make 600 steps, but at least 10 and at
-        most 200. 0 makes the network as training would start, which ``set_weights`` can then give
-        other weights.
+        most 100 (200 for a table). 0 makes the network as training would start, which
+        ``set_weights`` can then give other weights.
     shuffle : bool, default=True
         Whether each epoch goes through the samples in another order.
     standardize : bool, default=True

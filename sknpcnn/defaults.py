@@ -23,7 +23,9 @@ HIDDEN = (100,)
 MAX_BATCH = 64
 STEPS = 600
 """How many steps a network is trained for, unless that makes too few or too many epochs."""
-MIN_EPOCHS, MAX_EPOCHS = 10, 200
+MIN_EPOCHS, MAX_EPOCHS = 10, 100
+MAX_EPOCHS_OF_ROWS = 200
+"""Tables, and signals of one row, take little time, and few samples of them many epochs."""
 
 
 def architecture(conv_filters: Any, image: Image, table: bool) -> dict[str, Any]:
@@ -52,10 +54,11 @@ def batch_size(n_samples: int) -> int:
     return ceil(n_samples / n_batches) if n_batches else 1
 
 
-def epochs(n_samples: int, batch_size: int) -> int:
+def epochs(image: Image, n_samples: int, batch_size: int) -> int:
     """Choose how often training goes through the samples."""
-    steps = ceil(n_samples / batch_size)
-    return min(max(round(STEPS / max(steps, 1)), MIN_EPOCHS), MAX_EPOCHS)
+    most = MAX_EPOCHS if image[0] > 1 else MAX_EPOCHS_OF_ROWS
+    n_batches = max(ceil(n_samples / batch_size), 1)
+    return min(max(round(STEPS / n_batches), MIN_EPOCHS), most)
 
 
 def schedule(known_end: bool) -> Schedule:

@@ -243,7 +243,7 @@ def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | 
         schedule = choices[schedule]
     size = defaults.batch_size(n_samples) if size == "auto" else size
     max_iter = params["max_iter"]
-    max_iter = defaults.epochs(n_samples, size) if max_iter == "auto" else max_iter
+    max_iter = defaults.epochs(image, n_samples, size) if max_iter == "auto" else max_iter
     return Plan(
         optimizer=optimizer,
         schedule=schedule,

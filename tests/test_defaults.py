@@ -76,10 +76,12 @@ def test_mini_batches_are_nearly_equal_and_never_single_samples(n):
 
 
 def test_epochs_make_so_many_steps_within_bounds():
-    assert defaults.epochs(10, 10) == defaults.MAX_EPOCHS
-    assert defaults.epochs(60_000, 64) == defaults.MIN_EPOCHS
-    n = 64 * 20
-    assert defaults.epochs(n, 64) * 20 == pytest.approx(defaults.STEPS, rel=0.05)
+    image, row = (8, 8, 1), (1, 13, 1)
+    assert defaults.epochs(image, 10, 10) == defaults.MAX_EPOCHS
+    assert defaults.epochs(row, 10, 10) == defaults.MAX_EPOCHS_OF_ROWS
+    for shape in (image, row):
+        assert defaults.epochs(shape, 60_000, 64) == defaults.MIN_EPOCHS
+        assert defaults.epochs(shape, 64 * 20, 64) * 20 == pytest.approx(defaults.STEPS, rel=0.05)
 
 
 def test_auto_trains_what_it_stands_for(monkeypatch):
@@ -92,7 +94,7 @@ def test_auto_trains_what_it_stands_for(monkeypatch):
         "hidden_layer_sizes": (),
         "learning_rate": OneCycle(),
         "batch_size": size,
-        "max_iter": defaults.epochs(n, size),
+        "max_iter": defaults.epochs((8, 8, 1), n, size),
     }
     clf = fit(max_iter="auto")
     assert same_bits(clf, fit(**chosen))
