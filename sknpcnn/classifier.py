@@ -79,7 +79,7 @@ default="relu"
     batch_size : int or "auto", default="auto"
         Samples per mini-batch; "auto" takes 64, fewer where there are less than 512 samples.
     max_iter : int or "auto", default="auto"
-        Number of epochs at most; "auto" takes as many as make 600 steps, but at least 10 and at
+        Number of epochs at most; "auto" takes as many as make 600 steps, but at least 8 and at
         most 100 (200 for a table). 0 makes the network as training would start, which
         ``set_weights`` can then give other weights.
     shuffle : bool, default=True

@@ -23,7 +23,7 @@ HIDDEN = (100,)
 MAX_BATCH = 64
 STEPS = 600
 """How many steps a network is trained for, unless that makes too few or too many epochs."""
-MIN_EPOCHS, MAX_EPOCHS = 10, 100
+MIN_EPOCHS, MAX_EPOCHS = 8, 100
 MAX_EPOCHS_OF_ROWS = 200
 """Tables, and signals of one row, take little time, and few samples of them many epochs."""
 
