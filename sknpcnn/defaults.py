@@ -5,9 +5,6 @@ is in ``docs/defaults.md``.
 """
 
 from math import ceil, log2
-from typing import Any
-
-import numpy as np
 
 from sknpcnn.layout import Image
 from sknpcnn.schedules import Constant, OneCycle, Schedule
@@ -28,13 +25,6 @@ MAX_EPOCHS_OF_ROWS = 200
 """Tables, and signals of one row, take little time, and few samples of them many epochs."""
 
 
-def architecture(conv_filters: Any, image: Image, table: bool) -> dict[str, Any]:
-    """Choose the blocks, and the dense layers behind those that there are."""
-    chosen = filters(image, table)
-    some = bool(chosen) if isinstance(conv_filters, str) else np.size(conv_filters) > 0
-    return {"conv_filters": chosen, "hidden_layer_sizes": () if some else HIDDEN}
-
-
 def filters(image: Image, table: bool) -> tuple[int, ...]:
     """Choose the convolution blocks: each halves the image, and has twice as many filters."""
     sides = [side for side in image[:2] if side > 1]  # of a signal there is one
@@ -43,6 +33,11 @@ def filters(image: Image, table: bool) -> tuple[int, ...]:
     n_blocks = max(ceil(log2(min(sides) / FEW_PIXELS)), MIN_BLOCKS)
     first = min(max(LAST_FILTERS // 2 ** (n_blocks - 1), MIN_FILTERS), FIRST_FILTERS)
     return tuple(min(first * 2**i, LAST_FILTERS) for i in range(n_blocks))
+
+
+def hidden_layers(n_blocks: int) -> tuple[int, ...]:
+    """Choose the dense layers behind so many convolution blocks."""
+    return () if n_blocks else HIDDEN
 
 
 def batch_size(n_samples: int) -> int:

@@ -29,6 +29,8 @@ from sknpcnn.parameters import Layout
 from sknpcnn.standard import Standard, warn_of_other_scale
 from sknpcnn.training import TrainingState
 
+AUTO = ("auto",)
+
 
 def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -> dict[str, Any]:
     """Read the hyperparameters that make the network, with what "auto" stands for."""
@@ -37,9 +39,15 @@ def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -
     if found["layers"] is not None:
         return found
     before = estimator._architecture if going_on else None
-    if before is None or before["layers"] is not None:
-        before = defaults.architecture(found["conv_filters"], image, table)
-    return found | {name: before[name] for name in before if plain_word(found[name], ("auto",))}
+    if before is not None and before["layers"] is None:
+        chosen = {name: before[name] for name in ("conv_filters", "hidden_layer_sizes")}
+    else:
+        filters = defaults.filters(image, table)
+        given = found["conv_filters"]
+        sizes = filters if plain_word(given, AUTO) else blocks.sizes("conv_filters", given)
+        hidden = defaults.hidden_layers(len(sizes))
+        chosen = {"conv_filters": filters, "hidden_layer_sizes": hidden}
+    return found | {name: value for name, value in chosen.items() if plain_word(found[name], AUTO)}
 
 
 def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:

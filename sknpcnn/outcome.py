@@ -12,9 +12,7 @@ MIN_EPOCHS = 10
 """Whoever trains for less wants to look, or goes on by hand."""
 NOTHING = 0.02
 """The part of what there is to learn that counts as next to nothing."""
-LUCK = 0.1
-"""The part of the accuracy that random weights may bring."""
-FEW_STEPS = 300
+FEW_STEPS = 100
 """Longer fits may be wanted as they are: a budget that was spent."""
 
 
@@ -28,7 +26,7 @@ def warn_of_bad_end(fit: Fit) -> None:
     loss, score = losses[-1], fit.history[-1]["train_score"]
     n_steps = n_run * len(fit.plan.starts(len(fit.samples)))
     message = None
-    if score <= chance + LUCK * (1 - chance) and loss >= (1 - NOTHING) * entropy > NOTHING:
+    if score <= chance + NOTHING * (1 - chance) and loss >= (1 - NOTHING) * entropy > NOTHING:
         message = (
             f"The network has learned nothing in {n_run} epochs: its training accuracy is "
             f"{score:.3f}, and {chance:.3f} is that of always naming the most frequent class; its "

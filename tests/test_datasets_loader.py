@@ -232,7 +232,7 @@ def test_loader_of_a_folder_has_the_size_that_was_found(tmp_path):
 def test_pipeline_on_files_is_searched_and_cross_validated(photos):
     names = sorted(map(str, photos.glob("*/*.png")))
     y = [Path(name).parent.name for name in names]
-    clf = NumpyCNNClassifier(conv_filters=(4,), max_iter=10, random_state=0)
+    clf = NumpyCNNClassifier((4,), max_iter=10, learning_rate_init=0.02, random_state=0)
     model = make_pipeline(ImageLoader(8), clf)
     assert cross_val_score(model, names, y, cv=2).mean() > 0.9
     grid = {"imageloader__size": [8, (6, 9)], "imageloader__fit_mode": ["crop"]}

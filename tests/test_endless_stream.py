@@ -9,6 +9,8 @@ import sknpcnn
 from sknpcnn import NumpyCNNClassifier, classifier
 from sknpcnn.schedules import Constant, Progress, ReduceOnPlateau
 
+pytestmark = pytest.mark.filterwarnings("ignore:Training has ended while")
+
 rng = np.random.default_rng(0)
 X = rng.normal(size=(12, 4, 4)).astype("f4")
 y = np.arange(12) % 3

@@ -112,7 +112,7 @@ BAD = {
     "checkpoint_dir": (lambda: fit(checkpoint_dir="a\0b"), ValueError, r"checkpoint_dir='a\\x00b'; needed: the path of a folder"),
     "class_weight of no class": (lambda: fit(class_weight={5: "heavy"}), ValueError, r"class_weight=\{5: 'heavy'\}; needed: finite numbers of at least 0"),
     # layers
-    "layers and architecture": (lambda: fit(layers=[Flatten()], conv_filters=(4,), dropout=0.1), ValueError, r"layers spells the whole network out, so conv_filters, dropout cannot be set"),
+    "layers and architecture": (lambda: fit(layers=[Flatten()], conv_filters=(4,), dropout=0.2), ValueError, r"layers spells the whole network out, so conv_filters, dropout cannot be set"),
     "layers class": (lambda: fit(layers=[ReLU]), TypeError, r"layers holds the class ReLU; give an instance, ReLU\(...\)"),
     "layers other": (lambda: fit(layers=["relu"]), TypeError, r"layers holds 'relu' of type str; each item must be a layer"),
     "layers optimizer": (lambda: fit(layers=[Adam()]), TypeError, r"layers holds Adam\(\) of type Adam; each item must be a layer, such as Conv2D\(16\)"),

@@ -39,7 +39,7 @@ BAD = {
         "has learned nothing in 10 epochs: its training accuracy is 0.1.*Lower learning_rate_init",
     ),
     "too slow": (
-        PLAIN | {"solver": SGD(), "learning_rate_init": 1e-9},
+        PLAIN | {"solver": SGD(), "learning_rate_init": 1e-9, "random_state": 2},
         "has learned nothing in 10 epochs",
     ),
     "labels of something else": (

@@ -27,6 +27,7 @@ DOCUMENTED = (ValueError, TypeError)
 LATE = ("Training diverged", "The validation data give")
 SECONDS = 120  # that a case may take, which takes a few hundredths of one
 SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+SMALL |= {"learning_rate": "constant"}
 
 X = np.random.default_rng(0).normal(size=(9, 6, 6))
 y = np.arange(9) % 2
