@@ -77,7 +77,7 @@ default="relu"
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, as in MLPClassifier.
     batch_size : int or "auto", default="auto"
-        Samples per mini-batch; "auto" takes 64, fewer where there are less than 512 samples.
+        Samples per mini-batch; "auto" makes all of them nearly the same size, 64 at most.
     max_iter : int or "auto", default="auto"
         Number of epochs at most; "auto" takes as many as make 600 steps, but at least 8 and at
         most 100 (200 for a table). 0 makes the network as training would start, which
@@ -313,10 +313,12 @@ default="relu"
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train for one epoch on a batch of data, going on from the last call.
 
-        Several calls with the same data make the same model as ``fit`` does with as many epochs,
-        to the bit; schedules count on ``max_iter`` calls. What ``standardize`` subtracts comes from
-        the first call. ``early_stopping`` has nothing to stop here: it is you who calls; nor are
-        callbacks called. ``history_`` and what is like it keep the last 1,000 calls.
+        Several calls with the same data make the same model as ``fit`` does with as many epochs and
+        the same schedule, to the bit; schedules count on ``max_iter`` calls, and by default the
+        rate is constant. With ``batch_norm=True`` give several samples at a time: one alone has no
+        deviation to be measured. What ``standardize`` subtracts comes from the first call.
+        ``early_stopping`` has nothing to stop here: it is you who calls; nor are callbacks called.
+        ``history_`` and what is like it keep the last 1,000 calls.
 
         After a ``fit`` it goes on with the weights. The optimizer's memory, without which the first
         steps are larger than those before, is there only if that fit had ``warm_start=True``:
