@@ -26,7 +26,7 @@ CONFIGURATIONS = [
     ),
     NumpyCNNClassifier(batch_norm=False, learning_rate="constant"),
     NumpyCNNClassifier(solver="sgd"),
-    NumpyCNNClassifier(solver=SGD(momentum=0.5), learning_rate_init=0.02),
+    NumpyCNNClassifier(solver=SGD(momentum=0.5), learning_rate_init=0.1),
 ]
 
 
