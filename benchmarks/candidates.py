@@ -16,6 +16,7 @@ from sknpcnn.layers import (
     Residual,
 )
 from sknpcnn.optimizers import SGD
+from sknpcnn.rebuilding import DEFAULTS_BEFORE_4
 from sknpcnn.schedules import CosineDecay
 
 Shape = tuple[int, ...] | None
@@ -26,12 +27,8 @@ Candidate = Callable[[Shape, int], dict[str, Any]]
 
 def before(image: Shape, n: int) -> dict[str, Any]:
     """Make the defaults of before there was a study."""
-    return {
-        "conv_filters": (16, 32),
-        "hidden_layer_sizes": (100,),
-        "batch_norm": False,
-        "dropout": 0.0,
-        "batch_size": min(128, n),
+    return DEFAULTS_BEFORE_4 | {
+        "batch_size": 128,
         "max_iter": 50,
         "learning_rate": "constant",
         "learning_rate_init": 0.001,
@@ -89,7 +86,7 @@ CANDIDATES: dict[str, Candidate] = {
     "half the epochs": longer(0.5),
     "twice the epochs": longer(2),
     "half the filters": wider(0.5),
-    "batch of 32": lambda image, n: {"batch_size": min(32, n)} | longer(1)(image, n),
+    "batch of 32": lambda image, n: {"batch_size": 32} | longer(1)(image, n),
     "no dropout": with_(dropout=0.0),
     "dropout 0.3": with_(dropout=0.3),
     "smooth labels": with_(label_smoothing=0.1),

@@ -8,7 +8,6 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.schedules import OneCycle
 
 # 1797 gray images of 8 x 8 pixels. A quarter of them is kept for the test at the end.
 digits = load_digits()
@@ -16,18 +15,9 @@ X_train, X_test, y_train, y_test = train_test_split(
     digits.images.astype("float32"), digits.target, stratify=digits.target, random_state=0
 )
 
-# Two convolutions, of 32 and 64 filters; the learning rate rises and then falls. The settings were
-# chosen by cross-validation on the training images. verbose=1 prints a line per epoch.
-clf = NumpyCNNClassifier(
-    conv_filters=(32, 64),
-    dropout=0.1,
-    batch_size=32,
-    learning_rate=OneCycle(),
-    learning_rate_init=0.005,
-    max_iter=25,
-    random_state=0,
-    verbose=1,
-)
+# What is not said here is chosen by the size of the images and their number: two convolutions, and
+# a learning rate that rises and then falls. verbose=1 prints a line per epoch.
+clf = NumpyCNNClassifier(random_state=0, verbose=1)
 start = time.perf_counter()
 clf.fit(X_train, y_train)
 print(f"\nTrained on {len(X_train)} images in {time.perf_counter() - start:.1f} seconds.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn import defaults
 from sknpcnn.brief import brief
 from sknpcnn.checks import as_pair, plain_integer, plain_items, plain_pair, plain_word
 from sknpcnn.layers import (
@@ -27,6 +28,7 @@ from sknpcnn.layers import (
     Tanh,
 )
 from sknpcnn.layers.base import Shape
+from sknpcnn.layout import Image
 from sknpcnn.spec import Steps, check_nesting, named
 from sknpcnn.suggestions import did_you_mean
 
@@ -54,7 +56,7 @@ ARCHITECTURE: dict[str, Any] = {
 """The hyperparameters, with their defaults, that make the layers where ``layers`` does not."""
 
 
-def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
+def build(params: Mapping[str, Any], image: Image) -> Steps:
     """Make the named layers that the hyperparameters ask for, up to the output layer.
 
     Nothing in them is "auto" any more: a fitted network stays what it is when defaults change.
@@ -89,6 +91,19 @@ def build(params: Mapping[str, Any], image: tuple[int, int, int]) -> Steps:
     for units in hidden:
         layers += [Dense(units, bias=bias), *extras, *after]
     return named(layers)
+
+
+def chosen(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, Any]:
+    """Choose what "auto" stands for: blocks by the image, dense layers where there are none."""
+    filters = defaults.filters(image, table)
+    given = params["conv_filters"]
+    n_blocks = len(filters if is_auto(given) else sizes("conv_filters", given))
+    return {"conv_filters": filters, "hidden_layer_sizes": defaults.hidden_layers(n_blocks)}
+
+
+def is_auto(value: Any) -> bool:
+    """Return whether a parameter is left to us."""
+    return plain_word(value, ("auto",)) is not None
 
 
 def warn_of_two_outputs(layers: Any, n_classes: int) -> None:

@@ -1,7 +1,7 @@
 """What ``"auto"`` stands for: what suits an image of this size, and so many samples of it.
 
-The numbers are those that won in a study of many data sets, ``benchmarks/defaults.py``; its table
-is in ``docs/defaults.md``.
+The numbers were chosen by trying: ``docs/defaults.md`` says what was compared, and
+``benchmarks/defaults.py`` compares more.
 """
 
 from math import ceil, log2

@@ -14,13 +14,12 @@ from weakref import ref
 
 import numpy as np
 
-from sknpcnn import blocks, defaults, inputs
+from sknpcnn import blocks, inputs
 from sknpcnn.arrays import in_numpy
 from sknpcnn.balance import added
 from sknpcnn.batches import Array, Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.brief import brief
-from sknpcnn.checks import plain_word
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
 from sknpcnn.layout import Image
@@ -29,8 +28,6 @@ from sknpcnn.parameters import Layout
 from sknpcnn.standard import Standard, warn_of_other_scale
 from sknpcnn.training import TrainingState
 
-AUTO = ("auto",)
-
 
 def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -> dict[str, Any]:
     """Read the hyperparameters that make the network, with what "auto" stands for."""
@@ -38,16 +35,11 @@ def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -
     found = deepcopy({name: getattr(estimator, name) for name in names})  # lists may change
     if found["layers"] is not None:
         return found
-    before = estimator._architecture if going_on else None
-    if before is not None and before["layers"] is None:
-        chosen = {name: before[name] for name in ("conv_filters", "hidden_layer_sizes")}
+    if going_on and estimator._architecture["layers"] is None:
+        chosen = estimator._architecture
     else:
-        filters = defaults.filters(image, table)
-        given = found["conv_filters"]
-        sizes = filters if plain_word(given, AUTO) else blocks.sizes("conv_filters", given)
-        hidden = defaults.hidden_layers(len(sizes))
-        chosen = {"conv_filters": filters, "hidden_layer_sizes": hidden}
-    return found | {name: value for name, value in chosen.items() if plain_word(found[name], AUTO)}
+        chosen = blocks.chosen(found, image, table)
+    return {name: chosen[name] if blocks.is_auto(value) else value for name, value in found.items()}
 
 
 def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:

@@ -4,7 +4,6 @@ joblib and pickle run code that a file names, so a model from somebody else may 
 file names hyperparameters, layers of this package and numbers; what it says is built anew.
 """
 
-from math import isnan, nan, prod
 from os import PathLike, fspath
 from os.path import realpath
 from pathlib import Path
@@ -13,58 +12,17 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import blocks, files, optimizers, storage
-from sknpcnn.balance import is_seen
+from sknpcnn import files, storage
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.constraints import CONSTRAINTS, check_together
-from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
-from sknpcnn.network import Network
-from sknpcnn.plain import SPECS, count_specs, demand, from_plain, to_plain
-
-Array = np.ndarray
+from sknpcnn.plain import to_plain
+from sknpcnn.rebuilding import OF_THE_MACHINE, PLAIN, PROGRESS, rebuilt
 
 FORMAT, VERSION = "sknpcnn model", 4
 # Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen;
 # before 4 the defaults were others.
 READABLE = 1, 2, 3, 4
-DEFAULTS_BEFORE_4 = {
-    "conv_filters": (16, 32),
-    "hidden_layer_sizes": (100,),
-    "batch_norm": False,
-    "dropout": 0.0,
-}
-
-# What belongs to the computer of whoever saved the model is not written down, and not taken over:
-# training a model of a stranger must not write where the stranger has chosen.
-OF_THE_MACHINE = "checkpoint_dir", "n_jobs", "verbose"
-# Counts are added to, divided and made the key of random numbers: a float must hold them exactly.
-MAX_COUNT = 2**53 - 1
-# How many layers a file may ask for: each takes time, whatever its size.
-MAX_LAYERS = 5_000
 # How much of what a file says an error repeats, in characters.
 MAX_SHOWN = 500
-
-# The fitted attributes that are plain values, and what each may be.
-PLAIN: dict[str, tuple[type, ...]] = {
-    "n_features_in_": (int,),
-    "image_shape_": (tuple,),
-    "n_iter_": (int,),
-    "t_": (int,),
-    "n_layers_": (int,),
-    "out_activation_": (str,),
-    "loss_": (float,),
-    "best_loss_": (float, type(None)),
-    "loss_curve_": (list,),
-    "validation_scores_": (list, type(None)),
-    "_history": (list,),
-    "_forgotten": (tuple,),
-    "_seen": (tuple,),
-    "_architecture": (dict,),
-}
-PROGRESS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
-PROGRESS |= {"forgotten": int, "summary": tuple}
-# What files of before there was anything to forget do not say.
-NOTHING_FORGOTTEN = {"forgotten": 0, "summary": ("", ())}
 
 
 def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
@@ -134,7 +92,7 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
         values["progress"] = {name: to_plain(progress[name], name) for name in PROGRESS}
         arrays |= {f"memory.{name}": array for name, array in progress["memory"].items()}
     try:  # nothing is saved that will not be loaded
-        _estimator(storage.read_back(values), arrays)
+        rebuilt(storage.read_back(values), arrays)
     except ValueError as error:
         raise ValueError(
             f"The classifier cannot be saved, as it could not be loaded again ({_short(error)})."
@@ -188,186 +146,11 @@ def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
             f"version {VERSION} or before."
         )
     try:
-        return _estimator(values, arrays)
+        return rebuilt(values, arrays)
     except MemoryError:
         raise
     except Exception as error:
         raise ValueError(f"{file}: holds no sound model ({_short(error)}).") from error
-
-
-def _estimator(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassifier:
-    """Build the classifier, and look at everything that it will rely upon."""
-    _check_names(values, arrays)
-    n_specs = max(count_specs(values[name]) for name in ("params", "fitted"))
-    demand(n_specs <= MAX_LAYERS, f"it has {n_specs} layers; needed: {MAX_LAYERS} at most")
-    params = {
-        name: from_plain(plain)
-        for name, plain in values["params"].items()
-        if name not in OF_THE_MACHINE
-    }
-    if values["version"] < 4:
-        params = _with_new_defaults(params)
-    estimator = _checked(params)
-    demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
-
-    found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
-    found = {"_forgotten": tuple(Forgotten()), "_seen": (), **found}
-    demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
-    for name, kinds in PLAIN.items():
-        demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
-    image, architecture = found["image_shape_"], found["_architecture"]
-    demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
-    demand(found["n_features_in_"] == prod(image), "features and images disagree")
-    demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
-    if values["version"] < 4:
-        architecture = found["_architecture"] = _with_new_defaults(architecture)
-    _checked(architecture)
-    explicit = architecture["layers"] is not None
-    for name in ("conv_filters", "hidden_layer_sizes"):
-        n = 0 if explicit else len(blocks.sizes(name, architecture[name]))
-        demand(n <= MAX_LAYERS, f"{name} has {n} entries; needed: {MAX_LAYERS} at most")
-    _check_history(found)
-    classes = _column(values, arrays, "classes_")
-    if classes is None:
-        raise ValueError("it has no classes")
-    _check_classes(classes)
-    demand(is_seen(found["_seen"], len(classes)), "what it has seen of its classes is odd")
-    network = Network(blocks.build(architecture, image), image, len(classes))
-    theta = _floats(arrays, "theta", network.layout.size)
-    demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
-    demand(len(network.summary()) == found["n_layers_"], "layers are missing")
-    for name, array in network.layout.arrays(theta):
-        demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
-    standard = None
-    if {"mean", "scale"} & set(arrays):
-        channels = image[2] if arrays["mean"].size == image[2] else prod(image)  # or columns
-        standard = tuple(_floats(arrays, name, channels) for name in ("mean", "scale"))
-        mean, scale = standard
-        precise = np.can_cast(theta.dtype, mean.dtype) and scale.dtype == theta.dtype
-        demand(precise, "its scale is of another precision")
-        demand(scale.min() > 0, "its scale is none")
-    for name, value in {**found, "classes_": classes, "_theta": theta}.items():
-        setattr(estimator, name, value)
-    estimator._standard = standard
-    names = _column(values, arrays, "feature_names_in_")
-    if names is not None:
-        demand(len(names) == prod(image), "names of features are missing")
-        demand(names.dtype.kind in "UO", "a feature has no name")
-        estimator.feature_names_in_ = names
-    memory = {
-        name.removeprefix("memory."): _floats(arrays, name, network.layout.n_trained)
-        for name in arrays
-        if name.startswith("memory.")
-    }
-    demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
-    estimator._progress = _progress(values, memory)
-    return estimator
-
-
-def _with_new_defaults(params: dict[str, Any]) -> dict[str, Any]:
-    """Leave at their defaults what a file of before version 4 has left at its own.
-
-    Beside ``layers`` nothing else is accepted; without them it is a network of its own.
-    """
-    if params.get("layers") is None:
-        return params
-    old = [name for name, value in DEFAULTS_BEFORE_4.items() if params.get(name) == value]
-    return params | {name: blocks.ARCHITECTURE[name] for name in old}
-
-
-def _checked(params: dict[str, Any]) -> NumpyCNNClassifier:
-    """Make a classifier of hyperparameters after the look at them that ``fit`` takes."""
-    estimator = NumpyCNNClassifier(**params)
-    estimator._validate_params()
-    check_together({name: getattr(estimator, name) for name in CONSTRAINTS})
-    return estimator
-
-
-def _check_names(values: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Raise if there is something that nobody will look at, or something in two places."""
-    columns = {"classes_", "feature_names_in_"}
-    strangers = set(values) - {"format", "version", "params", "fitted", "progress"} - columns
-    others = {name for name in arrays if not name.startswith("memory.")}
-    strangers |= others - {"theta", "mean", "scale"} - columns
-    demand(not strangers, f"it holds {sorted(strangers)[:3]}, which mean nothing here")
-    double = set(values) & set(arrays)
-    demand(not double, f"it holds {sorted(double)} twice")
-
-
-def _check_classes(classes: Array) -> None:
-    """Raise unless these can be the labels of a classifier, as ``fit`` finds them."""
-    kind = classes.dtype.kind
-    demand(kind in "biufUOmM", f"its classes are of the type {classes.dtype}")
-    if kind == "f":
-        with np.errstate(invalid="ignore"):
-            whole = classes.astype(np.int64).astype(classes.dtype) == classes
-        demand(bool(whole.all()), "its classes are no whole numbers")
-    # neighbors are all that need be compared, in linear time whatever the values are
-    rising = (classes[1:] > classes[:-1]).all() and not (kind in "mM" and np.isnat(classes).any())
-    demand(len(classes) > 0 and bool(rising), "its classes are not different ones, in order")
-
-
-def _check_history(found: dict[str, Any]) -> None:
-    """Hold what is told of training against the history, from which it comes."""
-    history, forgotten = found["_history"], found["_forgotten"]
-    demand([type(value) for value in forgotten] == [int, float], "what it has forgotten is odd")
-    epochs, lowest = Forgotten(*forgotten)
-    demand(0 <= epochs <= MAX_COUNT and not isnan(lowest), "what it has forgotten is odd")
-    sound = is_history(history) and len(history) + epochs == found["n_iter_"]
-    demand(sound, "its history is none")
-    losses = [row["train_loss"] for row in history]
-    scores = [row["validation_score"] for row in history]
-    told = {
-        "loss_curve_": losses,
-        "loss_": losses[-1] if losses else nan,
-        "best_loss_": min(*losses, lowest) if losses else nan,
-        "validation_scores_": scores,
-    }
-    for name, wanted in told.items():
-        may_be_none = type(None) in PLAIN[name] and found[name] is None
-        same = may_be_none or np.array_equal(found[name], wanted, equal_nan=True)
-        demand(same, f"{name} and the history disagree")
-    demand(0 <= found["t_"] <= MAX_COUNT, "it has seen an odd number of samples")
-    demand(found["out_activation_"] == "softmax", "it is no classifier")
-
-
-def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any] | None:
-    if "progress" not in values:
-        demand(not memory, "there is a memory of no progress")
-        return None
-    progress = {name: from_plain(plain) for name, plain in values["progress"].items()}
-    progress = {**NOTHING_FORGOTTEN, **progress}
-    kinds = {name: type(value) for name, value in progress.items()}
-    demand(kinds == PROGRESS, "its progress is incomplete")
-    rule = SPECS.get(progress["rule"])
-    if rule is None or not issubclass(rule, optimizers.Optimizer):
-        raise ValueError("its progress is of no optimizer")
-    known = {*rule().remembers(), "velocity"}  # which some have only with momentum
-    demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
-    demand(0 <= progress["seed"] < 2**31, "its seed is none")
-    for name in ("epoch", "step", "forgotten"):
-        demand(0 <= progress[name] <= MAX_COUNT, f"its progress has an odd {name}")
-    demand(is_curve(progress["curve"]), "its curve is none")
-    demand(is_summary(progress["summary"]), "its curve is none")
-    return progress | {"memory": memory}
-
-
-def _column(values: dict[str, Any], arrays: dict[str, Array], name: str) -> Array | None:
-    """Read labels or names, which are an array, or a list where they are objects."""
-    if name not in values:
-        array = arrays.get(name)
-        demand(array is None or array.ndim == 1, f"{name} is no column")
-        return array
-    items = values[name]
-    demand(type(items) is list and all(type(item) is str for item in items), f"{name} is odd")
-    return np.array(items, dtype=object)
-
-
-def _floats(arrays: dict[str, Array], name: str, size: int) -> Array:
-    array = arrays[name]
-    demand(array.shape == (size,) and array.dtype.kind == "f", f"{name} has the wrong form")
-    demand(bool(np.isfinite(array).all()), f"{name} holds what is not finite")
-    return array
 
 
 def _short(said: Any) -> str:

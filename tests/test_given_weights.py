@@ -24,11 +24,11 @@ def data(digits):
 
 
 def small(**params):
-    shape = {"conv_filters": (2,), "hidden_layer_sizes": (5,), "batch_norm": False}
-    shape["dropout"] = 0.0
-    shape = {} if "layers" in params else shape
     given = {"max_iter": 2, "random_state": 0, "learning_rate": "constant"}
-    return NumpyCNNClassifier(**given | shape | params)
+    if "layers" not in params:
+        given |= {"conv_filters": (2,), "hidden_layer_sizes": (5,)}
+        given |= {"batch_norm": False, "dropout": 0.0}
+    return NumpyCNNClassifier(**given | params)
 
 
 @pytest.mark.parametrize("params", SETTINGS)

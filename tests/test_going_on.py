@@ -155,7 +155,7 @@ class SlowInHelpers(Optimizer):
 def test_ctrl_c_waits_for_the_other_threads(few):
     X, y = few
     big = {"layers": [Flatten(), Dense(5000)], "batch_size": 300, "n_jobs": 2}  # shared work
-    big["learning_rate"] = "constant"
+    big |= {"learning_rate": "constant"}
     clf = NumpyCNNClassifier(solver=SlowInHelpers(), max_iter=5, random_state=0, **big)
     wanted = NumpyCNNClassifier(solver=SGD(), max_iter=2, random_state=0, **big).fit(X, y)
     main = threading.main_thread().ident

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import saving, storage
+from sknpcnn import rebuilding, saving, storage
 from sknpcnn.layers import ReLU
 from tests.fuzz import archives
 from tests.model_files import X, content, members, refused, y
@@ -99,10 +99,10 @@ def test_numbers_that_would_fail_later_are_refused(whole, tmp_path, spoil):
 @pytest.mark.parametrize("name", ["epoch", "step"])
 def test_the_largest_counts_can_be_gone_on_from(whole, tmp_path, name):
     values, arrays = whole
-    values["progress"][name] = saving.MAX_COUNT
+    values["progress"][name] = rebuilding.MAX_COUNT
     storage.write(tmp_path / "model.npz", values, arrays)
     clf = sknpcnn.load(tmp_path / "model.npz").partial_fit(X, y)
-    assert clf._progress[name] > saving.MAX_COUNT
+    assert clf._progress[name] > rebuilding.MAX_COUNT
 
 
 def test_what_a_file_says_of_the_machine_is_not_taken_over(whole, tmp_path):
@@ -130,8 +130,8 @@ def many(values, **architecture):
 
 def test_a_file_of_too_many_layers_is_refused_before_any_is_made(whole, tmp_path, monkeypatch):
     values, arrays = whole
-    monkeypatch.setattr(saving, "Network", None)
-    many(values, conv_filters={"tuple": [1] * (saving.MAX_LAYERS + 1)})
+    monkeypatch.setattr(rebuilding, "Network", None)
+    many(values, conv_filters={"tuple": [1] * (rebuilding.MAX_LAYERS + 1)})
     assert "conv_filters has 5001 entries" in refused(
         tmp_path / "model.npz", archives.archive(members(values, arrays))
     )
@@ -146,7 +146,7 @@ def test_a_file_of_too_many_layers_is_refused_before_any_is_made(whole, tmp_path
 def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     """In a process that is ended after a minute: a hang would be an error."""
     values, arrays = whole
-    many(values, conv_filters={"tuple": [1] * saving.MAX_LAYERS}, kernel_size=1, pool_size=1)
+    many(values, conv_filters={"tuple": [1] * rebuilding.MAX_LAYERS}, kernel_size=1, pool_size=1)
     path = tmp_path / "model.npz"
     storage.write(path, values, arrays)
     assert "holds no sound model (theta" in in_time(path)

@@ -44,7 +44,7 @@ ROOMS = [
         "outcome",
         "plain",
     },
-    {"classifier", "features", "saving", "sknpcnn"},
+    {"classifier", "features", "rebuilding", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "testing"},
 ]
 

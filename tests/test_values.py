@@ -22,7 +22,7 @@ from sknpcnn.callbacks import TimeLimit
 from sknpcnn.datasets import ImageLoader
 from sknpcnn.layers import Flatten, Layer, ReLU
 from sknpcnn.optimizers import Optimizer
-from sknpcnn.saving import SPECS
+from sknpcnn.plain import SPECS
 from sknpcnn.schedules import Progress, Schedule
 from sknpcnn.spec import Spec
 from tests.hostile import NIGHTLY

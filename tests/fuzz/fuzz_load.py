@@ -17,7 +17,10 @@ from pathlib import Path
 if __name__ == "__main__":
     import atheris
 
-    READERS = ("archive", "blocks", "constraints", "files", "plain", "saving", "spec", "storage")
+    READERS = (
+        *("archive", "blocks", "constraints", "files", "plain", "rebuilding", "saving", "spec"),
+        "storage",
+    )
     with atheris.instrument_imports(include=[f"sknpcnn.{name}" for name in READERS]):
         import_module("sknpcnn")
 

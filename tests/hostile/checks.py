@@ -26,8 +26,13 @@ from tests.hostile.naive import naive_logits
 DOCUMENTED = (ValueError, TypeError)
 LATE = ("Training diverged", "The validation data give")
 SECONDS = 120  # that a case may take, which takes a few hundredths of one
-SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
-SMALL |= {"learning_rate": "constant"}
+SMALL = {
+    "conv_filters": (2,),
+    "hidden_layer_sizes": (3,),
+    "learning_rate": "constant",
+    "max_iter": 2,
+    "random_state": 0,
+}
 
 X = np.random.default_rng(0).normal(size=(9, 6, 6))
 y = np.arange(9) % 2
