@@ -13,7 +13,7 @@ from sknpcnn import beginning, constraints, fitted, inputs
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.layers import Dense, Flatten
+from sknpcnn.layers import Dense, Dropout, Flatten
 from sknpcnn.suggestions import KnownKeywords
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         Whose network it is; None for ``NumpyCNNClassifier()``. It is cloned, and stays as it is. A
         fitted one inside ``sklearn.frozen.FrozenEstimator`` is used with the weights that it has.
     layer : str, default=None
-        Name of the layer, as in ``summary()``; None for the last one before the first dense layer.
+        Name of the layer, as in ``summary()``; None for the last one before the first dense layer,
+        flattening and dropout aside.
     train : bool, default=False
         Whether ``fit`` trains the network on ``X`` and ``y``. Otherwise the weights are those that
         training would start from, and ``y`` is not needed.
@@ -191,7 +192,8 @@ def _layer_of(model: NumpyCNNClassifier, wanted: str | None) -> str:
     names = [name for name, _ in steps]
     if wanted is None:
         dense = next(i for i, (_, layer) in enumerate(steps) if isinstance(layer, Dense))
-        images = [name for name, layer in steps[:dense] if not isinstance(layer, Flatten)]
+        same = (Dropout, Flatten)  # what they are given is what they give
+        images = [name for name, layer in steps[:dense] if not isinstance(layer, same)]
         return (images or names[:dense])[-1]
     wanted = str.__str__(wanted)  # a class of the user's own may compare like it likes
     if wanted not in names:
