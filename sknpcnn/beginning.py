@@ -22,6 +22,7 @@ from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.kernels.memory import root_of
 from sknpcnn.network import Network
 from sknpcnn.outcome import warn_of_bad_end
+from sknpcnn.report import shows_nothing
 from sknpcnn.samples import Samples
 from sknpcnn.standard import standard_of
 from sknpcnn.start import initial_parameters
@@ -161,6 +162,8 @@ def own_validation(
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
     """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
+    if any(map(shows_nothing, getattr(estimator, "_skl_callbacks", []))):
+        fit.verbose = max(fit.verbose, 1)
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}
     root = estimator._init_callback_context(max_subtasks=fit.plan.max_iter)

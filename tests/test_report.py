@@ -2,12 +2,14 @@
 
 import re
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
+from sklearn.callback import ProgressBar
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.report import Report
+from sknpcnn.report import Report, shows_nothing
 
 
 @pytest.fixture
@@ -95,3 +97,20 @@ def test_a_program_without_a_terminal_fits_as_well(monkeypatch):
     report = Report(0, 2, 10)
     report.progress(1, 1.0)
     report.epoch(1, row())
+
+
+def test_lines_stand_in_for_a_bar_that_a_notebook_cannot_show(data, capsys, monkeypatch):
+    rich = pytest.importorskip("rich")
+    clf = small(max_iter=2).set_callbacks(ProgressBar())
+    clf.fit(*data)
+    assert "Epoch 1/2" not in capsys.readouterr().out
+    shown = []
+    monkeypatch.setattr(rich.get_console(), "is_jupyter", True)
+    monkeypatch.setattr("rich.jupyter.display", lambda segments, text: shown.append(text))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.warns(UserWarning, match="ipywidgets"):  # from rich itself
+        clf.fit(*data)
+    assert [text[:9] for text in shown if "Epoch" in text] == ["Epoch 1/2", "Epoch 2/2"]
+    assert clf.verbose == 0
+    monkeypatch.setitem(sys.modules, "ipywidgets", ModuleType("ipywidgets"))
+    assert not shows_nothing(object())
