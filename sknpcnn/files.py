@@ -5,6 +5,7 @@ whoever writes may be killed at any moment.
 """
 
 import errno
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ STALE_AFTER = 86400.0
 
 # Opening must not wait for somebody at the other end of a pipe, nor become a program's terminal.
 _READ = os.O_RDONLY | sum(getattr(os, n, 0) for n in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+# Python makes room for all that is asked for. From so many bytes on that is not asked in vain.
+_LARGE = 2**16
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -35,9 +38,20 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file for reading; raise where a path leads to something else."""
     check_regular(path, path.stat())  # before it is opened: that moves some tapes
     descriptor = os.open(path, _READ)
-    with os.fdopen(descriptor, "rb") as file:
+    with _Whole(io.FileIO(descriptor)) as file:
         check_regular(path, os.fstat(descriptor))  # it may have become another one meanwhile
         yield file
+
+
+class _Whole(io.BufferedReader):
+    """A file that makes room for what there is of it, however much its content says there were."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, or all that are left."""
+        if size is not None and size > _LARGE:
+            left = os.fstat(self.fileno()).st_size - self.tell()
+            size = min(size, max(left, _LARGE))
+        return super().read(size)
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -269,6 +270,21 @@ def test_large_image_takes_no_more_memory_than_it_needs(tmp_path, name, mode, si
     said, taken = measured("load_image_folder", tmp_path, size=8)
     assert said.startswith(outcome)
     assert taken < most * 1e6
+
+
+def test_no_room_is_made_for_what_a_chunk_only_says_it_holds(tmp_path):
+    path = tmp_path / "k" / "1.png"
+    save(path, Image.new("L", (40, 13)))
+    content = path.read_bytes()
+    place = content.index(b"IDAT") - 4  # the length of the pixels' chunk
+    path.write_bytes(content[:place] + struct.pack(">I", 500_000_000) + content[place + 4 :])
+    tracemalloc.start()
+    try:
+        load_image_folder(tmp_path)  # Pillow goes by the pixels
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 2_000_000
 
 
 def test_sizes_are_compared_before_there_is_room_for_all(tmp_path):

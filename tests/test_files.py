@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,28 @@ def umask():
     before = os.umask(0o027)
     yield
     os.umask(before)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("buffered", [b"", b"a"])
+def test_no_room_is_made_for_more_than_there_is(tmp_path, buffered):
+    path = tmp_path / "file"
+    path.write_bytes(content := buffered + bytes(range(256)) * 1000)
+    with files.open_regular(path) as file:
+        assert file.read(len(buffered)) == buffered
+        tracemalloc.start()
+        rest = file.read(10**9)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert rest == content[len(buffered) :]
+        assert peak < 2 * len(content)
+        assert file.read(10**9) == b""
+        file.seek(0)
+        assert file.read() == file.read(-1) + content
+        file.seek(10**6)
+        assert file.read(10**6) == b""
 
 
 # Permissions and owners
