@@ -15,9 +15,8 @@ from sknpcnn.layers import (
     ReLU,
     Residual,
 )
-from sknpcnn.optimizers import SGD
 from sknpcnn.rebuilding import DEFAULTS_BEFORE_4
-from sknpcnn.schedules import CosineDecay
+from sknpcnn.schedules import CosineDecay, OneCycle
 
 Shape = tuple[int, ...] | None
 """The shape of an image; None for a table."""
@@ -77,6 +76,7 @@ def by_hand(residual: bool, **params: Any) -> Candidate:
 CANDIDATES: dict[str, Candidate] = {
     "defaults": with_(),
     "before": before,
+    "all places": with_(global_pooling=False),
     "a hidden layer": with_(hidden_layer_sizes=(100,)),
     "no batch norm": with_(batch_norm=False),
     "constant rate": with_(learning_rate="constant"),
@@ -91,8 +91,8 @@ CANDIDATES: dict[str, Candidate] = {
     "dropout 0.3": with_(dropout=0.3),
     "smooth labels": with_(label_smoothing=0.1),
     "sgd": with_(solver="sgd"),
-    "sgd, rate 0.01": with_(solver=SGD(0.9, nesterov=True), learning_rate_init=0.01),
     "early stopping": with_(early_stopping=True),
+    "early stopping, one cycle": with_(early_stopping=True, learning_rate=OneCycle()),
     "early stopping, adaptive": with_(early_stopping=True, learning_rate="adaptive"),
     "by hand: one mean of each filter": by_hand(residual=False),
     "by hand: residual": by_hand(residual=True),

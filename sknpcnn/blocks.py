@@ -17,6 +17,7 @@ from sknpcnn.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     Identity,
     Layer,
     LeakyReLU,
@@ -48,6 +49,7 @@ ARCHITECTURE: dict[str, Any] = {
     "kernel_size": 3,
     "pool_size": 2,
     "padding": "same",
+    "global_pooling": "auto",
     "hidden_layer_sizes": "auto",
     "activation": "relu",
     "batch_norm": True,
@@ -65,6 +67,11 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
         return _explicit(params["layers"])
     filters = sizes("conv_filters", params["conv_filters"])
     hidden = sizes("hidden_layer_sizes", params["hidden_layer_sizes"])
+    if params["global_pooling"] and not filters:
+        raise ValueError(
+            "global_pooling=True needs convolution blocks, whose filters it takes the mean of; "
+            "there are none here. Give conv_filters, or leave global_pooling at its default."
+        )
     kernels = per_block("kernel_size", params["kernel_size"], len(filters))
     pools = per_block("pool_size", params["pool_size"], len(filters))
     paddings = per_block("padding", params["padding"], len(filters))
@@ -87,7 +94,7 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
         except ValueError as error:
             raise ValueError(f"convolution block {i}: {error}") from None
         layers += [*block, *pooling, *after]
-    layers.append(Flatten())
+    layers.append(GlobalAvgPool2D() if params["global_pooling"] else Flatten())
     for units in hidden:
         layers += [Dense(units, bias=bias), *extras, *after]
     return named(layers)
@@ -98,7 +105,11 @@ def chosen(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, An
     filters = defaults.filters(image, table)
     given = params["conv_filters"]
     n_blocks = len(filters if is_auto(given) else sizes("conv_filters", given))
-    return {"conv_filters": filters, "hidden_layer_sizes": defaults.hidden_layers(n_blocks)}
+    return {
+        "conv_filters": filters,
+        "global_pooling": defaults.global_pooling(image, n_blocks),
+        "hidden_layer_sizes": defaults.hidden_layers(n_blocks),
+    }
 
 
 def is_auto(value: Any) -> bool:

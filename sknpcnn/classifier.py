@@ -43,6 +43,10 @@ class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, B
     padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
         Border of zeros before each convolution. With "same", pooling keeps what does not fill a
         window; otherwise it leaves it out.
+    global_pooling : bool or "auto", default="auto"
+        Whether only the mean of each filter of the last block, over all places of the image, goes
+        on to the dense layers, and not where in the image it was. "auto" does so for images of more
+        than 32 pixels on their shorter side: what they show may be anywhere.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
         Number of units of each dense layer between the convolutions and the output; "auto" takes
         none behind convolutions, and ``(100,)`` where there are none.
@@ -187,6 +191,7 @@ default="relu"
         kernel_size=3,
         pool_size=2,
         padding="same",
+        global_pooling="auto",
         hidden_layer_sizes="auto",
         activation="relu",
         batch_norm=True,
@@ -221,6 +226,7 @@ default="relu"
         self.kernel_size = kernel_size
         self.pool_size = pool_size
         self.padding = padding
+        self.global_pooling = global_pooling
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.batch_norm = batch_norm

@@ -41,6 +41,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
         np.ndarray,
         Interval(Integral, 0, None, closed="left"),
     ],
+    "global_pooling": ["boolean", StrOptions({"auto"})],
     "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
     "batch_norm": ["boolean"],

@@ -15,6 +15,9 @@ MIN_BLOCKS = 2
 FIRST_FILTERS, LAST_FILTERS, MIN_FILTERS = 32, 128, 8
 """How many filters the first block has at most, any block at most, and the first at least: each has
 twice as many as the one before it, and large images begin with fewer, as pixels cost time."""
+POOLED_FROM = 33
+"""Images of so many pixels show things that may be anywhere in them; small ones are filled by one.
+"""
 HIDDEN = (100,)
 """The dense layers of a table, as in MLPClassifier."""
 MAX_BATCH = 64
@@ -33,6 +36,11 @@ def filters(image: Image, table: bool) -> tuple[int, ...]:
     n_blocks = max(ceil(log2(min(sides) / FEW_PIXELS)), MIN_BLOCKS)
     first = min(max(LAST_FILTERS // 2 ** (n_blocks - 1), MIN_FILTERS), FIRST_FILTERS)
     return tuple(min(first * 2**i, LAST_FILTERS) for i in range(n_blocks))
+
+
+def global_pooling(image: Image, n_blocks: int) -> bool:
+    """Choose whether the places of the last of so many blocks are averaged."""
+    return n_blocks > 0 and min(image[:2]) >= POOLED_FROM
 
 
 def hidden_layers(n_blocks: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ Array = np.ndarray
 # What a file of before version 4 means where it says nothing.
 DEFAULTS_BEFORE_4 = {
     "conv_filters": (16, 32),
+    "global_pooling": False,
     "hidden_layer_sizes": (100,),
     "batch_norm": False,
     "dropout": 0.0,
@@ -68,7 +69,7 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
         if name not in OF_THE_MACHINE
     }
     if values["version"] < 4:
-        params = _with_new_defaults(params)
+        params = _as_of_now(params)
     estimator = _checked(params)
     demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
 
@@ -80,9 +81,9 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     image, architecture = found["image_shape_"], found["_architecture"]
     demand(len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"images of {image}")
     demand(found["n_features_in_"] == prod(image), "features and images disagree")
-    demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
     if values["version"] < 4:
-        architecture = found["_architecture"] = _with_new_defaults(architecture)
+        architecture = found["_architecture"] = _as_of_now(architecture)
+    demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
     _checked(architecture)
     explicit = architecture["layers"] is not None
     for name in ("conv_filters", "hidden_layer_sizes"):
@@ -126,11 +127,12 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     return estimator
 
 
-def _with_new_defaults(params: dict[str, Any]) -> dict[str, Any]:
-    """Leave at their defaults what a file of before version 4 has left at its own.
+def _as_of_now(params: dict[str, Any]) -> dict[str, Any]:
+    """Add what a file of before version 4 does not say, and leave at their defaults what it did.
 
     Beside ``layers`` nothing else is accepted; without them it is a network of its own.
     """
+    params = {"global_pooling": DEFAULTS_BEFORE_4["global_pooling"], **params}
     if params.get("layers") is None:
         return params
     old = [name for name, value in DEFAULTS_BEFORE_4.items() if params.get(name) == value]

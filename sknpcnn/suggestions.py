@@ -56,6 +56,7 @@ _NETWORK = {
     **dict.fromkeys(["device", "num_workers", "workers"], "n_jobs, as all runs on the CPU"),
     **dict.fromkeys(["filters", "n_filters", "channels"], "conv_filters={value}"),
     **dict.fromkeys(["units", "hidden_units", "hidden_sizes"], "hidden_layer_sizes={value}"),
+    **dict.fromkeys(["pooling", "global_pool"], "global_pooling=True"),
     **dict.fromkeys(["input_shape", "input_size"], "image_shape={value}"),
     **dict.fromkeys(["transforms", "data_augmentation"], "augment=[Shift(2)]"),
     **dict.fromkeys(["normalize", "scale"], "standardize={value}"),

@@ -65,6 +65,25 @@ def test_dense_layers_stand_where_there_are_no_convolutions():
     assert kinds(fit(conv_filters=[], hidden_layer_sizes=())) == ["Dense"]
 
 
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [((8, 8, 1), False), ((32, 32, 3), False), ((33, 40, 3), True), ((64, 20, 3), False)],
+)
+def test_large_images_are_averaged_over_their_places(image, expected):
+    data = np.random.default_rng(0).random((4, *image))
+
+    def kinds(**params):
+        return set(fit(data, [0, 1, 0, 1], max_iter=0, **params).summary()["kind"])
+
+    head = {True: "GlobalAvgPool2D", False: "Flatten"}
+    assert head[expected] in kinds()
+    assert head[not expected] not in kinds()
+    for given in (True, False):
+        assert head[given] in kinds(global_pooling=given, conv_filters=2)
+        assert head[not given] not in kinds(global_pooling=given, conv_filters=2)
+    assert not defaults.global_pooling(image, n_blocks=0)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 63, 64, 65, 128, 129, 1000, 12345])
 def test_mini_batches_are_nearly_equal_and_never_single_samples(n):
     size = defaults.batch_size(n)

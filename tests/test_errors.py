@@ -75,6 +75,8 @@ BAD = {
     "kernel too large": (lambda: fit(kernel_size=9, padding="valid"), ValueError, r"convolution block 1: Conv2D.* images of 8x8 pixels, which are smaller than its window of 9x9"),
     "padding": (lambda: fit(padding="full"), ValueError, r"'padding' parameter .* Got 'full'"),
     "padding list": (lambda: fit(conv_filters=(16, 32), padding=["same", "all"]), ValueError, r"padding=\['same', 'all'\]; needed: 'same', 'valid'"),
+    "global_pooling": (lambda: fit(global_pooling="yes"), ValueError, r"'global_pooling' parameter .* Got 'yes'"),
+    "global_pooling of no blocks": (lambda: fit(global_pooling=True, conv_filters=()), ValueError, r"global_pooling=True needs convolution blocks, .*conv_filters"),
     "hidden_layer_sizes": (lambda: fit(hidden_layer_sizes=(10, -3)), ValueError, r"hidden_layer_sizes=\(10, -3\); needed"),
     "activation": (lambda: fit(activation="rleu"), ValueError, r"'activation' parameter .* must be a str among .*'relu'.* Got 'rleu'"),
     "dropout": (lambda: fit(dropout=1.0), ValueError, r"'dropout' parameter .* \[0.0?, 1.0?\).* Got 1.0"),

@@ -41,7 +41,7 @@ MEANT = {
     "optimizer": (lambda: made(optimizer="adam"), r"Did you mean solver='adam'\?"),
     "momentum": (lambda: made(momentum=0.9), r"Did you mean solver=SGD\(momentum=0\.9\)\?"),
     "misspelled": (lambda: made(conv_filter=3), r"'conv_filter'\. Did you mean conv_filters\?"),
-    "like nothing": (lambda: made(zzz=3), r"'zzz'; needed: one of the 33 names that get_params\(\) lists\."),
+    "like nothing": (lambda: made(zzz=3), r"'zzz'; needed: one of the 34 names that get_params\(\) lists\."),
     "features": (lambda: NumpyCNNFeatures(layers="a"), r"NumpyCNNFeatures\(\) .* 'layers'\. Did you mean layer\?"),
     # keywords of fit
     "fit epochs": (lambda: made().fit(X, y, epochs=5), r"NumpyCNNClassifier\.fit\(\) .* 'epochs'\. Did you mean max_iter=5, a parameter of the estimator\?"),
