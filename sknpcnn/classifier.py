@@ -72,8 +72,9 @@ default="relu"
         ``SGD(momentum=0.5)``.
     learning_rate : {"auto", "constant", "adaptive"} or Schedule, default="auto"
         How the learning rate changes. "auto" is ``OneCycle()``, which rises and then falls to
-        nothing, where it is known when training ends; with ``early_stopping`` and ``warm_start``,
-        and in ``partial_fit``, it is "constant". "adaptive" divides it by five whenever the loss
+        nothing, where it is known when training ends. With ``early_stopping`` it is divided by five
+        twice within ``n_iter_no_change`` epochs that bring no improvement; with ``warm_start``
+        and in ``partial_fit`` it is "constant". "adaptive" divides it by five whenever the loss
         has not improved for five epochs; ``sknpcnn.schedules`` has more.
     learning_rate_init : float or "auto", default="auto"
         Learning rate to begin with, and at the top of ``OneCycle``; "auto" takes the solver's usual

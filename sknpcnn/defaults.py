@@ -7,7 +7,7 @@ The numbers were chosen by trying: ``docs/defaults.md`` says what was compared, 
 from math import ceil, log2
 
 from sknpcnn.layout import Image
-from sknpcnn.schedules import Constant, OneCycle, Schedule
+from sknpcnn.schedules import Constant, OneCycle, ReduceOnPlateau, Schedule
 
 FEW_PIXELS = 4
 """An image is halved, block by block, until its shorter side has no more pixels than these."""
@@ -23,6 +23,8 @@ HIDDEN = (100,)
 MAX_BATCH = 64
 STEPS = 600
 """How many steps a network is trained for, unless that makes too few or too many epochs."""
+MAX_PATIENCE = 10
+"""For how many epochs without improvement a watched learning rate stays, at most."""
 MIN_EPOCHS, MAX_EPOCHS = 8, 100
 MAX_EPOCHS_OF_ROWS = 200
 """Tables, and signals of one row, take little time, and few samples of them many epochs."""
@@ -64,6 +66,16 @@ def epochs(image: Image, n_samples: int, batch_size: int) -> int:
     return min(max(round(STEPS / n_batches), MIN_EPOCHS), most)
 
 
-def schedule(known_end: bool) -> Schedule:
-    """Choose how the learning rate changes: one cycle, if it is known when training ends."""
-    return OneCycle() if known_end else Constant()
+def schedule(endless: bool, early_stopping: bool, n_iter_no_change: float, tol: float) -> Schedule:
+    """Choose how the learning rate changes: one cycle, if it is known when training ends.
+
+    Where training stops when nothing has improved for some epochs, the rate is lowered twice in
+    them, which may bring another improvement.
+    """
+    if endless:
+        return Constant()
+    if not early_stopping:
+        return OneCycle()
+    patience = max(int(min(n_iter_no_change, MAX_PATIENCE)) // 2, 1)
+    factor = ReduceOnPlateau.factor
+    return ReduceOnPlateau(patience=patience, tol=tol, min_factor=factor**2)

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier, defaults
 from sknpcnn.layers import Conv2D, Flatten
-from sknpcnn.schedules import Constant, CosineDecay, OneCycle
+from sknpcnn.schedules import Constant, CosineDecay, OneCycle, ReduceOnPlateau
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:200], y[:200]
@@ -124,12 +124,26 @@ def test_the_rate_stays_where_nobody_knows_when_training_ends():
     cycle, constant = {"learning_rate": OneCycle()}, {"learning_rate": Constant()}
     assert same_bits(fit(), fit(**cycle))
     assert not same_bits(fit(), fit(**constant))
-    for params in ({"warm_start": True}, {"early_stopping": True}):
-        assert same_bits(fit(**params), fit(**params, **constant))
+    assert same_bits(fit(warm_start=True), fit(warm_start=True, **constant))
     stream = NumpyCNNClassifier(random_state=0)
     for _ in range(2):
         stream.partial_fit(X, y, classes=np.arange(10))
     assert same_bits(stream, fit(**constant))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, np.inf])
+@pytest.mark.parametrize("tol", [0.0, 1e-4, 1e30])
+def test_the_rate_is_lowered_twice_before_training_stops_early(n, tol):
+    params = {"early_stopping": True, "n_iter_no_change": n, "tol": tol, "max_iter": 15}
+    params |= {"learning_rate_init": 1e-12}  # with which nothing improves much
+    patience = {1: 1, 2: 1, 3: 1, 10: 5, np.inf: 5}[n]
+    schedule = ReduceOnPlateau(patience=patience, tol=tol, min_factor=0.04)
+    clf = fit(**params)
+    assert same_bits(clf, fit(**params, learning_rate=schedule))
+    if tol > 0:
+        assert clf.n_iter_ == min(n + 2, 15)
+        reached = clf.history_["learning_rate"].iloc[-1] / 1e-12
+        assert reached == pytest.approx(0.2 if n == 1 else 0.04)
 
 
 @pytest.mark.parametrize("schedule", [OneCycle(), CosineDecay()])
