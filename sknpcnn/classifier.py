@@ -82,7 +82,8 @@ default="relu"
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, as in MLPClassifier.
     batch_size : int or "auto", default="auto"
-        Samples per mini-batch; "auto" makes all of them nearly the same size, 64 at most.
+        Samples per mini-batch; "auto" makes all of them nearly the same size, 64 at most, and four
+        of them at least where there are 40 samples or more.
     max_iter : int or "auto", default="auto"
         Number of epochs at most; "auto" takes as many as make 600 steps, but at least 8 and at
         most 100 (200 for a table). 0 makes the network as training would start, which
