@@ -2,11 +2,13 @@
 
 from copy import copy
 from functools import partial
+from importlib.util import find_spec
 from inspect import signature
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.callback import ProgressBar
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
@@ -22,7 +24,6 @@ from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.kernels.memory import root_of
 from sknpcnn.network import Network
 from sknpcnn.outcome import warn_of_bad_end
-from sknpcnn.report import shows_nothing
 from sknpcnn.samples import Samples
 from sknpcnn.standard import standard_of
 from sknpcnn.start import initial_parameters
@@ -162,7 +163,7 @@ def own_validation(
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
     """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
-    if any(map(shows_nothing, getattr(estimator, "_skl_callbacks", []))):
+    if any(map(_shows_nothing, getattr(estimator, "_skl_callbacks", []))):
         fit.verbose = max(fit.verbose, 1)
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}
@@ -222,6 +223,15 @@ def _stopping(estimator: Any) -> str | None:
         return described(own)
     except IndescribableError:  # nobody can tell whether they are the same the next time
         return None
+
+
+def _shows_nothing(callback: Any) -> bool:
+    """Return whether this is a bar that nobody sees: in a notebook it needs ipywidgets."""
+    if not isinstance(callback, ProgressBar):
+        return False
+    import rich  # which a ProgressBar needs
+
+    return rich.get_console().is_jupyter and find_spec("ipywidgets") is None
 
 
 def _is_alone(estimator: Any) -> bool:

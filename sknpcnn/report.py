@@ -1,12 +1,8 @@
 """What a fit says while it runs: a line for each epoch, and a bar within it."""
 
 import sys
-from importlib.util import find_spec
 from math import isnan
 from time import perf_counter
-from typing import Any
-
-from sklearn.callback import ProgressBar
 
 BAR = 30
 # A terminal need not be told more often than this, in seconds.
@@ -64,15 +60,6 @@ class Report:
         over = "\r" if self._bar else ""
         sys.stdout.write(over + text.ljust(self._bar) + end)
         sys.stdout.flush()
-
-
-def shows_nothing(callback: Any) -> bool:
-    """Return whether this is a bar that nobody sees: in a notebook it needs ipywidgets."""
-    if not isinstance(callback, ProgressBar):
-        return False
-    import rich  # a ProgressBar needs it
-
-    return rich.get_console().is_jupyter and find_spec("ipywidgets") is None
 
 
 def _clock(seconds: float) -> str:

@@ -550,4 +550,4 @@ def test_docstring_documents_every_parameter_and_the_signature_is_as_designed():
     names = list(signature(NumpyCNNClassifier).parameters)
     documented = getdoc(NumpyCNNClassifier).split("Attributes\n")[0]
     assert [name for name in names if f"\n{name} : " not in documented] == []
-    assert len(names) == 33
+    assert len(names) == 34

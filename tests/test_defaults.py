@@ -131,6 +131,7 @@ def test_the_rate_stays_where_nobody_knows_when_training_ends():
     assert same_bits(stream, fit(**constant))
 
 
+@pytest.mark.filterwarnings("ignore:The network has learned nothing")
 @pytest.mark.parametrize("n", [1, 2, 3, 10, np.inf])
 @pytest.mark.parametrize("tol", [0.0, 1e-4, 1e30])
 def test_the_rate_is_lowered_twice_before_training_stops_early(n, tol):
