@@ -28,7 +28,7 @@ STALE_AFTER = 86400.0
 
 # Opening must not wait for somebody at the other end of a pipe, nor become a program's terminal.
 _READ = os.O_RDONLY | sum(getattr(os, n, 0) for n in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
-# Python makes room for all that is asked for. From so many bytes on that is not asked in vain.
+# Python makes room for all bytes that it is asked for: of more than these, only if there are any.
 _LARGE = 2**16
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
