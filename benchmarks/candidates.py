@@ -59,15 +59,14 @@ def wider(factor: float) -> Candidate:
     return lambda image, n: {"conv_filters": tuple(int(factor * f) for f in filters(image))}
 
 
-def by_hand(residual: bool, **params: Any) -> Candidate:
+def residual(**params: Any) -> Candidate:
     """Make a network such as somebody would who knows a little more, and has the time."""
 
     def make(image: Shape, n: int) -> dict[str, Any]:
         layers: list[Layer] = []
         for f in filters(image):
             conv = [Conv2D(f, bias=False), BatchNorm(), ReLU()]
-            inner = [Residual([Conv2D(f, bias=False), BatchNorm(), ReLU()])] if residual else []
-            layers += [*conv, *inner, MaxPool2D(padding="same")]
+            layers += [*conv, Residual(conv), MaxPool2D(padding="same")]
         return {"layers": [*layers, GlobalAvgPool2D(), Dropout(0.1)], **params} if layers else {}
 
     return make
@@ -77,6 +76,7 @@ CANDIDATES: dict[str, Candidate] = {
     "defaults": with_(),
     "before": before,
     "all places": with_(global_pooling=False),
+    "one mean of each filter": lambda image, n: {"global_pooling": image is not None},
     "a hidden layer": with_(hidden_layer_sizes=(100,)),
     "no batch norm": with_(batch_norm=False),
     "constant rate": with_(learning_rate="constant"),
@@ -94,8 +94,7 @@ CANDIDATES: dict[str, Candidate] = {
     "early stopping": with_(early_stopping=True),
     "early stopping, one cycle": with_(early_stopping=True, learning_rate=OneCycle()),
     "early stopping, adaptive": with_(early_stopping=True, learning_rate="adaptive"),
-    "by hand: one mean of each filter": by_hand(residual=False),
-    "by hand: residual": by_hand(residual=True),
-    "by hand: moved": by_hand(residual=True, augment=[Shift(2)]),
-    "by hand: moved and mirrored": by_hand(residual=True, augment=[Shift(2), HorizontalFlip()]),
+    "by hand: residual": residual(),
+    "by hand: moved": residual(augment=[Shift(2)]),
+    "by hand: moved and mirrored": residual(augment=[Shift(2), HorizontalFlip()]),
 }

@@ -26,8 +26,6 @@ MIN_BATCHES, MIN_BATCH = 4, 10
 have no noise, and 50 photos of 128x128 pixels came to 0.40 with them, to 0.61 in four parts."""
 STEPS = 600
 """How many steps a network is trained for, unless that makes too few or too many epochs."""
-MAX_PATIENCE = 10
-"""For how many epochs without improvement a watched learning rate stays, at most."""
 MIN_EPOCHS, MAX_EPOCHS = 8, 100
 MAX_EPOCHS_OF_ROWS = 200
 """Tables, and signals of one row, take little time, and few samples of them many epochs."""
@@ -79,6 +77,5 @@ def schedule(endless: bool, early_stopping: bool, n_iter_no_change: float, tol: 
         return Constant()
     if not early_stopping:
         return OneCycle()
-    patience = max(int(min(n_iter_no_change, MAX_PATIENCE)) // 2, 1)
-    factor = ReduceOnPlateau.factor
-    return ReduceOnPlateau(patience=patience, tol=tol, min_factor=factor**2)
+    patience = max(int(min(n_iter_no_change / 2, ReduceOnPlateau.patience)), 1)
+    return ReduceOnPlateau(patience=patience, tol=tol, min_factor=ReduceOnPlateau.factor**2)

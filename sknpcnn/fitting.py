@@ -237,11 +237,11 @@ def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | 
     solver, schedule = params["solver"], params["learning_rate"]
     optimizer = optimizers.NAMED[solver] if isinstance(solver, str) else solver
     rate, size = params["learning_rate_init"], params["batch_size"]
-    if isinstance(schedule, str):
+    if schedule == "auto":
         watched = (params[name] for name in ("early_stopping", "n_iter_no_change", "tol"))
-        endless = before is None or params["warm_start"]
-        auto = defaults.schedule(endless, *watched)
-        schedule = {**schedules.NAMED, "auto": auto}[schedule]
+        schedule = defaults.schedule(before is None or params["warm_start"], *watched)
+    elif isinstance(schedule, str):
+        schedule = schedules.NAMED[schedule]
     size = defaults.batch_size(n_samples) if size == "auto" else size
     max_iter = params["max_iter"]
     max_iter = defaults.epochs(image, n_samples, size) if max_iter == "auto" else max_iter
