@@ -194,9 +194,7 @@ class RunningContext:
                 return y, cache
 
             place = (i, thread)
-            (ys[i], cache), tape = ctx._once_or_again(
-                reel, place, stretch, there, [params, xi], [target]
-            )
+            (ys[i], cache), tape = ctx._once_or_again(reel, place, there, [params, xi], [target])
             caches[i] = cache, (place if tape else None)
 
         self._engine.run(run, len(chunks))
@@ -236,7 +234,6 @@ class RunningContext:
             dxs[i], _ = ctx._once_or_again(
                 reel if played else None,  # only a played forward has put its cache where it lay
                 (i, thread, played),
-                stretch,
                 back,
                 [params, chunk_cache, dyi],
                 [views[i], target],
@@ -271,11 +268,11 @@ class RunningContext:
     ) -> Reel | None:
         """Find the tapes of a stretch by where the arrays lie that it is given from outside.
 
-        There are none where one of its layers cannot be recorded, or an array may lie elsewhere
-        the next time.
+        There are none where a layer is not of this package, and may do anything, or where an array
+        may lie elsewhere the next time.
         """
         outside = list(arrays_in(arrays))
-        if not all(layer.replayable for _, layer in stretch.steps):
+        if not all(map(_is_ours, stretch.steps)):
             return None
         if not all(map(self._engine.tapes.stays, outside)):
             return None
@@ -286,12 +283,11 @@ class RunningContext:
         self,
         reel: Reel | None,
         place: tuple[Any, ...],
-        stretch: Stretch,
         task: Callable[..., Any],
         given: list[Any],
         written: list[Any],
     ) -> tuple[Any, bool]:
-        """Run the task of a chunk; when it comes again record it, then prove it, then play it.
+        """Run the task of a chunk; when it comes again record it, from then on play it.
 
         Also tell whether the result is that of a tape, which will have it in the same place again.
         """
@@ -304,17 +300,12 @@ class RunningContext:
         if tape is NEW:
             tapes = self._engine.tapes
             moves = tapes.moves
-            tape = Tape(trusted=all(map(_is_ours, stretch.steps)))
+            tape = Tape()
             self._recording = True
             result = tape.record(task, given, written, tapes.stays)
             if tapes.moves == moves:
                 reel.tapes[place] = SPOILED if tape.spoiled else tape
             return result, reel.tapes[place] is tape
-        if not tape.proven:
-            result = tape.prove(task, given, written)
-            if tape.spoiled:
-                reel.tapes[place] = SPOILED
-            return result, False
         return tape.play(), True
 
     def _chunk(
@@ -361,4 +352,4 @@ def _is_ours(step: tuple[str, Layer]) -> bool:
     """Return whether a layer, with all that is in it, is of this package."""
     _, layer = step
     inside = (*getattr(layer, "steps", ()), *getattr(layer, "around", ()))
-    return type(layer).__module__.startswith("sknpcnn.") and all(map(_is_ours, inside))
+    return type(layer).__module__.startswith("sknpcnn.layers.") and all(map(_is_ours, inside))

@@ -82,9 +82,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Named(Layer):
-    """Keeps a named tuple, and may be recorded."""
-
-    replayable: ClassVar[bool] = True
+    """Keeps a named tuple."""
 
     def forward(self, params, x, ctx):
         half = np.multiply(x, x.dtype.type(0.5), out=ctx.empty(x.shape, x.dtype))
@@ -105,9 +103,7 @@ class Holder:
 
 @dataclass(frozen=True, repr=False)
 class Hidden(Layer):
-    """Says that it may be recorded, and hides a new array in its cache."""
-
-    replayable: ClassVar[bool] = True
+    """Hides a new array in its cache."""
 
     def forward(self, params, x, ctx):
         saved = np.empty(x.shape, x.dtype)
@@ -123,9 +119,7 @@ class Hidden(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Prepared(Layer):
-    """Says that it may be recorded, and prepares a new array of its parameters."""
-
-    replayable: ClassVar[bool] = True
+    """Prepares a new array of its parameters."""
 
     def parameters(self, shape):
         return {"shift": Parameter(shape[-1:], start=0.1)}
@@ -145,8 +139,6 @@ class Prepared(Layer):
 @dataclass(frozen=True, repr=False)
 class Centered(Layer):
     """Subtracts the mean of every sample, a value of the data."""
-
-    replayable: ClassVar[bool] = True
 
     def forward(self, params, x, ctx):
         axes = tuple(i for i in range(x.ndim) if i != batch_axis(x))
@@ -185,8 +177,6 @@ class Mirror(Layer):
 class UsesUp(Layer):
     """Overwrites its own cache in backward."""
 
-    replayable: ClassVar[bool] = True
-
     def forward(self, params, x, ctx):
         slope = np.multiply(x, x.dtype.type(2), out=ctx.empty(x.shape, x.dtype))
         return np.multiply(x, x, out=ctx.output(x.shape, x.dtype)), slope
@@ -198,8 +188,6 @@ class UsesUp(Layer):
 @dataclass(frozen=True, repr=False)
 class Picking(Layer):
     """Writes to places that are picked one by one, and into integers."""
-
-    replayable: ClassVar[bool] = True
 
     def forward(self, params, x, ctx):
         y = ctx.output(x.shape, x.dtype)
@@ -223,8 +211,6 @@ class Picking(Layer):
 class Mapped(Layer):
     """Works through ``ctx.map``, in its scratch memory; what it cuts off is there only at times."""
 
-    replayable: ClassVar[bool] = True
-
     def forward(self, params, x, ctx):
         y = ctx.output(x.shape, x.dtype)
 
@@ -245,8 +231,6 @@ class Mapped(Layer):
 @dataclass(frozen=True, repr=False)
 class Tempered(Layer):
     """Prepares a number of Python's from its parameters."""
-
-    replayable: ClassVar[bool] = True
 
     def parameters(self, shape):
         return {"t": Parameter((1,), start=0.7)}

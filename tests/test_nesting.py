@@ -66,7 +66,7 @@ USES = {
     "parameters": lambda layer: layer.parameters((6, 6, 1)),
     "in_hand": lambda layer: layer.in_hand((6, 6, 1)),
     "multiply_adds": lambda layer: layer.multiply_adds((6, 6, 1)),
-    "traits": lambda layer: (layer.random, layer.whole_batch, layer.replayable),
+    "traits": lambda layer: (layer.random, layer.whole_batch),
     "estimator": lambda layer: repr(clone(NumpyCNNClassifier(layers=[layer]))),
     "estimator's params": lambda layer: NumpyCNNClassifier(layers=[layer]).get_params(),
     "set_params": lambda layer: NumpyCNNClassifier(layers=[("a", layer)]).set_params(
@@ -186,11 +186,6 @@ class Counting(Identity):
     def __repr__(self):
         ASKED.append("repr")
         return "Counting()"
-
-    @property
-    def replayable(self):
-        ASKED.append("replayable")
-        return True
 
 
 ASKED = []

@@ -3,9 +3,11 @@
 import gc
 import tracemalloc
 import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.linalg import norm
 from sklearn.datasets import load_digits
 
 from sknpcnn import NumpyCNNClassifier, classifier
@@ -93,37 +95,38 @@ def test_a_layer_that_makes_new_arrays_learns_as_well_as_without_tapes(monkeypat
     assert with_tapes.score(X, y) > 0.6
 
 
-class Escaping(Layer):
-    """Doubles, past what a recorded array can see."""
+@dataclass(frozen=True, repr=False)
+class Deciding(Layer):
+    """Doubles or trebles, by a number that no array can see being computed."""
 
-    replayable = True
+    limit: float
 
-    def forward(self, params, x, ctx):
-        y = ctx.output(x.shape, x.dtype)
-        np.multiply(np.asarray(x), 2, out=np.asarray(y))
-        return y, None
-
-    def backward(self, params, cache, dy, grads, ctx):
-        dx = ctx.output(dy.shape, dy.dtype)
-        memoryview(dx).cast("B")[:] = np.ascontiguousarray(2 * np.asarray(dy)).tobytes()
-        return dx
-
-
-class Remembering(Escaping):
-    """Reads a value out of the data, and multiplies by it."""
+    def factor(self, x):
+        size = norm(np.asarray(x).reshape(1, -1))
+        return x.dtype.type(3 if size > self.limit else 2)
 
     def forward(self, params, x, ctx):
-        factor = float(np.asarray(x).max())
-        return np.multiply(x, factor / (1 + factor), out=ctx.output(x.shape, x.dtype)), factor
+        factor = self.factor(x)
+        return np.multiply(x, factor, out=ctx.output(x.shape, x.dtype)), factor
 
     def backward(self, params, factor, dy, grads, ctx):
         return np.multiply(dy, factor, out=ctx.output(dy.shape, dy.dtype))
 
 
-@pytest.mark.parametrize("own", [Escaping(), Remembering()], ids=lambda own: type(own).__name__)
-@pytest.mark.parametrize("place", ["among others", "in a residual", "last"])
-def test_what_escapes_from_being_recorded_is_not_played(own, place, monkeypatch):
-    test_tapes_change_no_bit(stacks(own)[place], monkeypatch)
+@pytest.mark.parametrize("place", ["among others", "in a residual", "in a sequence", "last"])
+def test_a_layer_that_decides_by_its_data_decides_for_every_mini_batch(place, monkeypatch):
+    size, sizes, layers = norm, [], stacks(Deciding(np.inf))[place]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunningContext, "_reel", lambda *args: None)
+        patch.setattr("tests.test_tape_own_layers.norm", lambda x: sizes.append(size(x)) or 0)
+        fitted(layers, max_iter=4)
+    of_steps = sizes[-4 * len(X) // 40 :]  # before them, the start measures
+    limit = float(max(of_steps[:10]))
+    assert max(of_steps[10:]) > limit  # it decides otherwise only after an epoch
+    layers = stacks(Deciding(limit))[place]
+    with_tapes = fitted(layers, max_iter=4)
+    monkeypatch.setattr(RunningContext, "_reel", lambda *args: None)
+    np.testing.assert_array_equal(with_tapes._theta, fitted(layers, max_iter=4)._theta)
 
 
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")

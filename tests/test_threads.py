@@ -36,7 +36,6 @@ class Hook(Identity):
     """Calls a function whenever a chunk comes by, in whatever thread that is."""
 
     action: object = None
-    replayable = False
 
     def forward(self, params, x, ctx):
         if self.action is not None:

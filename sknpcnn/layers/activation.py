@@ -22,7 +22,6 @@ class Identity(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -45,7 +44,6 @@ class ReLU(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
@@ -80,7 +78,6 @@ class LeakyReLU(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
     rising: ClassVar[bool] = True
 
@@ -119,7 +116,6 @@ class ELU(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
@@ -158,7 +154,6 @@ class GELU(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -197,7 +192,6 @@ class SiLU(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -226,7 +220,6 @@ class Tanh(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
 
@@ -253,7 +246,6 @@ class Sigmoid(Layer):
     (100,)
     """
 
-    replayable: ClassVar[bool] = True
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
 

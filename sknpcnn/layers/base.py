@@ -116,15 +116,6 @@ class Layer(Spec, ABC):
         """True for a layer that asks for ``ctx.random_bits``."""
         return False
 
-    @property
-    def replayable(self) -> bool:
-        """True for a layer that makes the same NumPy calls for every mini-batch.
-
-        All of them write into arrays of the context. They are then recorded once and played again;
-        see ``sknpcnn.tape``.
-        """
-        return False
-
     def joins(self, training: bool) -> bool:
         """Tell whether it wants the whole batch; BatchNorm does not in prediction."""
         return self.whole_batch

@@ -21,7 +21,6 @@ class Bias(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    replayable: ClassVar[bool] = True
     rising: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 

@@ -55,11 +55,6 @@ class Sequential(Layer):
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in self.steps)
 
-    @property
-    def replayable(self) -> bool:
-        """Whether all of the layers are."""
-        return all(layer.replayable for _, layer in self.steps)
-
     def output_shape(self, shape: Shape) -> Shape:
         return shapes(self.steps, shape)[-1]
 
@@ -138,11 +133,6 @@ class Residual(Layer):
     def random(self) -> bool:
         """Whether one of the layers draws random numbers."""
         return any(layer.random for _, layer in (*self.steps, *self.around))
-
-    @property
-    def replayable(self) -> bool:
-        """Whether all of the layers are."""
-        return all(layer.replayable for _, layer in (*self.steps, *self.around))
 
     def output_shape(self, shape: Shape) -> Shape:
         through = shapes(self.steps, shape)[-1]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +53,6 @@ class Conv2D(Layer):
     >>> Conv2D(16, kernel_size=5, stride=2).output_shape((28, 28, 1))
     (14, 14, 16)
     """
-
-    replayable: ClassVar[bool] = True
 
     filters: int
     kernel_size: Size = 3

@@ -48,11 +48,6 @@ class BatchNorm(Layer):
         check_real(self, "epsilon", 0.0, open_="low")
         check_real(self, "lr_scale")
 
-    @property
-    def replayable(self) -> bool:
-        """In prediction; a frozen one is also differentiated within a chunk, which is not."""
-        return self.lr_scale > 0
-
     def joins(self, training: bool) -> bool:
         return training and self.lr_scale > 0
 

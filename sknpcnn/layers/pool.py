@@ -33,7 +33,6 @@ class MaxPool2D(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     size: Size = 2
@@ -93,7 +92,6 @@ class AvgPool2D(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    replayable: ClassVar[bool] = True
     transparent: ClassVar[bool] = True
 
     size: Size = 2
@@ -151,7 +149,6 @@ class GlobalAvgPool2D(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    replayable: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (image_shape(self, shape)[2],)

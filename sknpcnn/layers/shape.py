@@ -19,7 +19,6 @@ class Flatten(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    replayable: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(image_shape(self, shape)),)
