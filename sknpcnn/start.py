@@ -42,10 +42,10 @@ from sknpcnn.standard import Standard
 
 # How many images are looked at: that many, or as many as make so many numbers in a layer, but some.
 MAX_IMAGES, MIN_IMAGES, NUMBERS = 256, 8, 2**22
-# The mean square of what each layer makes. One half keeps it within a factor of two of that of
-# standardized images, and learned more than one did: the smaller weights are, the more a step
-# changes them, also where batch normalization makes up for their size.
-MEAN_SQUARE = 0.5
+# The mean square of what each layer makes. A quarter learned more than a half or one did: the
+# smaller weights are, the more a step changes them, also where batch normalization makes up for
+# their size.
+MEAN_SQUARE = 0.25
 # How often weights are divided by the size of what they make, and how close that has to come.
 MAX_ROUNDS, NEAR, FAR = 5, 1.05, 2.0
 # How large what a residual block adds may be, compared with what it is added to.
