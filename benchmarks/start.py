@@ -26,8 +26,11 @@ RATES = (1e-4, 1e-3, 3e-3)
 
 
 def drawn(network: Network, samples, standard, seed: int, dtype) -> np.ndarray:
-    """Start as before: as drawn, by He's rule before a rectifier and by Glorot's elsewhere."""
-    return network.layout.start(seed, dtype)
+    """Start as before: as drawn, by He's rule before a rectifier, by Glorot's before the output."""
+    theta = network.layout.start(seed, dtype)
+    W = dict(network.layout.arrays(theta))["output.W"]
+    W *= np.sqrt(len(W) / sum(W.shape))
+    return theta
 
 
 def as_pytorch(network: Network, samples, standard, seed: int, dtype) -> np.ndarray:
@@ -37,7 +40,7 @@ def as_pytorch(network: Network, samples, standard, seed: int, dtype) -> np.ndar
     for name, layer, shape in with_shapes(network.steps, network.image):
         found = layer.parameters(shape)
         if "W" in found:
-            bound = 1 / np.sqrt(found["W"].fan[0])
+            bound = 1 / np.sqrt(found["W"].fan_in)
             for key, parameter in found.items():
                 arrays[f"{name}.{key}"][...] = rng.uniform(-bound, bound, parameter.shape)
     return theta

@@ -23,8 +23,6 @@ from sknpcnn.testing import check_layer
 class Mish(Layer):
     """A smooth rectifier: x * tanh(log(1 + exp(x))), from Misra 2019."""
 
-    rectifier = True  # the weights before it start as large as before a ReLU
-
     def forward(self, params, x, ctx):
         gate = np.tanh(np.logaddexp(0, x))
         return x * gate, (x, gate)

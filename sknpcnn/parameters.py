@@ -12,23 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.initializers import glorot_uniform, he_uniform
-
 
 @dataclass(frozen=True)
 class Parameter:
     """One array that a layer learns: its shape, how it starts and how it is trained.
 
-    ``fan`` (inputs, outputs of one unit) asks for a random start, drawn by He's rule where
-    ``rectified`` and by Glorot's otherwise, and scaled to what the layer makes of some images (see
-    ``sknpcnn.start``); without it the array starts at ``start``. ``decay`` puts it under the L2
+    ``fan_in``, the number of inputs of one unit, asks for a random start (He et al. 2015), which is
+    then scaled by what the layer makes of some images (see ``sknpcnn.start``); without it the array
+    starts at ``start``. ``decay`` puts it under the L2
     penalty. ``running`` marks a running average with that momentum: no optimizer touches it, and
     what backward writes into its gradient is the new observation.
     """
 
     shape: tuple[int, ...]
-    fan: tuple[int, int] | None = None
-    rectified: bool = False
+    fan_in: int | None = None
     start: float = 0.0
     decay: bool = False
     lr_scale: float = 1.0
@@ -102,12 +99,11 @@ class Layout:
         rng = np.random.default_rng(seed)
         theta = np.empty(self.size, dtype)
         for name, p in self.parameters.items():
-            if p.fan is None:
+            if p.fan_in is None:
                 theta[self.places[name]] = p.start
-            elif p.rectified:
-                theta[self.places[name]] = he_uniform(rng, (p.size,), p.fan[0])
             else:
-                theta[self.places[name]] = glorot_uniform(rng, (p.size,), *p.fan)
+                bound = np.sqrt(6.0 / p.fan_in)  # a variance of 2 / fan_in
+                theta[self.places[name]] = rng.uniform(-bound, bound, p.size)
         return theta
 
     def arrays(self, vector: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

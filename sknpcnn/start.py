@@ -114,10 +114,11 @@ class _Measured:
     """A walk of a few images through the layers, which scales the weights on its way."""
 
     def __init__(self, network: Network, theta: Array, engine: Engine, n: int) -> None:
-        self._fans = {n: p.fan for n, p in network.layout.parameters.items() if p.fan is not None}
+        known = network.layout.parameters.items()
+        self._inputs = {name: p.fan_in for name, p in known if p.fan_in is not None}
         self._random: dict[tuple[str, ...], list[str]] = defaultdict(list)
         """The randomly drawn parameters in each layer, by its path."""
-        for name in self._fans:
+        for name in self._inputs:
             for path in accumulate(((part,) for part in name.split(".")[:-1]), add):
                 self._random[path].append(name)
         self._arrays = dict(network.layout.arrays(theta))
@@ -188,7 +189,7 @@ class _Measured:
 
     def _center(self, name: str) -> None:
         """Let the weights of each unit add up to zero, if there is one column of them per unit."""
-        W, (inputs, _) = self._arrays[name], self._fans[name]
+        W, inputs = self._arrays[name], self._inputs[name]
         columns = W.reshape(-1, W.shape[-1])
         if len(columns) == inputs >= LEAST_INPUTS:
             columns -= columns.mean(axis=0)

@@ -44,7 +44,7 @@ def parameters_of(network, seed):
     rng = np.random.default_rng(seed)
     theta = network.layout.start(seed, np.float64)
     for name, parameter in network.layout.parameters.items():
-        if parameter.fan is None:
+        if parameter.fan_in is None:
             theta[network.layout.places[name]] = rng.uniform(0.2, 2.0, parameter.size)
     return theta
 

@@ -20,7 +20,7 @@ LINES = 330
 ROOMS = [
     {"kernels", "arrays"},
     {"brief", "suggestions"},
-    {"checks", "initializers", "parameters", "spec", "losses", "version"},
+    {"checks", "parameters", "spec", "losses", "version"},
     {"description", "code", "storage", "archive", "files"},
     {"optimizers", "schedules", "augmentation"},
     {"layers"},

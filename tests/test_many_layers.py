@@ -3,7 +3,6 @@
 import pytest
 
 from sknpcnn.layers import Conv2D, Identity, Layer, MaxPool2D, ReLU
-from sknpcnn.layers.compose import parameters
 from sknpcnn.layers.steps import pooled_first
 from sknpcnn.spec import named
 
@@ -26,11 +25,6 @@ class Asked(Layer):
     count = 0
 
     @property
-    def transparent(self):
-        Asked.count += 1
-        return True
-
-    @property
     def rising(self):
         Asked.count += 1
         return True
@@ -49,9 +43,6 @@ def test_twice_as_many_layers_take_twice_as_long():
     named([(Counted(f"a{i}"), ReLU()) for i in range(n)])
     assert Counted.looked <= 3 * n
     steps = [(f"a{i}", Asked()) for i in range(n)]
-    parameters(steps, (4, 4, 1))
-    assert Asked.count <= n
-    Asked.count = 0
     pooled_first(steps + [(f"p{i}", MaxPool2D(1)) for i in range(n)])
     assert Asked.count <= n
 

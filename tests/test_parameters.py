@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sknpcnn.initializers import glorot_uniform, he_uniform
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -187,35 +186,19 @@ def test_start_of_a_layer_does_not_depend_on_how_it_is_trained():
         np.testing.assert_array_equal(array, arrays_frozen[name])
 
 
-def test_start_is_uniform_within_the_bounds_of_he_and_of_glorot():
+def test_start_is_uniform_within_the_bounds_of_he():
     layout = Layout(
         {
-            "he.W": Parameter((100, 50), (100, 50), rectified=True),
-            "glorot.W": Parameter((100, 50), (100, 50)),
+            "W": Parameter((100, 50), 100),
             "b": Parameter((50,)),
             "gamma": Parameter((50,), start=1.0),
         }
     )
     arrays = dict(layout.arrays(layout.start(0, np.float64)))
-    for name, bound in (("he.W", np.sqrt(6 / 100)), ("glorot.W", np.sqrt(6 / 150))):
-        assert np.abs(arrays[name]).max() <= bound
-        assert np.abs(arrays[name]).max() > 0.99 * bound
-        assert arrays[name].std() == pytest.approx(bound / np.sqrt(3), rel=0.03)
-        assert abs(arrays[name].mean()) < 0.03 * bound
+    bound = np.sqrt(6 / 100)
+    assert np.abs(arrays["W"]).max() <= bound
+    assert np.abs(arrays["W"]).max() > 0.99 * bound
+    assert arrays["W"].std() == pytest.approx(bound / np.sqrt(3), rel=0.03)
+    assert abs(arrays["W"].mean()) < 0.03 * bound
     assert (arrays["b"] == 0).all()
     assert (arrays["gamma"] == 1).all()
-
-
-def test_initializers_take_the_shape_that_they_are_asked_for():
-    rng = np.random.default_rng(0)
-    assert he_uniform(rng, (3, 4), 12).shape == (3, 4)
-    assert glorot_uniform(rng, (2, 3, 4), 12, 4).shape == (2, 3, 4)
-
-
-@pytest.mark.parametrize(
-    ("behind", "rectified"),
-    [([ReLU()], True), ([BatchNorm(), ReLU()], True), ([Flatten(), Dense(2), ReLU()], False)],
-)
-def test_weights_start_as_he_advises_only_before_a_rectifier(behind, rectified):
-    found = parameters(named([Conv2D(4), *behind]), (6, 6, 1))
-    assert found["conv2d_1.W"].rectified == rectified

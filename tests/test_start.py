@@ -309,7 +309,7 @@ class Gated(Layer):
 
     def parameters(self, shape):
         (n,) = shape
-        return {key: Parameter((n, n), fan=(n, n), decay=True) for key in ("U", "V")}
+        return {key: Parameter((n, n), fan_in=n, decay=True) for key in ("U", "V")}
 
     def forward(self, params, x, ctx):
         return (x @ params["U"]) * (x @ params["V"]), x

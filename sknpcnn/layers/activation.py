@@ -22,8 +22,6 @@ class Identity(Layer):
     (100,)
     """
 
-    transparent: ClassVar[bool] = True
-
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         return x, None
 
@@ -46,7 +44,6 @@ class ReLU(Layer):
 
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
-    rectifier: ClassVar[bool] = True
     rising: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
@@ -78,7 +75,6 @@ class LeakyReLU(Layer):
     (100,)
     """
 
-    rectifier: ClassVar[bool] = True
     rising: ClassVar[bool] = True
 
     slope: float = 0.01
@@ -118,7 +114,6 @@ class ELU(Layer):
 
     keeps_input: ClassVar[bool] = False
     keeps_output: ClassVar[bool] = True
-    rectifier: ClassVar[bool] = True
 
     scale: float = 1.0
 
@@ -153,8 +148,6 @@ class GELU(Layer):
     >>> GELU().output_shape((100,))
     (100,)
     """
-
-    rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         chance = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
@@ -191,8 +184,6 @@ class SiLU(Layer):
     >>> SiLU().output_shape((100,))
     (100,)
     """
-
-    rectifier: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         gate = expit(x, out=ctx.empty(x.shape, x.dtype))

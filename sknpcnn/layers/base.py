@@ -92,14 +92,8 @@ class Layer(Spec, ABC):
     keeps_output: ClassVar[bool] = False
     """True for a layer whose backward needs the ``y`` that it made with ``ctx.output``."""
 
-    rectifier: ClassVar[bool] = False
-    """True for an activation that cuts off about half of its input."""
-
     rising: ClassVar[bool] = False
     """True for an activation that never falls, computed exactly: the largest number stays it."""
-
-    transparent: ClassVar[bool] = False
-    """True for a layer that may stand between weights and the activation that they belong to."""
 
     # These may depend on the hyperparameters; where they do not, a layer sets them as above.
 

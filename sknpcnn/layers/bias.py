@@ -22,7 +22,6 @@ class Bias(Layer):
 
     keeps_input: ClassVar[bool] = False
     rising: ClassVar[bool] = True
-    transparent: ClassVar[bool] = True
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         return np.add(x, per_channel(params["b"], x, ctx), out=ctx.output(x.shape, x.dtype)), None

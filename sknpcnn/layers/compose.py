@@ -1,7 +1,6 @@
 """Layers made of layers: a sequence, and a sequence with a way around it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -180,31 +179,9 @@ class Residual(Layer):
 
 
 def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
-    """Name all parameters of the steps; weights before a rectifier start as He et al. advise."""
-    found: dict[str, Parameter] = {}
-    steps = list(_unpacked(steps))
-    meets = _meet_rectifiers(steps)
-    for (name, layer, s), rectified in zip(with_shapes(steps, shape), meets, strict=True):
-        for key, parameter in layer.parameters(s).items():
-            if "." not in key:  # what lies deeper, in a Residual, has been told by its own steps
-                parameter = replace(parameter, rectified=rectified)
-            found[f"{name}.{key}"] = parameter
-    return found
-
-
-def _unpacked(steps: Steps) -> Iterator[tuple[str, Layer]]:
-    """Walk through the steps, and through those of a sequence among them: it is only a bracket."""
-    for name, layer in steps:
-        if isinstance(layer, Sequential):
-            yield from ((f"{name}.{deeper}", inner) for deeper, inner in _unpacked(layer.steps))
-        else:
-            yield name, layer
-
-
-def _meet_rectifiers(steps: Steps) -> list[bool]:
-    """Tell of each step whether the activation behind its weights is a rectifier."""
-    found, behind = [], False
-    for _, layer in reversed(steps):
-        found.append(behind)
-        behind = layer.rectifier or (layer.transparent and behind)
-    return found[::-1]
+    """Name all parameters of the steps."""
+    return {
+        f"{name}.{key}": parameter
+        for name, layer, s in with_shapes(steps, shape)
+        for key, parameter in layer.parameters(s).items()
+    }

@@ -77,8 +77,8 @@ class Conv2D(Layer):
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         kh, kw = as_pair(self.kernel_size)
         channels = shape[2]
-        fan = (kh * kw * channels, kh * kw * self.filters)
-        W = Parameter((kh, kw, channels, self.filters), fan, decay=True, lr_scale=self.lr_scale)
+        kernels = (kh, kw, channels, self.filters)
+        W = Parameter(kernels, kh * kw * channels, decay=True, lr_scale=self.lr_scale)
         if self.bias is False:
             return {"W": W}
         per_pixel = self.output_shape(shape) if self.bias == "position" else (self.filters,)

@@ -56,8 +56,8 @@ class Dense(Layer):
         return (self.units,)
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        fan = (vector_size(self, shape), self.units)
-        W = Parameter(fan, fan, decay=True, lr_scale=self.lr_scale)
+        inputs = vector_size(self, shape)
+        W = Parameter((inputs, self.units), inputs, decay=True, lr_scale=self.lr_scale)
         b = Parameter((self.units,), lr_scale=self.lr_scale)
         return {"W": W, "b": b} if self.bias else {"W": W}
 

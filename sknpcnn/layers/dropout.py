@@ -26,7 +26,6 @@ class Dropout(Layer):
     """
 
     random: ClassVar[bool] = True
-    transparent: ClassVar[bool] = True
 
     rate: float = 0.5
 

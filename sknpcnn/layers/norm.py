@@ -37,7 +37,6 @@ class BatchNorm(Layer):
     """
 
     whole_batch: ClassVar[bool] = True
-    transparent: ClassVar[bool] = True
 
     momentum: float = 0.9
     epsilon: float = 1e-5

@@ -33,7 +33,6 @@ class MaxPool2D(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    transparent: ClassVar[bool] = True
 
     size: Size = 2
     stride: Size | None = None
@@ -92,7 +91,6 @@ class AvgPool2D(Layer):
     """
 
     keeps_input: ClassVar[bool] = False
-    transparent: ClassVar[bool] = True
 
     size: Size = 2
     stride: Size | None = None
