@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.augmentation.base import augmented
-from sknpcnn.parallel import RunningContext
+from sknpcnn.context import Place, RunningContext
 from sknpcnn.spec import Steps
 from sknpcnn.standard import Standard
 
@@ -29,8 +29,6 @@ class Rows:
     image: tuple[int, int, int]
     standard: Standard | None = None
     index: Array | slice = field(default_factory=lambda: slice(None))
-    ids: Array | None = None
-    """Hashes of the rows, where random numbers will be asked for: these depend on the content."""
     augment: Steps = ()
     """How training images are changed, by name."""
     flat: bool = False
@@ -46,7 +44,7 @@ class Rows:
         index = self.index
         return len(range(*index.indices(len(self.X)))) if isinstance(index, slice) else len(index)
 
-    def augmented(self, ctx: RunningContext) -> "Rows":
+    def augmented(self, place: Place) -> "Rows":
         """Change the images of this batch, as floating-point numbers, on all threads.
 
         That is done before the batch is cut into the network's chunks, of only a few images:
@@ -54,13 +52,12 @@ class Rows:
         """
         if not self.augment:
             return self
-        if self.ids is not None:
-            ctx.note_ids(self.ids)
         n, size = len(self), self.X.shape[1]
-        draws = {}
-        for name, step in self.augment:
-            with ctx.inside("augment", name):
-                draws[name] = ctx.random_bits((n, step.draws)) * 2.0**-32
+        draws = {
+            name: RunningContext(place, ("augment", name)).random_bits((n, step.draws)) * 2.0**-32
+            for name, step in self.augment
+        }
+        ctx = RunningContext(place)
         changed = ctx.empty((n, size), self._precision(ctx.dtype))
         parts = ctx.tiles(n, CHANGED * size)
 
@@ -71,7 +68,7 @@ class Rows:
             changed[part] = images.reshape(-1, size)
 
         ctx.map(change, len(parts))
-        return replace(self, X=changed, index=slice(None), ids=None, augment=())
+        return replace(self, X=changed, index=slice(None), augment=())
 
     def _precision(self, dtype: Any) -> np.dtype:
         """Return the precision in which images are changed: that of the mean to be subtracted."""
@@ -91,22 +88,19 @@ class Rows:
     def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
         """Make the images lo to hi of this batch."""
         rows = self._rows(slice(lo, hi))
-        if self.ids is not None:
-            ctx.note_ids(self.ids[lo:hi])
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
-        with ctx.inside("rows"):
-            if self.standard is not None:  # one long run per row
-                mean, scale = self.standard.of_rows(rows.shape[1])
-                standard = ctx.scratch(rows.shape)
-                np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
-                rows = np.multiply(standard, scale, out=standard)
-            if self.flat:
-                out[...] = rows
-                return out
-            images = out
-            if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one thing
-                pixel = np.dtype((np.void, out.itemsize * c))
-                rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
-            images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
+        if self.standard is not None:  # one long run per row
+            mean, scale = self.standard.of_rows(rows.shape[1])
+            standard = ctx.scratch(rows.shape)
+            np.subtract(rows, mean, out=standard, dtype=mean.dtype, casting="same_kind")
+            rows = np.multiply(standard, scale, out=standard)
+        if self.flat:
+            out[...] = rows
+            return out
+        images = out
+        if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one thing
+            pixel = np.dtype((np.void, out.itemsize * c))
+            rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
+        images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)
         return out

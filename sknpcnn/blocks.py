@@ -121,7 +121,7 @@ def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
     """Warn of an output layer at the end of ``layers``: fit adds its own behind it."""
     last = layers
     while isinstance(last, (list, tuple, Sequential)):
-        steps = last.steps if isinstance(last, Sequential) else named(last)
+        steps = last.layers if isinstance(last, Sequential) else named(last)
         last = steps[-1][1] if steps else None
     if isinstance(last, Dense) and last.units == n_classes > 1:
         warnings.warn(

@@ -28,24 +28,25 @@ class Arena:
         self._owner = owner
         self._moved = moved
         self._buffers: list[Array] = []
-        self._next = 0
+        self.position = 0
+        """How many buffers are handed out."""
 
     def rewind(self) -> None:
         """Take back everything that was handed out."""
-        self._next = 0
+        self.position = 0
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
         """Hand out the next buffer, cut to shape, and aligned with the lines of the cache."""
         dtype = self._dtype if dtype is None else np.dtype(dtype)
         wanted = prod(shape) * dtype.itemsize
-        if self._next == len(self._buffers):
+        if self.position == len(self._buffers):
             self._buffers.append(_aligned(wanted, self._owner))
-        elif self._buffers[self._next].size < wanted:
-            disown(self._buffers[self._next])
-            self._buffers[self._next] = _aligned(wanted, self._owner)
+        elif self._buffers[self.position].size < wanted:
+            disown(self._buffers[self.position])
+            self._buffers[self.position] = _aligned(wanted, self._owner)
             self._moved()
-        buffer = self._buffers[self._next]
-        self._next += 1
+        buffer = self._buffers[self.position]
+        self.position += 1
         return buffer[:wanted].view(dtype).reshape(shape)
 
     def size(self) -> int:
@@ -68,7 +69,6 @@ class Engine:
     def __init__(self, n_threads: int, dtype: Any, constants: dict[Any, Any] | None = None) -> None:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
-        self.plans: dict[tuple[str, ...], tuple[int, Shape]] = {}
         self.tapes = Tapes()
         self.constants = constants
         """What follows from the parameters alone, where these stay what they are."""

@@ -1,6 +1,6 @@
 """The network: named layers bound to the shape of an image and to a flat vector of parameters."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -11,15 +11,16 @@ import numpy as np
 from sknpcnn.batches import Rows
 from sknpcnn.brief import brief, magnitude
 from sknpcnn.chunks import cut
+from sknpcnn.context import MiniBatch, backward, forward
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
-from sknpcnn.layers.compose import parameters
-from sknpcnn.layers.folding import Folding, fold, folded
-from sknpcnn.layers.steps import backward, forward, pooled_first, shapes, with_shapes
+from sknpcnn.layers.rewriting import without_flatten
+from sknpcnn.layers.steps import Steps, parameters, shapes, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
-from sknpcnn.parallel import MiniBatch, RunningContext
+from sknpcnn.parallel import whole_batch
 from sknpcnn.parameters import Layout
+from sknpcnn.plan import Plan, plan
 
 # How many samples are predicted together: enough for the dense layers, little in memory.
 PREDICT = 512
@@ -39,24 +40,6 @@ class LayerSummary(NamedTuple):
     multiply_adds: int
 
 
-class _Order(NamedTuple):
-    """The steps as they are run."""
-
-    steps: list[tuple[str, Layer]]
-    foldings: list[Folding]
-    flat: bool
-    """Whether rows need not be turned into images first."""
-
-    @classmethod
-    def of(cls, steps: list[tuple[str, Layer]], fold: bool = False) -> "_Order":
-        left, foldings = folded(steps) if fold else (steps, [])
-        ordered = pooled_first(left)
-        flat = len(ordered) > 1 and isinstance(ordered[1][1], Flatten)
-        if flat:
-            del ordered[1]
-        return cls(ordered, foldings, flat)
-
-
 class Network:
     """Layers, and where in a flat vector their parameters lie. It holds no parameters itself."""
 
@@ -69,11 +52,11 @@ class Network:
             self.steps.append(("flatten", Flatten()))
         self.steps.append(("output", Dense(n_classes)))
         self.image = image
-        self._order, self._folded = (_Order.of(self.steps, fold) for fold in (False, True))
         self.widest = max(map(prod, shapes(self.steps, image)))
         self._check_size()
         self.layout = Layout(parameters(self.steps, image))
-        self.random = any(layer.random for _, layer in self.steps)
+        self._trained = self._plan(self.steps, training=True)
+        self._unfolded, self._folded = (self._plan(self.steps, fold=fold) for fold in (False, True))
 
     def _check_size(self) -> None:
         """Refuse what no computer has room for, before the training data are looked at."""
@@ -107,30 +90,36 @@ class Network:
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""
         pays = len(rows) >= FOLD or engine.constants is not None
-        order = self._folded if pays else self._order
-        return self._predict(order, theta, rows, engine, at_once)
+        planned = self._folded if pays else self._unfolded
+        return self._predict(*planned, theta, rows, engine, at_once)
 
     def outputs(
         self, theta: Array, rows: Rows, engine: Engine, at_once: int | None, last: str
     ) -> Array:
         """Compute what comes out of a layer for all rows, (n, features)."""
         n_steps = [name for name, _ in self.steps].index(last) + 1
-        order = _Order.of(self.steps[:n_steps], fold=len(rows) >= FOLD)
-        return self._predict(order, theta, rows, engine, at_once)
+        planned = self._plan(self.steps[:n_steps], fold=len(rows) >= FOLD)
+        return self._predict(*planned, theta, rows, engine, at_once)
+
+    def _plan(self, steps: Steps, training: bool = False, fold: bool = False) -> tuple[Plan, bool]:
+        """Plan how to run layers, and whether they are given rows that do not become images."""
+        steps, flat = without_flatten(steps)
+        shape = (prod(self.image),) if flat else self.image
+        return plan(steps, shape, training, fold=fold), flat
 
     def _predict(
-        self, order: "_Order", theta: Array, rows: Rows, engine: Engine, at_once: int | None
+        self, plan: Plan, flat: bool, theta: Array, rows: Rows, engine: Engine, at_once: int | None
     ) -> Array:
         engine.tapes.rely_on(theta=theta)
         views = self.layout.views(theta)
-        params = engine.constant("folded", lambda room: fold(views, order.foldings, room.empty))
+        params = engine.constant("folded", lambda room: plan.folded(views, room.empty))
         parts = []
         for lo, hi in cut(len(rows), min(at_once or PREDICT, PREDICT)):
             index = _part(rows.index, lo, hi)
-            part = Rows(rows.X, rows.image, rows.standard, index, flat=order.flat)
-            ctx = RunningContext(engine, MiniBatch(hi - lo, training=False))
+            part = Rows(rows.X, rows.image, rows.standard, index, flat=flat)
+            place = whole_batch(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
-                y, _ = forward(order.steps, params, part, ctx)
+                y, _ = forward(plan, params, part, place)
             if y.ndim == 4:
                 y = y.transpose(2, 0, 1, 3)
             parts.append(y.reshape(hi - lo, -1).copy())
@@ -146,20 +135,25 @@ class Network:
         engine: Engine,
         key: int = 0,
         label_smoothing: float = 0.0,
+        identify: Callable[[], Array] | None = None,
     ) -> tuple[float, float]:
-        """Write the gradient of the mean loss of a mini-batch; return summed loss and hits."""
+        """Write the gradient of the mean loss of a mini-batch; return summed loss and hits.
+
+        ``identify`` computes the hashes of its samples, which random numbers depend on.
+        """
         engine.tapes.rely_on(theta=theta, grad=grad)
         params, grads = self.layout.views(theta), self.layout.views(grad)
         shares = (
             None if weights is None else weights / weights.mean()
         )  # of a size that fits float32
-        batch = MiniBatch(len(rows), training=True, key=key, weights=shares)
-        ctx = RunningContext(engine, batch, needs_dx=False)
+        batch = MiniBatch(len(rows), True, key, shares, identify)
+        place = whole_batch(engine, batch)
+        plan, flat = self._trained
         with np.errstate(all="ignore"):  # the loss shows what is not finite
-            x = replace(rows, flat=self._order.flat).augmented(ctx)
-            y, caches = forward(self._order.steps, params, x, ctx)
+            x = replace(rows, flat=flat).augmented(place)
+            y, caches = forward(plan, params, x, place)
             loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
-            backward(self._order.steps, params, caches, loss.gradient, grads, ctx)
+            backward(plan, params, caches, loss.gradient, grads, place)
         return loss.total, loss.hits
 
     def summary(self) -> list[LayerSummary]:

@@ -22,6 +22,12 @@ class Parameter:
     starts at ``start``. ``decay`` puts it under the L2
     penalty. ``running`` marks a running average with that momentum: no optimizer touches it, and
     what backward writes into its gradient is the new observation.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Dense
+    >>> Dense(10).parameters((64,))["b"].shape
+    (10,)
     """
 
     shape: tuple[int, ...]

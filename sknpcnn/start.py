@@ -30,13 +30,16 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.batches import Array, Rows
+from sknpcnn.chunks import of_one_sample
+from sknpcnn.context import MiniBatch, forward
 from sknpcnn.engine import Engine
 from sknpcnn.kernels.randomness import keyed
 from sknpcnn.layers import BatchNorm, Residual, Sequential
 from sknpcnn.layers.base import Arrays, Layer
-from sknpcnn.layers.steps import Steps, forward
+from sknpcnn.layers.steps import Steps
 from sknpcnn.network import Network
-from sknpcnn.parallel import MiniBatch, RunningContext
+from sknpcnn.parallel import whole_batch
+from sknpcnn.plan import plan
 from sknpcnn.samples import Samples, content_ids
 from sknpcnn.standard import Standard
 
@@ -131,7 +134,7 @@ class _Measured:
         for name, layer in steps:
             place = (*path, name)
             if type(layer) is Sequential:  # of these very types: what inherits may do anything
-                x = self.walk(layer.steps, x, place)
+                x = self.walk(layer.layers, x, place)
             elif type(layer) is Residual:
                 x = self._residual(layer, x, place)
             else:
@@ -139,8 +142,8 @@ class _Measured:
         return x
 
     def _residual(self, block: Residual, x: Any, path: tuple[str, ...]) -> Array:
-        through, around = self.walk(block.steps, x, path), self.walk(block.around, x, path)
-        last = self._last(block.steps, path)
+        through, around = (self.walk(steps, x, path) for steps in block.branches)
+        last = self._last(block.layers, path)
         passed = _size(through)
         factor = BRANCH * _size(around) / passed if passed else 0.0
         if not (last and 0 < factor < np.inf):
@@ -158,7 +161,7 @@ class _Measured:
             if type(layer) is BatchNorm:
                 return [".".join((*place, "gamma"))]
             if type(layer) is Sequential:
-                found = self._last(layer.steps, place)
+                found = self._last(layer.layers, place)
             else:
                 found = self._random[place]
             if found:
@@ -199,8 +202,9 @@ class _Measured:
         for name in path:
             params = params.get(name, {})
         name = ".".join(path)  # others may have the same one, in other composite layers
-        ctx = RunningContext(self._engine, MiniBatch(self._n, training=True))
-        y, _ = forward([(name, layer)], {name: params}, x, ctx)
+        place = whole_batch(self._engine, MiniBatch(self._n, training=True))
+        single = plan([(name, layer)], of_one_sample(x.shape), training=True)
+        y, _ = forward(single, {name: params}, x, place)
         return y.copy()
 
 

@@ -10,10 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
+from sknpcnn.chunks import of_one_sample
+from sknpcnn.context import MiniBatch, Place, backward, forward
+from sknpcnn.engine import Arena, Engine
 from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
-from sknpcnn.layers.compose import parameters
-from sknpcnn.parallel import Arena, Engine, MiniBatch, RunningContext
+from sknpcnn.layers.steps import parameters
+from sknpcnn.parallel import Chunks, whole_batch
 from sknpcnn.parameters import Layout, Parameter
+from sknpcnn.plan import plan
 
 GUARD = 16  # numbers on either side of the gradients, which no layer may write to
 STEP, TOLERANCE = 1e-6, 1e-6  # of central differences, and how far they may be from the gradient
@@ -59,10 +63,13 @@ def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> Non
     _check_gradients_written(example)
     _check_gradients_right(example)
     _check_parts_of_arrays(example)
-    if not layer.whole_batch:
+    if not layer.whole_batch(training=True):
         _check_chunks(example)
     _check_weights(example)
     _check_prediction(example)
+    _check_reused_memory(example)
+    if layer.hints.monotonic:
+        _check_monotonic(example)
     _demand(pickle.dumps(layer) == before, layer, "running it has changed it")
 
 
@@ -123,33 +130,35 @@ def _run(
     e: _Example, rows: Any = None, n_threads: int = 1, fill: float = np.nan, needs_dx: bool = True
 ) -> _Outcome:
     """Run forward and backward, on rows (lo, hi) if given; the gradients are ``fill`` before."""
-    batch = MiniBatch(len(e.ids), training=True, key=1, weights=e.weights)
-    batch.ids[:] = e.ids
+    batch = MiniBatch(len(e.ids), True, 1, e.weights, lambda: e.ids)
     x, dy = (a if rows is None else _take(a, range(*rows)) for a in (e.x, e.dy))
     memory = np.full(e.layout.size + 2 * GUARD, fill, x.dtype)
     grads = memory[GUARD:-GUARD]
-    params = e.views(e.theta)
+    params = e.layout.views(e.theta)
+    steps, shape = [("layer", e.layer)], of_one_sample(x.shape)
+    planned, another = (
+        plan(steps, shape, training=True, path=path, whole=rows is None, needs_dx=needs_dx)
+        for path in ((), ("other",))
+    )
     with Engine(n_threads, x.dtype) as engine:
-        ctx = RunningContext(engine, batch, rows, needs_dx=needs_dx)
-        with ctx.inside("layer"):
-            y, cache = e.layer.forward(params, x, ctx)
+        place = Place(engine, batch, Chunks, rows)
+        y, cache = forward(planned, params, x, place)
         _demand(y.shape == dy.shape, e.layer, f"y is of shape {y.shape}, not {dy.shape}")
         y = y.copy()
         # Others work in the same scratch memory before backward runs.
-        other = RunningContext(engine, batch, rows, memory=Arena(x.dtype), path=("other",))
-        with other.inside("layer"):
-            e.layer.forward(params, 0.5 - x, other)
-        with ctx.inside("layer"):
-            dx = e.layer.backward(params, cache, dy, e.views(grads), ctx)
+        other = Place(engine, batch, Chunks, rows, memory=Arena(x.dtype))
+        forward(another, params, 0.5 - x, other)
+        dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
         dx = np.empty(0, x.dtype) if dx is None else dx.copy()
     return _Outcome(y, dx, grads, np.delete(memory, np.s_[GUARD:-GUARD]))
 
 
 def _predict(e: _Example, x: Array) -> Array:
+    planned = plan([("layer", e.layer)], of_one_sample(x.shape), training=False)
     with Engine(1, x.dtype) as engine:
-        ctx = RunningContext(engine, MiniBatch(x.shape[batch_axis(x)], training=False))
-        with ctx.inside("layer"):
-            return e.layer.forward(e.views(e.theta), x, ctx)[0].copy()
+        batch = MiniBatch(x.shape[batch_axis(x)], training=False)
+        place = whole_batch(engine, batch)
+        return forward(planned, e.layout.views(e.theta), x, place)[0].copy()
 
 
 def _check_value(layer: Layer) -> None:
@@ -169,9 +178,12 @@ def _check_value(layer: Layer) -> None:
 
 def _check_parameters(layer: Layer, shape: Shape) -> None:
     found = layer.parameters(shape)
+    whole = layer.whole_batch(training=True)
     _demand(found == layer.parameters(shape), layer, "parameters() differs from call to call")
     for name, p in found.items():
         _demand(isinstance(p, Parameter), layer, f"parameters()[{name!r}] is not a Parameter")
+        observed = p.running is not None and p.lr_scale > 0
+        _demand(whole or not observed, layer, f"averages {name}, but not over the whole batch")
     _demand(layer.multiply_adds(shape) >= 0, layer, "multiply_adds() is negative")
 
 
@@ -278,8 +290,63 @@ def _check_chunks(e: _Example) -> None:
     y = np.concatenate([part.y for part in parts], axis=batch_axis(e.dy))
     dx = np.concatenate([part.dx for part in parts], axis=batch_axis(e.x))
     same = _Outcome(y, dx, parts[0].grads + parts[1].grads, whole.around).close(whole)
-    broken = "depends on how the batch is cut up; if it needs all of it, set whole_batch = True"
+    broken = "depends on how the batch is cut up; if it needs all of it, say so in whole_batch()"
     _demand(same, e.layer, broken)
+
+
+def _check_reused_memory(e: _Example) -> None:
+    """Check that what is said not to be needed any more may be overwritten before backward."""
+    expected, predicted = _run(e), _predict(e, e.x)
+    outcome = _overwritten(e, training=True)
+    broken = "needs x or y in backward, against its hints or what it asked ctx.output for"
+    _demand(outcome.close(expected), e.layer, broken)
+    same = _close(_overwritten(e, training=False).y, predicted, 1e-12)
+    _demand(same, e.layer, "predicts something else where its memory is used again")
+
+
+def _overwritten(e: _Example, training: bool) -> _Outcome:
+    """Run a layer, and overwrite between forward and backward what it says it does not need."""
+    whole = e.layer.whole_batch(training)
+    planned = plan(
+        [("layer", e.layer)], of_one_sample(e.x.shape), training, whole=whole, needs_dx=True
+    )
+    parts = list(planned.parts)  # a bias may be one of its own
+    parts[0] = replace(parts[0], passes_back=True)
+    parts[-1] = replace(parts[-1], passes=True)
+    planned = replace(planned, parts=tuple(parts))
+    batch = MiniBatch(len(e.ids), training, 1, e.weights, lambda: e.ids)
+    x, dy = e.x.copy(), e.dy.copy()
+    grads = np.zeros_like(e.theta)
+    params = e.layout.views(e.theta)
+    with Engine(1, e.x.dtype) as engine:
+        place = Place(engine, batch, Chunks, None if whole else (0, len(e.ids)))
+        y, cache = forward(planned, params, x, place)
+        y_copy = y.copy()
+        _demand(e.layer.hints.needs_input or not np.may_share_memory(x, y), e.layer, "returns x")
+        if not e.layer.hints.needs_input:
+            x[...] = np.nan
+        _demand(y.tobytes() == y_copy.tobytes(), e.layer, "returns a part of x")
+        if not training:
+            return _Outcome(y_copy, dy, grads, grads)
+        for side in (True, True):  # the next layers, in the same two buffers
+            place.output(side).empty(y.shape, y.dtype)[...] = np.nan
+        dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
+        return _Outcome(y_copy, np.empty(0) if dx is None else dx.copy(), grads, grads)
+
+
+def _check_monotonic(e: _Example) -> None:
+    """Check that no value of y falls where one of x rises, nor follows from any other of x."""
+    rng = np.random.default_rng(2)
+    for scale in (1e-3, 1.0, 30.0):
+        low = scale * e.x
+        rises = rng.random(low.shape) < 0.5
+        for step in (np.abs(scale * rng.normal(size=low.shape)), np.abs(np.spacing(low))):
+            high = np.where(rises, low + step, low)
+            before, after = (_predict(e, x) for x in (low, high))
+            _demand(before.shape == low.shape, e.layer, "hints.monotonic, but y has another shape")
+            alone = bool((before[~rises] == after[~rises]).all())
+            _demand(alone, e.layer, "hints.monotonic, but a value follows from several of x")
+            _demand(bool((before <= after).all()), e.layer, "hints.monotonic, but y falls")
 
 
 def _demand(kept: bool, layer: Layer, broken: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from struct import pack
 from time import perf_counter
 from zlib import crc32
@@ -127,7 +128,7 @@ def train(
     before it.
     """
     grad = np.zeros_like(state.theta)
-    ids = content_ids(samples) if network.random or plan.augment else None
+    ids = cache(partial(content_ids, samples))
     while True:
         before = state.copy()
         try:
@@ -150,7 +151,7 @@ def _one_epoch(
     state: TrainingState,
     engine: Engine,
     grad: Array,
-    ids: Array | None,
+    ids: Callable[[], Array],
     tick: Callable[[float], None] | None,
 ) -> Epoch:
     start = perf_counter()
@@ -164,8 +165,7 @@ def _one_epoch(
         part = order[lo : lo + starts.step]
         index = samples.index[part]
         weights = samples.weights_at(index)
-        known = None if ids is None else ids[part]
-        rows = Rows(samples.X, network.image, standard, index, known, plan.augment)
+        rows = Rows(samples.X, network.image, standard, index, plan.augment)
         key = crc32(pack("<QQQ", state.seed, state.epoch, i))
         batch_loss, batch_hits = network.learn(
             state.theta,
@@ -176,6 +176,7 @@ def _one_epoch(
             engine,
             key,
             plan.label_smoothing,
+            partial(_ids_at, ids, part),
         )
         batch_weight = float(len(index) if weights is None else weights.sum())
         penalty = plan.alpha / batch_weight
@@ -205,6 +206,10 @@ def _one_epoch(
         )
     seconds = perf_counter() - start
     return Epoch(state.epoch + 1, loss / weight, hits / weight, lr, seconds)
+
+
+def _ids_at(ids: Callable[[], Array], part: Array) -> Array:
+    return ids()[part]
 
 
 def _advice(plan: Plan, lr: float) -> str:

@@ -5,6 +5,7 @@ Adding a layer is one line here; ``test_layers*.py`` put every line through ever
 
 from typing import NamedTuple
 
+from sknpcnn import layers
 from sknpcnn.layers import (
     ELU,
     GELU,
@@ -26,6 +27,13 @@ from sknpcnn.layers import (
     SiLU,
     Tanh,
 )
+
+EXPORTED = {
+    thing
+    for thing in (getattr(layers, name) for name in layers.__all__)
+    if isinstance(thing, type) and issubclass(thing, Layer) and thing is not Layer
+}
+"""The layers among the things that the author of one needs."""
 
 
 class Case(NamedTuple):

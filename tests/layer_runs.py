@@ -5,6 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from sknpcnn.context import MiniBatch, backward, forward
+from sknpcnn.engine import Engine
 from sknpcnn.layers import (
     AvgPool2D,
     BatchNorm,
@@ -17,19 +19,28 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
-from sknpcnn.layers.compose import parameters
-from sknpcnn.parallel import Engine, MiniBatch, RunningContext
+from sknpcnn.layers.steps import parameters
+from sknpcnn.parallel import whole_batch
 from sknpcnn.parameters import Layout
+from sknpcnn.plan import plan
 from tests import reference
 from tests.layer_cases import CASES
 
 every_case = pytest.mark.parametrize(
     ("layer", "shape"), [pytest.param(case.layer, case.shape, id=case.id) for case in CASES]
 )
+
+
+def random(layer):
+    """Return whether a layer draws random numbers."""
+    inside = (child for steps in layer.branches for _, child in steps)
+    return (isinstance(layer, Dropout) and layer.rate > 0) or any(map(random, inside))
+
+
 # A random mask has no reference; what it promises is tested below.
 deterministic_case = pytest.mark.parametrize(
     ("layer", "shape"),
-    [pytest.param(c.layer, c.shape, id=c.id) for c in CASES if not c.layer.random],
+    [pytest.param(c.layer, c.shape, id=c.id) for c in CASES if not random(c.layer)],
 )
 
 
@@ -46,19 +57,20 @@ def ordinary(x):
 def run(layer, params, x, dy, weights=None, key=1, name="layer", training=True):
     """Run a layer on ordinary arrays, (n, h, w, c) or (n, features)."""
     grads = zeros_like(params)
+    planned = plan([(name, layer)], x.shape[1:], training, needs_dx=True)
     with Engine(1, x.dtype) as engine:
-        ctx = RunningContext(engine, MiniBatch(len(x), training, key, weights))
-        with ctx.inside(name):
-            y, cache = layer.forward(params, in_network(x), ctx)
-            y = ordinary(y).copy()
-            dx = layer.backward(params, cache, in_network(dy), grads, ctx)
+        place = whole_batch(engine, MiniBatch(len(x), training, key, weights))
+        y, cache = forward(planned, {name: params}, in_network(x), place)
+        y = ordinary(y).copy()
+        dx = backward(planned, {name: params}, cache, in_network(dy), {name: grads}, place)
         return y, ordinary(dx).copy(), grads
 
 
 def predict(layer, params, x):
     with Engine(1, x.dtype) as engine:
-        ctx = RunningContext(engine, MiniBatch(len(x), training=False))
-        return ordinary(layer.forward(params, in_network(x), ctx)[0]).copy()
+        place = whole_batch(engine, MiniBatch(len(x), training=False))
+        planned = plan([("layer", layer)], x.shape[1:], training=False)
+        return ordinary(forward(planned, {"layer": params}, in_network(x), place)[0]).copy()
 
 
 def zeros_like(tree):
@@ -120,13 +132,14 @@ def naive_batch_norm(layer, params, x, dy, weights):
     dx, d_gamma, d_beta = reference.batch_norm_gradients(
         x, dy, params["gamma"], mean, var, layer.epsilon, weights, constant=frozen
     )
-    return y, dx, {"gamma": d_gamma, "beta": d_beta, "mean": mean, "var": var}
+    seen = {"mean": 0 * mean, "var": 0 * var} if frozen else {"mean": mean, "var": var}
+    return y, dx, {"gamma": d_gamma, "beta": d_beta} | seen
 
 
 def naive_composition(layer, params, x, dy, weights):
-    y, dx, grads = naive_steps(layer.steps, params, x, dy, weights)
+    y, dx, grads = naive_steps(layer.layers, params, x, dy, weights)
     if isinstance(layer, Residual):
-        around, dx_around, more = naive_steps(layer.around, params, x, dy, weights)
+        around, dx_around, more = naive_steps(layer.branches[1], params, x, dy, weights)
         return y + around, dx + dx_around, grads | more
     return y, dx, grads
 

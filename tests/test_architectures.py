@@ -92,7 +92,8 @@ def test_docstring_counts_the_parameters(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_network_learns_a_few_images_by_heart(name):
-    clf, X, y = fitted(name, learning_rate="constant", max_iter=25)
+    # a step an epoch: as many as the running averages of batch normalization take to arrive
+    clf, X, y = fitted(name, learning_rate="constant", max_iter=40)
     assert clf.score(X, y) == 1
 
 

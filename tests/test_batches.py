@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sknpcnn.batches import Rows
+from sknpcnn.context import MiniBatch, Place, RunningContext
 from sknpcnn.engine import Engine
 from sknpcnn.kernels.randomness import row_ids
-from sknpcnn.parallel import MiniBatch, RunningContext
+from sknpcnn.parallel import Chunks
 from sknpcnn.samples import Samples, content_ids
 from sknpcnn.standard import Standard, standard_of
 
@@ -30,8 +31,8 @@ def samples(X, weights=None, index=None):
 def load(rows, lo, hi, dtype=np.float32):
     with Engine(1, dtype) as engine:
         batch = MiniBatch(len(rows), training=True)
-        ctx = RunningContext(engine, batch, (lo, hi))
-        return rows.load(ctx, lo, hi).copy(), batch.ids
+        ctx = RunningContext(Place(engine, batch, Chunks, (lo, hi)))
+        return rows.load(ctx, lo, hi).copy()
 
 
 @pytest.mark.parametrize("compute", [np.float32, np.float64])
@@ -41,7 +42,7 @@ def test_rows_become_images_height_first_in_the_compute_type(dtype, compute):
     rows = Rows(X, IMAGE)
     assert len(rows) == N
     assert rows.shape == (2, 3, N, 2)
-    images, _ = load(rows, 3, 7, compute)
+    images = load(rows, 3, 7, compute)
     assert images.dtype == compute
     expected = X.astype(compute).reshape(N, 2, 3, 2).transpose(1, 2, 0, 3)[:, :, 3:7]
     np.testing.assert_array_equal(images, expected)
@@ -52,7 +53,7 @@ def test_rows_become_images_height_first_in_the_compute_type(dtype, compute):
 def test_rows_are_standardised_while_they_are_loaded(dtype, compute):
     X = data(dtype)
     standard = Standard(np.array([3.0, 50.0], compute), np.array([0.5, 2.0], compute))
-    images, _ = load(Rows(X, IMAGE, standard), 0, N, compute)
+    images = load(Rows(X, IMAGE, standard), 0, N, compute)
     assert images.dtype == compute
     channels_last = X.astype(np.float64).reshape(N, 2, 3, 2)
     expected = (channels_last - standard.mean) * standard.scale
@@ -78,9 +79,9 @@ def test_index_selects_the_rows(index):
     expected = X[index].reshape(-1, *IMAGE).transpose(1, 2, 0, 3)
     assert len(rows) == expected.shape[2]
     assert rows.shape == expected.shape
-    images, _ = load(rows, 0, len(rows), np.float64)
+    images = load(rows, 0, len(rows), np.float64)
     np.testing.assert_array_equal(images, expected)
-    last, _ = load(rows, len(rows) - 1, len(rows), np.float64)
+    last = load(rows, len(rows) - 1, len(rows), np.float64)
     np.testing.assert_array_equal(last, expected[:, :, -1:])
 
 
@@ -90,7 +91,7 @@ def test_memory_map_stays_on_disk_and_untouched(tmp_path):
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     rows = Rows(mapped, IMAGE, index=np.array([8, 1]))
     assert rows.X is mapped
-    np.testing.assert_array_equal(load(rows, 0, 2)[0], load(Rows(X[[8, 1]], IMAGE), 0, 2)[0])
+    np.testing.assert_array_equal(load(rows, 0, 2), load(Rows(X[[8, 1]], IMAGE), 0, 2))
     standard = standard_of(samples(mapped), IMAGE[2], np.float64)
     np.testing.assert_array_equal(standard.mean, standard_of(samples(X), IMAGE[2], np.float64).mean)
     np.testing.assert_array_equal(content_ids(samples(mapped)), content_ids(samples(X)))
@@ -103,18 +104,9 @@ def test_data_of_any_order_are_read_and_never_written(order):
     before = X.copy()
     X.flags.writeable = False
     standard = standard_of(samples(X), IMAGE[2], np.float64)
-    images, _ = load(Rows(X, IMAGE, standard, np.arange(N), row_ids(X)), 0, N, np.float64)
+    images = load(Rows(X, IMAGE, standard, np.arange(N)), 0, N, np.float64)
     images += 1
     np.testing.assert_array_equal(X, before)
-
-
-def test_loaded_rows_tell_who_they_are_only_when_asked():
-    X = data()
-    index = np.array([5, 2, 5, 1])
-    _, ids = load(Rows(X, IMAGE, index=index, ids=row_ids(X[index])), 1, 3)
-    np.testing.assert_array_equal(ids[1:3], row_ids(X[[2, 5]]))
-    _, ids = load(Rows(X, IMAGE, index=index), 1, 3)
-    np.testing.assert_array_equal(ids, np.arange(4))
 
 
 @pytest.mark.parametrize("block", [1, 24, 36, 10**6])
@@ -206,7 +198,7 @@ def test_range_of_the_data_does_not_matter_behind_the_standard():
     loaded = []
     for values in (X, X.astype(np.float32), X / 255):
         standard = standard_of(samples(values), IMAGE[2], np.float32)
-        loaded.append(load(Rows(values, IMAGE, standard), 0, N)[0])
+        loaded.append(load(Rows(values, IMAGE, standard), 0, N))
     np.testing.assert_array_equal(loaded[0], loaded[1])
     np.testing.assert_allclose(loaded[0], loaded[2], rtol=1e-5, atol=1e-6)
 

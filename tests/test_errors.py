@@ -127,7 +127,7 @@ BAD = {
     "dense on images": (lambda: fit(layers=[Conv2D(2), Dense(3)]), ValueError, r"layer 'dense_1': Dense\(units=3\) needs vectors, but is given images of shape \(8, 8, 2\). Put Flatten"),
     "conv on vectors": (lambda: fit(layers=[Flatten(), Conv2D(2)]), ValueError, r"layer 'conv2d_1': Conv2D\(filters=2\) needs images .* vectors of shape \(64,\)"),
     "pool larger than image": (lambda: fit(layers=[MaxPool2D(9)]), ValueError, r"layer 'maxpool2d_1': MaxPool2D\(size=9\) is given images of 8x8 pixels, .* window of 9x9"),
-    "residual": (lambda: fit(layers=[Residual([Conv2D(4)])]), ValueError, r"layer 'residual_1': Residual: .* \(8, 8, 1\) into \(8, 8, 4\), the way around into \(8, 8, 1\)"),
+    "residual": (lambda: fit(layers=[Residual([Conv2D(4)])]), ValueError, r"layer 'residual_1': Residual: .* \(8, 8, 1\) into \(8, 8, 4\), the shortcut into \(8, 8, 1\)"),
     "nested": (lambda: fit(layers=[Sequential([MaxPool2D(4), Conv2D(2, 5, padding="valid")])]), ValueError, r"layer 'sequential_1': layer 'conv2d_1': .* 2x2 pixels"),
     "Conv2D filters": (lambda: Conv2D(0), ValueError, r"Conv2D: filters=0; needed: an integer of at least 1"),
     "Conv2D kernel": (lambda: Conv2D(2, (3, 3, 3)), ValueError, r"Conv2D: kernel_size=\(3, 3, 3\); needed: an integer of at least 1, or a pair"),

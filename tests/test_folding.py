@@ -1,6 +1,6 @@
 """Batch normalisation that prediction folds into the weights before it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,13 +18,17 @@ from sknpcnn.layers import (
     MaxPool2D,
     ReLU,
     Residual,
+    Sequential,
+    rewriting,
 )
-from sknpcnn.layers.folding import folded
+from sknpcnn.layers.rewriting import folded
 from sknpcnn.network import FOLD, Network
+from sknpcnn.plan import plan
 from sknpcnn.spec import named
 from tests import reference
 
 IMAGE, N = (7, 6, 2), 40
+frozen = dataclass(frozen=True, repr=False)
 TAIL = [Flatten(), Dense(9), BatchNorm(epsilon=1e-3), ReLU()]
 NETWORKS = {
     "bias": [Conv2D(5), BatchNorm(), ReLU(), MaxPool2D(), *TAIL],
@@ -95,6 +99,59 @@ def test_only_what_follows_weights_is_folded():
     left, foldings = folded(steps)
     assert [(folding.into, folding.norm) for folding in foldings] == [("conv2d_1", "batchnorm_2")]
     assert [name for name, _ in left] == [name for name, _ in steps if name != "batchnorm_2"]
+
+
+BLOCK = [Conv2D(4, bias=False), BatchNorm(), ReLU(), Conv2D(4), BatchNorm(epsilon=0.1)]
+
+
+@frozen
+class Halved(Sequential):
+    """A composite of a user's own."""
+
+    def forward(self, params, x, ctx):
+        y, cache = super().forward(params, x, ctx)
+        return y / 2, cache
+
+
+INSIDE = {
+    "sequence": Sequential(BLOCK),
+    "residual": Residual(BLOCK[:3], shortcut=Sequential([Conv2D(4), BatchNorm(), MaxPool2D(1)])),
+    "deep": Sequential([Residual([Sequential(BLOCK)], shortcut=Conv2D(4, 1)), BatchNorm()]),
+    "a user's own": Halved(BLOCK),
+    "pooled": Sequential([Conv2D(4), ReLU(), MaxPool2D(), Residual([Conv2D(4), MaxPool2D(1)])]),
+}
+
+
+@pytest.mark.parametrize("layer", INSIDE.values(), ids=INSIDE)
+def test_rewriting_inside_of_layers_changes_no_result(layer, rows, monkeypatch):
+    network = network_of([Conv2D(4), layer, *TAIL])
+    theta = parameters_of(network, 0)
+    classes = np.arange(N) % 3
+
+    def results(network):
+        grad = np.zeros_like(theta)
+        with Engine(2, np.float64) as engine:
+            logits = network.logits(theta, rows, engine)
+            loss, _ = network.learn(theta, grad, rows, classes, None, engine)
+        return logits, loss, grad
+
+    found = results(network)
+    monkeypatch.setattr(rewriting, "rewritten", lambda steps, fold: (tuple(steps), []))
+    for one, two in zip(found, results(network_of([Conv2D(4), layer, *TAIL])), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["sequence", "residual", "deep", "a user's own"])
+def test_batch_norms_inside_of_layers_are_folded(name):
+    steps = named([Conv2D(4), INSIDE[name]])
+
+    def norms(planned):
+        inside = [norms(branch) for node in planned.nodes() for branch in node.branches]
+        here = [node for node in planned.nodes() if type(node.layer) is BatchNorm]
+        return len(here) + sum(inside)
+
+    unfolded = plan(steps, IMAGE, training=False)
+    assert norms(unfolded) > norms(plan(steps, IMAGE, training=False, fold=True))
 
 
 def test_what_inherits_from_a_layer_is_run_as_it_is(rows):

@@ -28,7 +28,6 @@ from sknpcnn.layers import (
     Tanh,
 )
 from sknpcnn.network import Network
-from sknpcnn.parallel import RunningContext
 from sknpcnn.spec import named
 from tests.hostile import NIGHTLY
 from tests.own_layers import (
@@ -62,7 +61,7 @@ def own_in_torch(torch, layer, params, x):
         Prepared: lambda: x + 2 * _per_channel(params["shift"], x),
         Centered: lambda: x - x.mean(tuple(range(1, x.ndim)), keepdim=True),
         Mirror: lambda: x + x.flip(1),
-        Twice: lambda: 2 * forward(torch, layer.steps, params, x),
+        Twice: lambda: 2 * forward(torch, layer.layers, params, x),
         NewDense: lambda: torch_forward(torch, Dense(layer.units), params, x),
         NewBatchNorm: lambda: torch_forward(torch, BatchNorm(), params, x),
     }
@@ -79,9 +78,9 @@ def forward(torch, steps, params, x):
         inside = params.get(name, {})
         y = own_in_torch(torch, layer, inside, x)
         if y is None and type(layer) is Sequential:
-            y = forward(torch, layer.steps, inside, x)
+            y = forward(torch, layer.layers, inside, x)
         elif y is None and type(layer) is Residual:
-            y = forward(torch, layer.steps, inside, x) + forward(torch, layer.around, inside, x)
+            y = sum(forward(torch, steps, inside, x) for steps in layer.branches)
         x = torch_forward(torch, layer, inside, x) if y is None else y
     return x
 
@@ -138,7 +137,7 @@ def train(network, rng, n_threads, chunk, monkeypatch, tapes=True):
     with monkeypatch.context() as patch, Engine(n_threads, theta.dtype) as engine:
         patch.setattr(parallel, "CHUNK", chunk)
         if not tapes:
-            patch.setattr(RunningContext, "_reel", lambda *args: None)
+            patch.setattr(parallel, "_reel", lambda *args: None)
         for step in range(STEPS):
             n = 7 if step == 5 else 12
             X = rng.normal(size=(n, np.prod(network.image)))

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sknpcnn import layers as exported
 from sknpcnn import parallel
-from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, Layer, MaxPool2D, dense
+from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, MaxPool2D, dense
 from sknpcnn.testing import check_layer
 from tests import reference
-from tests.layer_cases import CASES
+from tests.layer_cases import CASES, EXPORTED
 from tests.layer_runs import (
     assert_same,
     deterministic_case,
@@ -20,6 +19,7 @@ from tests.layer_runs import (
     example,
     naive,
     predict,
+    random,
     run,
 )
 
@@ -27,8 +27,7 @@ from tests.layer_runs import (
 
 
 def test_every_exported_layer_is_in_the_table():
-    named = {getattr(exported, name) for name in exported.__all__} - {Layer}
-    assert named == {type(case.layer) for case in CASES}
+    assert {type(case.layer) for case in CASES} == EXPORTED
 
 
 def test_every_option_of_every_layer_is_in_the_table():
@@ -53,7 +52,7 @@ def test_layer_keeps_its_promises(layer, shape):
 @every_case
 def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape, monkeypatch):
     monkeypatch.setattr(parallel, "CHUNK", 1)
-    monkeypatch.setattr(parallel, "TILE", 1)
+    monkeypatch.setattr("sknpcnn.context.TILE", 1)
     monkeypatch.setattr(dense, "WIDE", 1)
     check_layer(layer, shape)
 
@@ -63,7 +62,7 @@ def test_chunks_and_tiles_do_not_change_the_result(layer, shape, monkeypatch):
     params, x, dy = example(layer, shape, n=5)
     whole = run(layer, params, x, dy)
     monkeypatch.setattr(parallel, "CHUNK", 40)
-    monkeypatch.setattr(parallel, "TILE", 40)
+    monkeypatch.setattr("sknpcnn.context.TILE", 40)
     monkeypatch.setattr(dense, "WIDE", 1)
     assert_same(run(layer, params, x, dy), whole)
 
@@ -111,7 +110,9 @@ def test_layer_without_batch_statistics_predicts_what_it_trains_on(layer, shape)
     np.testing.assert_array_equal(predict(layer, params, x), run(layer, params, x, dy)[0])
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.layer.whole_batch and not c.layer.random])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.layer.whole_batch(True) and not random(c.layer)]
+)
 def test_weighted_layer_computes_what_the_reference_does(case):
     params, x, dy = example(case.layer, case.shape, n=4)
     weights = np.array([0.5, 2.0, 0.0, 1.3])

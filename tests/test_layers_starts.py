@@ -84,7 +84,11 @@ def test_dropout_does_nothing_in_prediction():
         (Flatten(), (10,), "needs images"),
         (Dense(3), (4, 4, 1), r"needs vectors.*Flatten\(\)"),
         (Residual([Conv2D(3)]), (4, 4, 2), r"turn \(4, 4, 2\) into \(4, 4, 3\)"),
-        (Residual([Conv2D(3)], Conv2D(3, 1, stride=2)), (4, 4, 2), r"way around into \(2, 2, 3\)"),
+        (
+            Residual([Conv2D(3)], Conv2D(3, 1, stride=2)),
+            (4, 4, 2),
+            r"the shortcut into \(2, 2, 3\)",
+        ),
         (Sequential([Conv2D(3), Dense(2)]), (4, 4, 1), "layer 'dense_1': .*needs vectors"),
         (
             Sequential([("front", Sequential([MaxPool2D(2), MaxPool2D(4)]))]),

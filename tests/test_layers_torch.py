@@ -33,12 +33,12 @@ def torch_forward(torch, layer, params, x):
     """Run a layer in PyTorch, on images (n, c, h, w) or vectors."""
     F = torch.nn.functional
     if isinstance(layer, Sequential):
-        for name, step in layer.steps:
+        for name, step in layer.layers:
             x = torch_forward(torch, step, params.get(name, {}), x)
         return x
     if isinstance(layer, Residual):
-        through = torch_forward(torch, Sequential(layer.steps), params, x)
-        return through + torch_forward(torch, Sequential(layer.around), params, x)
+        through = torch_forward(torch, Sequential(layer.layers), params, x)
+        return through + torch_forward(torch, Sequential(layer.branches[1]), params, x)
     if isinstance(layer, Conv2D):
         padded = F.pad(x, torch_pads(layer, x))
         W = params["W"].permute(3, 2, 0, 1).contiguous()

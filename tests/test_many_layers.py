@@ -3,7 +3,8 @@
 import pytest
 
 from sknpcnn.layers import Conv2D, Identity, Layer, MaxPool2D, ReLU
-from sknpcnn.layers.steps import pooled_first
+from sknpcnn.layers.base import Hints
+from sknpcnn.layers.rewriting import pooled_first
 from sknpcnn.spec import named
 
 
@@ -25,9 +26,9 @@ class Asked(Layer):
     count = 0
 
     @property
-    def rising(self):
+    def hints(self):
         Asked.count += 1
-        return True
+        return Hints(monotonic=True)
 
     def forward(self, params, x, ctx):
         return x, None

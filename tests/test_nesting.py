@@ -64,9 +64,9 @@ USES = {
     "replace": lambda layer: layer.replace(**{paths(layer): 2}),
     "output_shape": lambda layer: layer.output_shape((6, 6, 1)),
     "parameters": lambda layer: layer.parameters((6, 6, 1)),
-    "in_hand": lambda layer: layer.in_hand((6, 6, 1)),
+    "working_set": lambda layer: layer.working_set((6, 6, 1)),
     "multiply_adds": lambda layer: layer.multiply_adds((6, 6, 1)),
-    "traits": lambda layer: (layer.random, layer.whole_batch),
+    "whole_batch": lambda layer: layer.whole_batch(training=True),
     "estimator": lambda layer: repr(clone(NumpyCNNClassifier(layers=[layer]))),
     "estimator's params": lambda layer: NumpyCNNClassifier(layers=[layer]).get_params(),
     "set_params": lambda layer: NumpyCNNClassifier(layers=[("a", layer)]).set_params(
@@ -167,8 +167,8 @@ class Counting(Identity):
         ASKED.append("parameters")
         return {}
 
-    def in_hand(self, shape):
-        ASKED.append("in_hand")
+    def working_set(self, shape):
+        ASKED.append("working_set")
         return 1
 
     def multiply_adds(self, shape):
@@ -193,7 +193,8 @@ ASKED = []
 
 @pytest.mark.thread_unsafe(reason="counts in one list")
 @pytest.mark.parametrize(
-    "use", ["hash", "repr", "get_params", "output_shape", "parameters", "in_hand", "multiply_adds"]
+    "use",
+    ["hash", "repr", "get_params", "output_shape", "parameters", "working_set", "multiply_adds"],
 )
 @pytest.mark.parametrize("wrap", ["residual", "sequential", "shortcut"])
 def test_what_is_asked_of_a_layer_grows_no_faster_than_its_depth(wrap, use):

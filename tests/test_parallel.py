@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import joblib
 import numpy as np
@@ -13,6 +14,7 @@ from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.blas import one_thread_blas, threads_for
 from sknpcnn.chunks import cut
+from sknpcnn.context import MiniBatch, Place, RunningContext, forward
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.layers import (
@@ -27,7 +29,8 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.network import Network
-from sknpcnn.parallel import MiniBatch, RunningContext
+from sknpcnn.parallel import Chunks, whole_batch
+from sknpcnn.plan import plan
 from sknpcnn.spec import named
 from sknpcnn.standard import Standard
 
@@ -415,10 +418,11 @@ class Case:
 
     def learn(self, engine, grad, weighted, n=N, key=5):
         index = np.arange(n)
-        rows = Rows(self.X, IMAGE, self.standard, index, row_ids(self.X[index]))
+        rows = Rows(self.X, IMAGE, self.standard, index)
         weights = self.weights[:n] if weighted else None
+        identify = partial(row_ids, self.X[index])
         return self.network.learn(
-            self.theta, grad, rows, self.classes[:n], weights, engine, key, 0.1
+            self.theta, grad, rows, self.classes[:n], weights, engine, key, 0.1, identify
         )
 
     def logits(self, engine):
@@ -428,7 +432,7 @@ class Case:
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(parallel, "CHUNK", 3000)
-    monkeypatch.setattr(parallel, "TILE", 500)
+    monkeypatch.setattr("sknpcnn.context.TILE", 500)
     monkeypatch.setattr("sknpcnn.network.PREDICT", 25)
 
 
@@ -456,7 +460,7 @@ def test_chunks_change_the_result_by_no_more_than_rounding(case, monkeypatch):
     found = []
     for chunk, tile in ((3000, 500), (2**17, 2**17), (1, 1)):
         monkeypatch.setattr(parallel, "CHUNK", chunk)
-        monkeypatch.setattr(parallel, "TILE", tile)
+        monkeypatch.setattr("sknpcnn.context.TILE", tile)
         grad = np.empty_like(case.theta)
         with Engine(2, case.dtype) as engine:
             loss, hits = case.learn(engine, grad, weighted=True)
@@ -548,24 +552,38 @@ def test_weights_in_sight_are_those_of_the_rows_in_sight():
     weights = np.arange(5.0)
     with Engine(1, np.float64) as engine:
         batch = MiniBatch(5, True, weights=weights)
-        np.testing.assert_array_equal(RunningContext(engine, batch, (1, 3)).weights, [1, 2])
-        np.testing.assert_array_equal(RunningContext(engine, batch).weights, weights)
-        assert RunningContext(engine, MiniBatch(5, True)).weights is None
+        some = RunningContext(Place(engine, batch, Chunks, (1, 3)))
+        np.testing.assert_array_equal(some.weights, [1, 2])
+        np.testing.assert_array_equal(RunningContext(whole_batch(engine, batch)).weights, weights)
+        assert RunningContext(whole_batch(engine, MiniBatch(5, True))).weights is None
+
+
+def test_samples_are_identified_once_and_only_if_somebody_draws_for_them():
+    asked = []
+
+    def identify():
+        asked.append(1)
+        return np.array([7, 8, 7], np.uint32)
+
+    with Engine(1, np.float64) as engine:
+        batch = MiniBatch(3, True, identify=identify)
+        place = whole_batch(engine, batch)
+        RunningContext(place).empty((3, 2))
+        assert not asked
+        drawn = RunningContext(place, ("a",)).random_bits((3, 4))
+        part = RunningContext(Place(engine, batch, Chunks, (1, 3)), ("a",)).random_bits((2, 4))
+    assert asked == [1]
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    np.testing.assert_array_equal(part, drawn[1:])
 
 
 def test_layers_of_different_names_draw_different_numbers():
     with Engine(1, np.float64) as engine:
-        ctx = RunningContext(engine, MiniBatch(8, True, key=1))
+        place = whole_batch(engine, MiniBatch(8, True, key=1))
         drawn = {}
-        for path in (("a",), ("b",), ("a", "b"), ("b", "a")):
-            with ctx.inside(path[0]):
-                if len(path) == 1:
-                    drawn[path] = ctx.random_bits((8, 4)).tobytes()
-                else:
-                    with ctx.inside(path[1]):
-                        drawn[path] = ctx.random_bits((8, 4)).tobytes()
-        with ctx.inside("a"):
-            assert ctx.random_bits((8, 4)).tobytes() == drawn["a",]
+        for path in (("a",), ("b",), ("a", "b"), ("b", "a"), ("a",)):
+            bits = RunningContext(place, path).random_bits((8, 4)).tobytes()
+            assert drawn.setdefault(path, bits) == bits
     assert len(set(drawn.values())) == 4
 
 
@@ -582,14 +600,14 @@ def test_layers_of_different_names_draw_different_numbers():
     ],
     ids=str,
 )
-def test_what_a_layer_has_in_hand_is_about_what_it_asks_for(layer, shape):
+def test_the_working_set_of_a_layer_is_about_what_it_asks_for(layer, shape):
     n, asked = 32, []
     x = np.ones((*shape[:2], n, shape[2]), np.float32)
     engine = Engine(1, np.float32)
-    ctx = RunningContext(engine, MiniBatch(n, training=True), rows=(0, n))
-    ctx._given = lambda array: asked.append(array.size) or array
+    place = Place(engine, MiniBatch(n, training=True), Chunks, (0, n))
+    place.given = lambda array: asked.append(array.size) or array
     layout = Network([("layer", layer)], shape, 2).layout
-    params = layout.views(layout.start(0, np.float32)).get("layer", {})
-    layer.forward(params, x, ctx)
-    in_hand = n * layer.in_hand(shape)
-    assert in_hand / 3 < x.size + sum(asked) < 3 * in_hand
+    planned = plan([("layer", layer)], shape, training=True, whole=False)
+    forward(planned, layout.views(layout.start(0, np.float32)), x, place)
+    working_set = n * layer.working_set(shape)
+    assert working_set / 3 < x.size + sum(asked) < 3 * working_set

@@ -14,7 +14,7 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
-from sknpcnn.layers.compose import parameters
+from sknpcnn.layers.steps import parameters
 from sknpcnn.parameters import Layout, Parameter, Segment
 from sknpcnn.spec import named
 

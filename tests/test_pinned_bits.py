@@ -124,13 +124,13 @@ PINNED_ON = ("2.4.6", "1.17.1", ["Haswell"], ["AVX2", "FMA3"])
 PINNED = {
     "defaults": "d8db4a55893538e7",
     "dropout": "609f7be913159df1",
-    "residuals": "ac9030891b57a01c",
+    "residuals": "c6d00a49f2894145",
     "position bias": "0ee072cf9cdb08fd",
     "weights": "80878a59a6c614c0",
     "augmentation": "8604439778a89b3f",
     "early stopping": "351d1cf299193fa0",
     "double, clipped, decayed": "57a81329bdafd00f",
-    "sequences": "6588930eb3f18fa4",
+    "sequences": "43db5a84f2651849",
     "a table": "3b5fffcd25101400",
 }
 

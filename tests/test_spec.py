@@ -171,7 +171,7 @@ def test_the_users_own_list_is_never_modified():
     assert items == before
     assert all(a is b for a, b in zip(items, before, strict=True))
     items.append(Flatten())
-    assert len(stack.steps) == 2, "a layer must not change with the list that it was made of"
+    assert len(stack.layers) == 2, "a layer must not change with the list that it was made of"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from sklearn.datasets import make_blobs
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures
 from sknpcnn.blocks import ACTIVATIONS
+from sknpcnn.chunks import of_one_sample
+from sknpcnn.context import MiniBatch, forward
 from sknpcnn.engine import Engine
 from sknpcnn.layers import (
     AvgPool2D,
@@ -23,10 +25,10 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
-from sknpcnn.layers.steps import forward
 from sknpcnn.network import Network
-from sknpcnn.parallel import MiniBatch, RunningContext
+from sknpcnn.parallel import whole_batch
 from sknpcnn.parameters import Parameter
+from sknpcnn.plan import plan
 from sknpcnn.samples import Samples
 from sknpcnn.spec import named
 from sknpcnn.standard import standard_of
@@ -66,8 +68,9 @@ def sizes(network, X, seed=0):
     x = images.transpose(1, 2, 0, 3)
     with Engine(1, np.float64) as engine:
         for name, layer in network.steps[:-1]:
-            ctx = RunningContext(engine, MiniBatch(len(X), training=True))
-            x = forward([(name, layer)], params, x, ctx)[0].copy()
+            place = whole_batch(engine, MiniBatch(len(X), training=True))
+            single = plan([(name, layer)], of_one_sample(x.shape), training=True)
+            x = forward(single, params, x, place)[0].copy()
             if isinstance(layer, (Conv2D, Dense, Residual)):
                 found.append(x.var())
     return np.array(found)
@@ -200,8 +203,9 @@ def test_images_stay_different_through_twenty_layers(activation, digits):
     params = network.layout.views(theta)
     x = ((X.reshape(-1, 8, 8, 1) - standard.mean) * standard.scale).transpose(1, 2, 0, 3)
     with Engine(1, np.float64) as engine:
-        ctx = RunningContext(engine, MiniBatch(len(X), training=False))
-        y, _ = forward(network.steps[:-3], params, x, ctx)  # up to the last convolution
+        place = whole_batch(engine, MiniBatch(len(X), training=False))
+        steps = network.steps[:-3]  # up to the last convolution
+        y, _ = forward(plan(steps, network.image, training=False), params, x, place)
         assert y.var(axis=2).mean() > 0.5 * y.var()
 
 

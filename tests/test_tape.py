@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import (
@@ -20,7 +21,6 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.network import Network
-from sknpcnn.parallel import RunningContext
 from sknpcnn.spec import named
 from sknpcnn.tape import SPOILED
 from tests.layer_cases import CASES
@@ -30,8 +30,8 @@ SPOILING = (BatchNorm, Dense, Dropout)
 
 
 def never_recorded(layer):
-    inside = (*getattr(layer, "steps", ()), *getattr(layer, "around", ()))
-    return isinstance(layer, SPOILING) or any(never_recorded(child) for _, child in inside)
+    inside = (child for steps in layer.branches for _, child in steps)
+    return isinstance(layer, SPOILING) or any(map(never_recorded, inside))
 
 
 RECORDED = [case for case in CASES if not never_recorded(case.layer)]
@@ -54,7 +54,7 @@ def learn(layers, image, sizes=(9, 9, 9, 4, 9, 9), n_threads=1, chunk=None):
 
 
 def no_tapes(monkeypatch):
-    monkeypatch.setattr(RunningContext, "_reel", lambda *args: None)
+    monkeypatch.setattr(parallel, "_reel", lambda *args: None)
 
 
 def assert_same_without_tapes(monkeypatch, *args, **options):
@@ -153,7 +153,7 @@ WAYS = ["new array", "copy", "function", "number", "selection", "reshape", "rand
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_written_down_spoils_the_tape(way, monkeypatch):
-    monkeypatch.setattr("sknpcnn.parallel._is_ours", lambda step: True)
+    monkeypatch.setattr("sknpcnn.plan.is_ours", lambda *args, **options: True)
     layers = [Conv2D(2), Spoiler(way)]
     engine = assert_same_without_tapes(monkeypatch, layers, (4, 4, 1))
     assert SPOILED in engine.tapes

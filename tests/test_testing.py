@@ -4,8 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from sknpcnn.layers import Dense, Layer
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.layers import (
+    Conv2D,
+    Dense,
+    GlobalAvgPool2D,
+    Hints,
+    Layer,
+    MaxPool2D,
+    Parameter,
+    ReLU,
+    Residual,
+)
 from sknpcnn.testing import check_layer
 
 frozen = dataclass(frozen=True, repr=False)
@@ -116,7 +128,8 @@ class PredictsTogether(Doubling):
 
 @frozen
 class IgnoresWeights(Doubling):
-    whole_batch = True
+    def whole_batch(self, training):
+        return training
 
     def forward(self, params, x, ctx):
         return (2 * x - 2 * x.mean(axis=0) if ctx.training else 2 * x), None
@@ -154,33 +167,237 @@ class CanBeChanged(Doubling):
     """Lacks the decorator."""
 
 
+@frozen
+class NeedsInputAfterAll(Doubling):
+    hints = Hints(needs_input=False)
+
+    def forward(self, params, x, ctx):
+        return np.multiply(x, x, out=ctx.output(x.shape, x.dtype)), x
+
+    def backward(self, params, x, dy, grads, ctx):
+        return 2 * x * dy
+
+
+@frozen
+class ReturnsItsInput(Doubling):
+    hints = Hints(needs_input=False)
+
+    def forward(self, params, x, ctx):
+        return x, None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return dy
+
+
+@frozen
+class KeepsItsOutputInSilence(Doubling):
+    def forward(self, params, x, ctx):
+        y = np.tanh(x, out=ctx.output(x.shape, x.dtype))
+        return y, y
+
+    def backward(self, params, y, dy, grads, ctx):
+        return dy * (1 - y * y)
+
+
+@frozen
+class FallsSomewhere(Doubling):
+    """A bowl: x * |x| would rise everywhere, x * x does not."""
+
+    hints = Hints(monotonic=True)
+
+    def forward(self, params, x, ctx):
+        return x * x, x
+
+    def backward(self, params, x, dy, grads, ctx):
+        return 2 * x * dy
+
+
+@frozen
+class RisesButMixes(Doubling):
+    hints = Hints(monotonic=True)
+
+    def forward(self, params, x, ctx):
+        return x + x[..., ::-1], None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return dy + dy[..., ::-1]
+
+
+@frozen
+class FallsInTheLastBit(Doubling):
+    """Rises but for rounding, which is enough to let another pixel win a pooling."""
+
+    hints = Hints(monotonic=True)
+
+    def forward(self, params, x, ctx):
+        return (x + 3) * (x + 3) * 0.1 - 0.1 * x * x, x
+
+    def backward(self, params, x, dy, grads, ctx):
+        return dy * 0.6
+
+
+@frozen
+class AveragesWithinAChunk(Doubling):
+    def parameters(self, shape):
+        return {"mean": Parameter(shape[-1:], running=0.9)}
+
+    def backward(self, params, cache, dy, grads, ctx):
+        grads["mean"][...] = 0
+        return 2 * dy
+
+
+@frozen
+class WritesBesideItsGradient(Learning):
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = super().backward(params, cache, dy, grads, ctx)
+        np.lib.stride_tricks.as_strided(grads["b"], (len(grads["b"]) + 1,))[-1] = 1
+        return dx
+
+
+@frozen
+class SkipsGradientsWithDx(Learning):
+    def backward(self, params, cache, dy, grads, ctx):
+        dx = super().backward(params, cache, dy, grads, ctx)
+        if not ctx.needs_dx:
+            grads["b"] *= 2
+        return dx
+
+
+@frozen
+class DividesByZero(Doubling):
+    def forward(self, params, x, ctx):
+        return x / 0, None
+
+
+@frozen
+class CountsBackwards(Doubling):
+    def multiply_adds(self, shape):
+        return -1
+
+
+@frozen
+class LearnsSomethingElseEachTime(Learning):
+    def parameters(self, shape):
+        start = np.random.default_rng().random()
+        return super().parameters(shape) | {"extra": Parameter((1,), start=start)}
+
+
+@frozen
+class LearnsNoParameter(Doubling):
+    def parameters(self, shape):
+        return {"W": shape}
+
+
+@frozen
+class PredictsAnotherShape(Doubling):
+    def forward(self, params, x, ctx):
+        return (2 * x if ctx.training else 2 * x[..., :1]), None
+
+
+@frozen
+class PredictsDoubles(Doubling):
+    def forward(self, params, x, ctx):
+        return (2 * x if ctx.training else 2 * x.astype(np.float64)), None
+
+
+@frozen
+class HasNoHash(Doubling):
+    __hash__ = object.__hash__
+
+
+@frozen
+class TrustsItsStrides(Doubling):
+    def forward(self, params, x, ctx):
+        flat = np.lib.stride_tricks.as_strided(x, (x.size,), (x.itemsize,))
+        return 2 * flat.reshape(x.shape), None
+
+
+@frozen
+class TakesOneBranchBack(Residual):
+    """Forgets the gradient of its other branch."""
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return ctx.backward(params, cache[0], dy.copy(), grads, branch=0)
+
+
+@frozen
+class GivesTheWeightedSampleTwice(Doubling):
+    def backward(self, params, cache, dy, grads, ctx):
+        return 2 * dy if ctx.weights is None else 2 * dy * ctx.weights[:, None]
+
+
 @pytest.mark.parametrize("layer", [Doubling(), Learning()])
 def test_check_layer_accepts_a_layer_that_keeps_its_promises(layer):
     check_layer(layer, (4,))
 
 
-@pytest.mark.parametrize(
-    ("layer", "broken"),
-    [
-        (ModifiesInput(), "modifies x"),
-        (ModifiesGradient(), "modifies dy"),
-        (ModifiesParameters(), "modifies params"),
-        (WritesHalfOfAGradient(), "does not write all of the gradient of W"),
-        (AddsToGradients(), "does not write all of the gradient of b"),
-        (WrongInputGradient(), "wrong gradient of x"),
-        (WrongBiasGradient(), "wrong gradient of b"),
-        (WidensFloats(), "y is float64 where x is float32"),
-        (AnnouncesAnotherShape(), r"y is of shape \(5, 4\), not \(5, 5\)"),
-        (LooksAtOtherSamples(), "depends on how the batch is cut up"),
-        (PredictsTogether(), "the prediction of a sample depends on the other samples"),
-        (IgnoresWeights(), "a sample of weight two"),
-        (DrawsFromAStream(), "another result when it runs again"),
-        (RemembersInScratch(), "wrong gradient of x"),
-        (RemembersOnItself(), "has changed it"),
-        (CanBeChanged(), "can be set"),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Layer) else "",
-)
+BROKEN = [
+    (ModifiesInput(), "modifies x"),
+    (ModifiesGradient(), "modifies dy"),
+    (ModifiesParameters(), "modifies params"),
+    (WritesHalfOfAGradient(), "does not write all of the gradient of W"),
+    (AddsToGradients(), "does not write all of the gradient of b"),
+    (WrongInputGradient(), "wrong gradient of x"),
+    (WrongBiasGradient(), "wrong gradient of b"),
+    (WidensFloats(), "y is float64 where x is float32"),
+    (AnnouncesAnotherShape(), r"y is of shape \(5, 4\), not \(5, 5\)"),
+    (LooksAtOtherSamples(), "depends on how the batch is cut up"),
+    (PredictsTogether(), "the prediction of a sample depends on the other samples"),
+    (IgnoresWeights(), "a sample of weight two"),
+    (DrawsFromAStream(), "another result when it runs again"),
+    (RemembersInScratch(), "wrong gradient of x"),
+    (RemembersOnItself(), "has changed it"),
+    (CanBeChanged(), "can be set"),
+    (NeedsInputAfterAll(), "needs x or y in backward"),
+    (ReturnsItsInput(), "returns x"),
+    (KeepsItsOutputInSilence(), "needs x or y in backward"),
+    (FallsSomewhere(), "monotonic, but y falls"),
+    (RisesButMixes(), "monotonic, but a value follows from several"),
+    (FallsInTheLastBit(), "monotonic, but y falls"),
+    (AveragesWithinAChunk(), "averages mean, but not over the whole batch"),
+    (WritesBesideItsGradient(), "writes outside of its gradients"),
+    (SkipsGradientsWithDx(), "the gradients change where dx is not needed"),
+    (DividesByZero(), "y is not finite"),
+    (CountsBackwards(), r"multiply_adds\(\) is negative"),
+    (LearnsSomethingElseEachTime(), "differs from call to call"),
+    (LearnsNoParameter(), "is not a Parameter"),
+    (PredictsAnotherShape(), "predicts the shape"),
+    (PredictsDoubles(), "predicts float64 where x is float32"),
+    (HasNoHash(), "has not the hash of"),
+    (TrustsItsStrides(), "parts of larger arrays|depends on how"),
+    (TakesOneBranchBack([Doubling()]), "wrong gradient of x"),
+    (GivesTheWeightedSampleTwice(), "a sample of weight two"),
+]
+
+
+@pytest.mark.parametrize(("layer", "broken"), BROKEN, ids=[type(b[0]).__name__ for b in BROKEN])
 def test_check_layer_names_the_broken_promise(layer, broken):
     with pytest.raises(AssertionError, match=broken):
         check_layer(layer, (4,))
+
+
+LYING = [NeedsInputAfterAll(), ReturnsItsInput(), KeepsItsOutputInSilence(), FallsSomewhere()]
+LYING += [RisesButMixes(), FallsInTheLastBit()]
+
+
+@pytest.mark.parametrize("layer", LYING, ids=lambda layer: type(layer).__name__)
+def test_a_layer_whose_hints_are_wrong_trains_what_it_would_without_them(layer, monkeypatch):
+    """Nothing is assumed of it: it is found out by check_layer, and harmless without."""
+    X, y = load_digits(return_X_y=True)
+    layers = [Conv2D(4), layer, MaxPool2D(), Conv2D(4), layer, ReLU(), GlobalAvgPool2D()]
+
+    def fit():
+        clf = NumpyCNNClassifier(layers=layers, max_iter=1, random_state=0, learning_rate_init=1e-3)
+        return clf.fit(X[:300], y[:300])
+
+    found = fit()
+    monkeypatch.setattr(type(layer), "hints", Hints())
+    copied = type(layer).forward
+
+    def without_reuse(self, params, x, ctx):
+        output, cache = copied(self, params, x.copy(), ctx)
+        kept = output.copy()
+        return kept, kept if cache is output else cache
+
+    monkeypatch.setattr(type(layer), "forward", without_reuse)
+    np.testing.assert_array_equal(found._theta, fit()._theta)

@@ -20,7 +20,7 @@ from sknpcnn.augmentation import Augmentation
 from sknpcnn.brief import brief
 from sknpcnn.callbacks import TimeLimit
 from sknpcnn.datasets import ImageLoader
-from sknpcnn.layers import Flatten, Layer, ReLU
+from sknpcnn.layers import Context, Flatten, Hints, Layer, Parameter, ReLU
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.plain import SPECS
 from sknpcnn.schedules import Progress, Schedule
@@ -39,7 +39,15 @@ y = np.arange(8) % 2
 SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 ESTIMATORS = NumpyCNNClassifier, NumpyCNNFeatures
 # What the package makes, and hands to others; and what has a test of its own.
-NOT_GIVEN = {Spec, Progress, ImageLoader}
+NOT_GIVEN = {
+    Spec,
+    Progress,
+    ImageLoader,
+    Context,
+    Hints,
+    Parameter,
+    np.ndarray,
+}
 
 
 def public_classes():
@@ -116,7 +124,7 @@ def check_value(value):
                 assert len(str(error)) < SHORT  # noqa: PT017
             else:
                 assert all(type(n) is int and n > 0 for n in made)
-                assert type(value.in_hand(shape)) is type(value.multiply_adds(shape)) is int
+                assert type(value.working_set(shape)) is type(value.multiply_adds(shape)) is int
 
 
 def using(value):

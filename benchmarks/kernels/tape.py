@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from benchmarks import networks
+from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
-from sknpcnn.parallel import RunningContext
 from sknpcnn.tape import SPOILED
 
 from . import Measured, in_turns
@@ -67,9 +67,9 @@ def training_step(name: str, engine: Engine) -> Callable[[], np.ndarray]:
 @contextmanager
 def directly() -> Iterator[None]:
     """Switch all tapes off."""
-    usual = RunningContext._reel
-    RunningContext._reel = lambda *args: None
+    usual = parallel._reel
+    parallel._reel = lambda *args: None
     try:
         yield
     finally:
-        RunningContext._reel = usual
+        parallel._reel = usual

@@ -10,7 +10,19 @@ from sknpcnn.layers.activation import (
     SiLU,
     Tanh,
 )
-from sknpcnn.layers.base import Layer
+from sknpcnn.layers.base import (
+    Array,
+    Arrays,
+    Context,
+    Hints,
+    Layer,
+    Shape,
+    batch_axis,
+    image_shape,
+    matrix,
+    per_channel,
+    vector_size,
+)
 from sknpcnn.layers.compose import Residual, Sequential
 from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense
@@ -18,25 +30,38 @@ from sknpcnn.layers.dropout import Dropout
 from sknpcnn.layers.norm import BatchNorm
 from sknpcnn.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from sknpcnn.layers.shape import Flatten
+from sknpcnn.parameters import Parameter
 
+# Beside the layers there is what the author of one needs.
 __all__ = [
     "ELU",
     "GELU",
+    "Array",
+    "Arrays",
     "AvgPool2D",
     "BatchNorm",
+    "Context",
     "Conv2D",
     "Dense",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2D",
+    "Hints",
     "Identity",
     "Layer",
     "LeakyReLU",
     "MaxPool2D",
+    "Parameter",
     "ReLU",
     "Residual",
     "Sequential",
+    "Shape",
     "SiLU",
     "Sigmoid",
     "Tanh",
+    "batch_axis",
+    "image_shape",
+    "matrix",
+    "per_channel",
+    "vector_size",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import erf, expit
 
 from sknpcnn.checks import check_real
-from sknpcnn.layers.base import Array, Arrays, Context, Layer
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,14 +42,12 @@ class ReLU(Layer):
     (100,)
     """
 
-    keeps_input: ClassVar[bool] = False
-    keeps_output: ClassVar[bool] = True
-    rising: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(needs_input=False, monotonic=True)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         # faster than a scalar, whose loop is not vectorised
         zeros = ctx.constant(np.zeros, x.shape[1:], x.dtype)
-        y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype))
+        y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype, keep=True))
         return y, y
 
     def backward(
@@ -75,7 +73,7 @@ class LeakyReLU(Layer):
     (100,)
     """
 
-    rising: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(monotonic=True)
 
     slope: float = 0.01
 
@@ -112,8 +110,7 @@ class ELU(Layer):
     (100,)
     """
 
-    keeps_input: ClassVar[bool] = False
-    keeps_output: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     scale: float = 1.0
 
@@ -121,7 +118,7 @@ class ELU(Layer):
         check_real(self, "scale", 0.0, open_="low")
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.minimum(x, 0, out=ctx.output(x.shape, x.dtype))
+        y = np.minimum(x, 0, out=ctx.output(x.shape, x.dtype, keep=True))
         np.expm1(y, out=y)
         y *= x.dtype.type(self.scale)
         y += np.maximum(x, 0, out=ctx.scratch(x.shape, x.dtype))
@@ -211,11 +208,10 @@ class Tanh(Layer):
     (100,)
     """
 
-    keeps_input: ClassVar[bool] = False
-    keeps_output: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.tanh(x, out=ctx.output(x.shape, x.dtype))
+        y = np.tanh(x, out=ctx.output(x.shape, x.dtype, keep=True))
         return y, y
 
     def backward(
@@ -237,11 +233,10 @@ class Sigmoid(Layer):
     (100,)
     """
 
-    keeps_input: ClassVar[bool] = False
-    keeps_output: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = expit(x, out=ctx.output(x.shape, x.dtype))
+        y = expit(x, out=ctx.output(x.shape, x.dtype, keep=True))
         return y, y
 
     def backward(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sknpcnn.kernels import windows
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, matrix, per_channel
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, matrix, per_channel
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,8 +20,7 @@ class Bias(Layer):
     (7, 7, 16)
     """
 
-    keeps_input: ClassVar[bool] = False
-    rising: ClassVar[bool] = True
+    hints: ClassVar[Hints] = Hints(needs_input=False, monotonic=True)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         return np.add(x, per_channel(params["b"], x, ctx), out=ctx.output(x.shape, x.dtype)), None

@@ -1,15 +1,13 @@
-"""Layers made of layers: a sequence, and a sequence with a way around it."""
+"""Layers made of layers: a sequence, and the sum of a sequence and its input."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from sknpcnn.brief import brief
-from sknpcnn.layers.base import Array, Arrays, Layer, Shape
-from sknpcnn.layers.steps import Steps, backward, forward, prepare, shapes, with_shapes
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.steps import Steps, shapes
 from sknpcnn.spec import check_free, check_nesting, named
 
 
@@ -33,50 +31,23 @@ class Sequential(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Sequential: layers", Layer))
-        check_free(dict(self.steps), ("layers",), "Sequential: layers")
+        check_free(dict(self.layers), ("layers",), "Sequential: layers")
         check_nesting(self, "Sequential: layers")
 
     @property
-    def steps(self) -> Steps:
-        """The layers by name."""
-        return self.layers
-
-    @property
-    def whole_batch(self) -> bool:
-        """Whether one of the layers wants the whole batch."""
-        return any(layer.whole_batch for _, layer in self.steps)
-
-    def joins(self, training: bool) -> bool:
-        return any(layer.joins(training) for _, layer in self.steps)
-
-    @property
-    def random(self) -> bool:
-        """Whether one of the layers draws random numbers."""
-        return any(layer.random for _, layer in self.steps)
+    def branches(self) -> tuple[Steps, ...]:
+        return (self.layers,)
 
     def output_shape(self, shape: Shape) -> Shape:
-        return shapes(self.steps, shape)[-1]
+        return shapes(self.layers, shape)[-1]
 
-    def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        return parameters(self.steps, shape)
-
-    def multiply_adds(self, shape: Shape) -> int:
-        return sum(layer.multiply_adds(s) for _, layer, s in with_shapes(self.steps, shape))
-
-    def in_hand(self, shape: Shape) -> int:
-        inside = (layer.in_hand(s) for _, layer, s in with_shapes(self.steps, shape))
-        return max(inside, default=prod(shape))
-
-    def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
-        return prepare(self.steps, params, shape, ctx)
-
-    def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
-        return forward(self.steps, params, x, ctx)
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        return ctx.forward(params, x)
 
     def backward(
-        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Any
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        return backward(self.steps, params, cache, dy, grads, ctx)
+        return ctx.backward(params, cache, dy, grads)
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,9 +57,10 @@ class Residual(Layer):
     Parameters
     ----------
     layers : list of layers or of (name, layer) pairs
-        The way through.
+        What is added to the input.
     shortcut : layer or None
-        The way around; None for the input itself, which needs layers that keep the shape.
+        What the input passes through before it is added; None for the input itself, which needs
+        layers that keep the shape.
 
     Examples
     --------
@@ -102,7 +74,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Residual: layers", Layer))
-        check_free(dict(self.steps), ("layers", "shortcut"), "Residual: layers")
+        check_free(dict(self.layers), ("layers", "shortcut"), "Residual: layers")
         if not (self.shortcut is None or isinstance(self.shortcut, Layer)):
             raise TypeError(
                 f"Residual: shortcut={brief(self.shortcut)}; needed: None or a layer, such as "
@@ -111,77 +83,32 @@ class Residual(Layer):
         check_nesting(self, "Residual: layers or shortcut")
 
     @property
-    def steps(self) -> Steps:
-        """The layers by name."""
-        return self.layers
-
-    @property
-    def around(self) -> Steps:
-        """The way around as steps: none or one."""
-        return [] if self.shortcut is None else [("shortcut", self.shortcut)]
-
-    @property
-    def whole_batch(self) -> bool:
-        """Whether one of the layers wants the whole batch."""
-        return any(layer.whole_batch for _, layer in (*self.steps, *self.around))
-
-    def joins(self, training: bool) -> bool:
-        return any(layer.joins(training) for _, layer in (*self.steps, *self.around))
-
-    @property
-    def random(self) -> bool:
-        """Whether one of the layers draws random numbers."""
-        return any(layer.random for _, layer in (*self.steps, *self.around))
+    def branches(self) -> tuple[Steps, ...]:
+        return self.layers, () if self.shortcut is None else (("shortcut", self.shortcut),)
 
     def output_shape(self, shape: Shape) -> Shape:
-        through = shapes(self.steps, shape)[-1]
-        around = shapes(self.around, shape)[-1]
+        through, around = (shapes(steps, shape)[-1] for steps in self.branches)
         if through != around:
             raise ValueError(
-                f"Residual: the layers turn {shape} into {through}, the way around into {around}; "
+                f"Residual: the layers turn {shape} into {through}, the shortcut into {around}; "
                 "both must agree. Give a shortcut layer that has the same output, such as "
                 "Conv2D(filters, kernel_size=1, stride=2)."
             )
         return through
 
-    def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        return parameters(self.steps, shape) | parameters(self.around, shape)
-
-    def multiply_adds(self, shape: Shape) -> int:
-        steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
-        return sum(layer.multiply_adds(s) for _, layer, s in steps)
-
-    def in_hand(self, shape: Shape) -> int:
-        steps = (*with_shapes(self.steps, shape), *with_shapes(self.around, shape))
-        inside = (layer.in_hand(s) for _, layer, s in steps)
-        return prod(shape) + max(inside, default=prod(shape))  # what the other way waits for
-
-    def prepare(self, params: Arrays, shape: Shape, ctx: Any) -> Arrays:
-        through = prepare(self.steps, params, shape, ctx)
-        return {**params, **through, **prepare(self.around, params, shape, ctx)}
-
-    def forward(self, params: Arrays, x: Array, ctx: Any) -> tuple[Array, Any]:
-        through, cache = forward(self.steps, params, x, ctx)
-        around, around_cache = forward(self.around, params, x, ctx)
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        through, cache = ctx.forward(params, x, branch=0)
+        around, around_cache = ctx.forward(params, x, branch=1)
         y = np.add(through, around, out=ctx.output(through.shape, through.dtype))
         return y, (cache, around_cache)
 
     def backward(
-        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Any
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         lasting = ctx.empty(dy.shape, dy.dtype)  # it is read twice
         lasting[...] = dy
-        through = backward(self.steps, params, cache[0], lasting, grads, ctx)
-        around = backward(self.around, params, cache[1], lasting, grads, ctx)
+        through = ctx.backward(params, cache[0], lasting, grads, branch=0)
+        around = ctx.backward(params, cache[1], lasting, grads, branch=1)
         if through is None or around is None:
             return None
         return np.add(through, around, out=ctx.output(through.shape, through.dtype))
-
-
-def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
-    """Name all parameters of the steps."""
-    return {
-        f"{name}.{key}": parameter
-        for name, layer, s in with_shapes(steps, shape)
-        for key, parameter in layer.parameters(s).items()
-    }

@@ -89,10 +89,10 @@ class Conv2D(Layer):
         ho, wo, filters = self.output_shape(shape)
         return ho * wo * filters * kh * kw * shape[2]
 
-    def in_hand(self, shape: Shape) -> int:
+    def working_set(self, shape: Shape) -> int:
         window, image = self._window(shape), image_shape(self, shape)
         way = convolution.way(window, image[2], self.filters, SAMPLES)
-        return super().in_hand(shape) + way.between(window, image, self.filters)
+        return super().working_set(shape) + way.between(window, image, self.filters)
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]

@@ -1,7 +1,7 @@
 """The dense layer: every unit reads every input."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +40,6 @@ class Dense(Layer):
     (100,)
     """
 
-    whole_batch: ClassVar[bool] = True
-
     units: int
     bias: bool = True
     lr_scale: float = 1.0
@@ -50,6 +48,10 @@ class Dense(Layer):
         check_integer(self, "units")
         check_flag(self, "bias")
         check_real(self, "lr_scale")
+
+    def whole_batch(self, training: bool) -> bool:
+        """Always: the threads share out its columns, not its samples."""
+        return True
 
     def output_shape(self, shape: Shape) -> Shape:
         vector_size(self, shape)

@@ -1,7 +1,7 @@
 """Dropout: train with a random part of the numbers missing, so that none can be relied upon."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +24,6 @@ class Dropout(Layer):
     >>> Dropout(0.5).output_shape((100,))
     (100,)
     """
-
-    random: ClassVar[bool] = True
 
     rate: float = 0.5
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +36,6 @@ class BatchNorm(Layer):
     ['beta', 'gamma', 'mean', 'var']
     """
 
-    whole_batch: ClassVar[bool] = True
-
     momentum: float = 0.9
     epsilon: float = 1e-5
     lr_scale: float = 1.0
@@ -47,7 +45,7 @@ class BatchNorm(Layer):
         check_real(self, "epsilon", 0.0, open_="low")
         check_real(self, "lr_scale")
 
-    def joins(self, training: bool) -> bool:
+    def whole_batch(self, training: bool) -> bool:
         return training and self.lr_scale > 0
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
@@ -62,7 +60,7 @@ class BatchNorm(Layer):
         }
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
-        if self.joins(ctx.training):
+        if self.whole_batch(ctx.training):
             return params
         constants = self.gain_and_shift(params)
         gain, shift = (ctx.empty(values.shape, values.dtype) for values in constants)
@@ -75,7 +73,7 @@ class BatchNorm(Layer):
         return gain, params["beta"] - params["mean"] * gain
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        if not self.joins(ctx.training):  # mean and variance are constants
+        if not self.whole_batch(ctx.training):  # mean and variance are constants
             if "gain" not in params:
                 params = self.prepare(params, x.shape[-1:], ctx)
             y = np.multiply(
@@ -120,13 +118,14 @@ class BatchNorm(Layer):
         d_gamma *= scale
         grads["beta"][...] = d_beta
         grads["gamma"][...] = d_gamma
-        grads["mean"][...] = mean
-        grads["var"][...] = var
+        constant = total is None  # then there is nothing new to be seen
+        grads["mean"][...] = 0 if constant else mean
+        grads["var"][...] = 0 if constant else var
         if not ctx.needs_dx:
             return None
         dx = ctx.output(x.shape, dy.dtype)
         dxs, gain = runs.of(dx), runs.repeat(params["gamma"] * scale)
-        if total is None:
+        if constant:
             return np.multiply(dys, gain, out=dxs).reshape(x.shape)
         slope, shift = runs.repeat(scale * d_gamma / total), runs.repeat(d_beta / total)
 

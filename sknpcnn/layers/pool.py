@@ -7,7 +7,7 @@ import numpy as np
 
 from sknpcnn.checks import as_pair, check_pair, refuse
 from sknpcnn.kernels import pooling, windows
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape, image_shape
 from sknpcnn.layers.conv import Size, axes, check_padding
 
 
@@ -32,7 +32,7 @@ class MaxPool2D(Layer):
     (4, 4, 16)
     """
 
-    keeps_input: ClassVar[bool] = False
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     size: Size = 2
     stride: Size | None = None
@@ -90,7 +90,7 @@ class AvgPool2D(Layer):
     (3, 3, 16)
     """
 
-    keeps_input: ClassVar[bool] = False
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     size: Size = 2
     stride: Size | None = None
@@ -146,7 +146,7 @@ class GlobalAvgPool2D(Layer):
     (16,)
     """
 
-    keeps_input: ClassVar[bool] = False
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     def output_shape(self, shape: Shape) -> Shape:
         return (image_shape(self, shape)[2],)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, image_shape
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape, image_shape
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,7 +18,7 @@ class Flatten(Layer):
     (784,)
     """
 
-    keeps_input: ClassVar[bool] = False
+    hints: ClassVar[Hints] = Hints(needs_input=False)
 
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(image_shape(self, shape)),)

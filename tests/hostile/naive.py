@@ -44,9 +44,9 @@ def naive_layer(layer, weights, x, size):
     """Run one layer as in prediction on the numbers, and on bounds of them."""
     options = {field.name: within_reach(getattr(layer, field.name)) for field in fields(layer)}
     if isinstance(layer, Sequential):
-        return naive_steps(layer.steps, weights, x, size)
+        return naive_steps(layer.layers, weights, x, size)
     if isinstance(layer, Residual):
-        ways = [naive_steps(steps, weights, x, size) for steps in (layer.steps, layer.around)]
+        ways = [naive_steps(steps, weights, x, size) for steps in layer.branches]
         return ways[0][0] + ways[1][0], ways[0][1] + ways[1][1]
     if isinstance(layer, BatchNorm):
         gamma, beta, mean, var = (weights[name].astype(float) for name in NORM)
