@@ -264,6 +264,9 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
                 f"weights[{brief(name)}] holds something that is not a finite number in "
                 f"{theta.dtype}."
             )
-        if name.endswith(".var") and arrays[name].min() < 0:
-            raise ValueError(f"weights[{brief(name)}] holds negative numbers; a variance has none.")
+        least = network.layout.parameters[name].minimum
+        if (arrays[name] < least).any():
+            raise ValueError(
+                f"weights[{brief(name)}] holds values below {least:g}; needed: {least:g} or more."
+            )
     return replaced

@@ -41,7 +41,7 @@ class Chunks:
         if len(chunks) > 1:
             output = RunningContext(place, passes=stretch.passes).output
             whole = output(with_samples(stretch.output_shape, n))
-        plan = stretch.whole if whole is None else stretch.copied
+        plan = stretch.uncopied if whole is None else stretch.copied
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
         # a source makes its rows in the memory of the chunk
@@ -78,7 +78,7 @@ class Chunks:
     ) -> Array | None:
         """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
         chunks, caches, x_shape, params, forward_reel = cache
-        plan = stretch.whole if len(chunks) == 1 else stretch.copied
+        plan = stretch.uncopied if len(chunks) == 1 else stretch.copied
         own = {name: grads[name] for name in stretch.names if name in grads}
         rows, views = _gradient_rows(stretch, own, place, len(chunks))
         whole = None
@@ -134,7 +134,7 @@ def _prepared(stretch: Stretch, params: Arrays, place: Place) -> dict[str, Any]:
     engine, batch = place.engine, place.batch
 
     def make(memory: Arena) -> dict[str, Any]:
-        return prepare(stretch.whole, params, Place(engine, batch, Chunks, memory=memory))
+        return prepare(stretch.uncopied, params, Place(engine, batch, Chunks, memory=memory))
 
     kept = engine.constants is not None
     return engine.constant((*stretch.label, batch.n) if kept else stretch.label, make)

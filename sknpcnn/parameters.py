@@ -7,7 +7,7 @@ see named views.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ class Parameter:
 
     ``fan_in``, the number of inputs of one unit, asks for a random start (He et al. 2015), which is
     then scaled by what the layer makes of some images (see ``sknpcnn.start``); without it the array
-    starts at ``start``. ``decay`` puts it under the L2
-    penalty. ``running`` marks a running average with that momentum: no optimizer touches it, and
-    what backward writes into its gradient is the new observation.
+    starts at ``start``. ``decay`` puts it under the L2 penalty. ``running`` marks a running average
+    with that momentum: no optimizer touches it, and what backward writes into its gradient is the
+    new observation. No weights that are set or loaded may be below ``minimum``.
 
     Examples
     --------
@@ -36,6 +36,7 @@ class Parameter:
     decay: bool = False
     lr_scale: float = 1.0
     running: float | None = None
+    minimum: float = -inf
 
     @property
     def size(self) -> int:

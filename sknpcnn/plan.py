@@ -45,8 +45,8 @@ class Stretch:
     output_shape: Shape
     working_set: int
     """How many elements one of the layers works with for each sample, at most."""
-    whole: "Plan"
-    """The layers, where what they make of a single chunk is all that there is."""
+    uncopied: "Plan"
+    """The layers, where there is one chunk, and what they make of it is the result."""
     copied: "Plan"
     """The layers, where what they make of a chunk is copied to its place at once."""
     recordable: bool
@@ -84,7 +84,7 @@ class Plan:
     def nodes(self) -> Iterator[Node]:
         """Walk through its layers."""
         for part in self.parts:
-            yield from (part,) if isinstance(part, Node) else part.whole.nodes()
+            yield from (part,) if isinstance(part, Node) else part.uncopied.nodes()
 
 
 def plan(
@@ -183,7 +183,7 @@ class _Planner(NamedTuple):
             shape=group[0][2],
             output_shape=layer.output_shape(shape),
             working_set=max(layer.working_set(s) for _, layer, s in group),
-            whole=inside.plan(single),
+            uncopied=inside.plan(single),
             copied=inside.plan(single, copied=True),
             recordable=all(is_ours(layer, deeply=True) for _, layer, _ in group),
             passes=passes,

@@ -100,7 +100,8 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
     demand(len(network.summary()) == found["n_layers_"], "layers are missing")
     for name, array in network.layout.arrays(theta):
-        demand(not name.endswith(".var") or array.min() >= 0, f"{name} is negative")
+        least = network.layout.parameters[name].minimum
+        demand(not (array < least).any(), f"{name} holds values below {least:g}")
     standard = None
     if {"mean", "scale"} & set(arrays):
         channels = image[2] if arrays["mean"].size == image[2] else prod(image)  # or columns

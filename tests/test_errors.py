@@ -227,7 +227,7 @@ BAD = {
     "warm start other standardize": (lambda: fit(warm_start=True).set_params(standardize=False).fit(X, y), ValueError, r"standardize=False is not what"),
     "warm start other image_shape": (lambda: fit(warm_start=True).set_params(image_shape=(4, 16)).fit(X, y), ValueError, r"image_shape=\(4, 16\)"),
     "weights too large": (lambda: fit(X=X.astype("f")).set_weights({"output.b": [1e300, 0]}), ValueError, r"not a finite number in float32"),
-    "weights of a variance": (lambda: fit(conv_filters=16).set_weights({"batchnorm_1.var": -np.ones(16)}), ValueError, r"a variance has none"),
+    "weights of a variance": (lambda: fit(conv_filters=16).set_weights({"batchnorm_1.var": -np.ones(16)}), ValueError, r"values below 0; needed: 0 or more"),
     "weights unknown": (lambda: fit().set_weights({"conv_1.W": 0}), ValueError, r"weights names 'conv_1.W', which this network has not. Its arrays are: conv2d_1.W"),
     "weights shape": (lambda: fit(conv_filters=16).set_weights({"conv2d_1.W": np.ones((16, 1, 3, 3))}), ValueError, r"weights\['conv2d_1.W'\] has the shape \(16, 1, 3, 3\); needed: \(3, 3, 1, 16\)"),
     "weights not finite": (lambda: fit(conv_filters=16).set_weights({"output.b": [0.0, np.nan]}), ValueError, r"holds something that is not a finite number"),

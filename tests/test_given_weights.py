@@ -1,12 +1,14 @@
 """Training from given weights: a network as it starts, given other ones, and a fit from there."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.layers import BatchNorm, Conv2D, Flatten, ReLU
+from sknpcnn.layers import BatchNorm, Conv2D, Flatten, Layer, Parameter, ReLU
 from sknpcnn.schedules import CosineDecay, OneCycle
 
 SETTINGS = [
@@ -70,3 +72,28 @@ def test_the_optimizer_goes_on_after_a_fit_with_warm_start_and_begins_anew_witho
         clf.set_params(batch_size=120).partial_fit(*data)  # one step
         steps[warm] = np.abs(clf._theta - before).mean()
     assert steps[False] > 2 * steps[True]
+
+
+@dataclass(frozen=True, repr=False)
+class Bounded(Layer):
+    """Has a parameter that may not be below one, and a ``var`` that may be anything."""
+
+    def parameters(self, shape):
+        return {"a": Parameter((1,), start=2.0, minimum=1.0), "var": Parameter((1,))}
+
+    def forward(self, params, x, ctx):
+        return x * params["a"] + params["var"], x
+
+    def backward(self, params, x, dy, grads, ctx):
+        grads["a"][...] = (x * dy).sum()
+        grads["var"][...] = dy.sum()
+        return dy * params["a"]
+
+
+def test_a_parameter_says_itself_what_its_values_may_be():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 8, 8)), np.arange(20) % 2
+    clf = NumpyCNNClassifier(layers=[Bounded()], max_iter=0, random_state=0).fit(X, y)
+    clf.set_weights({"bounded_1.a": [1.0], "bounded_1.var": [-3.0]})
+    with pytest.raises(ValueError, match=r"_1.a'\] holds values below 1; needed: 1 or more"):
+        clf.set_weights({"bounded_1.a": [0.5]})

@@ -49,14 +49,14 @@ class BatchNorm(Layer):
         return training and self.lr_scale > 0
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        def channels(start: float, running: float | None = None) -> Parameter:
-            return Parameter(shape[-1:], start=start, lr_scale=self.lr_scale, running=running)
+        def channels(start: float, **options: Any) -> Parameter:
+            return Parameter(shape[-1:], start=start, lr_scale=self.lr_scale, **options)
 
         return {
             "gamma": channels(1.0),
             "beta": channels(0.0),
-            "mean": channels(0.0, self.momentum),
-            "var": channels(1.0, self.momentum),
+            "mean": channels(0.0, running=self.momentum),
+            "var": channels(1.0, running=self.momentum, minimum=0.0),
         }
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
