@@ -1,8 +1,41 @@
-"""A convolutional network that is an ordinary scikit-learn estimator, in NumPy."""
+"""A convolutional network that is an ordinary scikit-learn estimator, in NumPy.
 
-from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.features import NumpyCNNFeatures
-from sknpcnn.saving import load, save
+Names are imported when they are first asked for: layers and networks need NumPy alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sknpcnn.version import __version__ as __version__
 
 __all__ = ["NumpyCNNClassifier", "NumpyCNNFeatures", "load", "save"]
+
+_HOMES = {
+    "NumpyCNNClassifier": "classifier",
+    "NumpyCNNFeatures": "features",
+    "load": "saving",
+    "save": "saving",
+}
+_MODULES = {
+    *("architectures", "augmentation", "callbacks", "classifier", "datasets", "features"),
+    *("layers", "losses", "optimizers", "saving", "schedules", "spec", "testing"),
+}
+
+if TYPE_CHECKING:
+    from sknpcnn.classifier import NumpyCNNClassifier
+    from sknpcnn.features import NumpyCNNFeatures
+    from sknpcnn.saving import load, save
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            globals()[name] = found
+            return found
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_MODULES, "__version__"})

@@ -15,10 +15,6 @@ from multiprocessing.util import register_after_fork
 from threading import RLock, current_thread, get_ident, main_thread
 from typing import Any, NamedTuple, Self
 
-import joblib
-from joblib.parallel import get_active_backend
-from threadpoolctl import ThreadpoolController
-
 # How often something is begun again that signal handlers interrupt by errors.
 MAX_INTERRUPTS = 20
 # Seconds that a finalizer waits for the lock.
@@ -94,9 +90,14 @@ class BlasGuard:
                 self._lock.release()
 
     def threads_allowed(self) -> int:
-        """How many threads BLAS may use now, or could before somebody entered."""
+        """How many threads BLAS may use now, or could before somebody entered.
+
+        Without threadpoolctl it is one: BLAS cannot be held, and keeps the cores for itself.
+        """
         with self._lock:
             numbers = [self._limit_of(lib) for lib in self._libraries()]
+        if self._controller is None:
+            return 1
         return max(numbers) if numbers else self._without_blas()
 
     def _settle(self) -> None:
@@ -139,6 +140,11 @@ class BlasGuard:
     def _libraries(self) -> list[_Library]:
         if self._known is None:
             if self._controller is None:
+                try:
+                    from threadpoolctl import ThreadpoolController
+                except ModuleNotFoundError:
+                    self._known = []
+                    return self._known
                 self._controller = ThreadpoolController()
             found = [lib for lib in self._controller.lib_controllers if lib.user_api == "blas"]
             own = {kind: self._stand_before(kind) for kind in {type(lib) for lib in found}}
@@ -178,8 +184,8 @@ class BlasGuard:
 
     def _without_blas(self) -> int:
         """Count threads where BLAS does not tell how many it has: those of OpenMP, or cores."""
-        libraries = [] if self._controller is None else self._controller.lib_controllers
-        return max((lib.num_threads for lib in libraries), default=joblib.cpu_count())
+        libraries = self._controller.lib_controllers
+        return max((lib.num_threads for lib in libraries), default=_count_cores())
 
     def when_forking(self) -> None:
         """Have forked processes begin with the limits that nobody in them holds down.
@@ -222,9 +228,28 @@ def threads_for(n_jobs: int | None) -> int:
     that are threads, and daemonic processes, as the workers of multiprocessing's pools are.
     """
     if n_jobs is None:
-        backend, _ = get_active_backend()
-        is_thread = backend.nesting_level and current_thread() is not main_thread()
-        is_worker = is_thread or current_process().daemon
+        is_worker = _is_thread_of_joblib() or current_process().daemon
         return 1 if is_worker else one_thread_blas.threads_allowed()
     n_jobs = int(n_jobs)  # small ones of NumPy overflow
-    return max(joblib.cpu_count() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
+    return max(_count_cores() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
+
+
+def _is_thread_of_joblib() -> bool:
+    """Return whether this thread is one of joblib's workers; without joblib there are none."""
+    try:
+        from joblib.parallel import get_active_backend
+    except ModuleNotFoundError:
+        return False
+    backend, _ = get_active_backend()
+    return bool(backend.nesting_level) and current_thread() is not main_thread()
+
+
+def _count_cores() -> int:
+    """Count the cores that this process may use."""
+    try:
+        from joblib import cpu_count
+    except ModuleNotFoundError:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    return cpu_count()

@@ -1,6 +1,7 @@
 """The order of the rooms: imports point one way, and every file fits on a few pages."""
 
 import ast
+import pickle
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -69,7 +70,23 @@ def name_of(path):
     return ".".join(path.relative_to(HOME.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in FILES}
+SOURCES = {name_of(path): path.read_text("utf-8") for path in FILES}
+MODULES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+class AtOnce(ast.NodeTransformer):
+    """Leaves of a file what runs when it is imported."""
+
+    def visit(self, node):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return None
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return [self.visit(statement) for statement in node.orelse]
+        return self.generic_visit(node)
+
+
+def at_once(source):
+    return AtOnce().visit(ast.parse(source))
 
 
 def imported(tree):
@@ -92,6 +109,9 @@ def room(module):
     found = [i for i, names in enumerate(ROOMS) if name in names]
     assert len(found) == 1, f"{module} has no room yet: give it a place in ROOMS"
     return found[0]
+
+
+CORE = [module for module in MODULES if room(module) <= room("network")]
 
 
 def arrows_back(module, tree):
@@ -140,8 +160,81 @@ def test_only_the_rooms_near_the_user_know_scikit_learn(module):
     assert "sklearn" not in libraries or name.split(".")[0] in KNOW_SCIKIT_LEARN
 
 
-def test_importing_the_package_imports_nothing_that_is_optional():
-    program = "import sys, sknpcnn; print(*sys.modules)"
+def not_alone(source):
+    """What a file of the core imports at once beside NumPy, the standard library and the core."""
+    alone = {"numpy", *sys.stdlib_module_names}
+    found = imported(at_once(source))
+    return {name for name in found - set(CORE) if name.split(".")[0] not in alone}
+
+
+@pytest.mark.parametrize("module", [*CORE, "sknpcnn"])
+def test_the_core_imports_numpy_alone(module):
+    assert not not_alone(SOURCES[module])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from scipy.special import erf",
+        "import sklearn",
+        "from sknpcnn import training",
+        "class Late:\n    import joblib",
+        "try:\n    import joblib\nexcept ImportError:\n    pass",
+        "if TYPE_CHECKING:\n    import numpy\nelse:\n    import pandas",
+    ],
+)
+def test_import_of_something_else_in_the_core_is_seen(line):
+    assert not_alone(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import numpy as np",
+        "from sknpcnn.kernels import memory",
+        "def late():\n    from scipy.special import erf",
+        "class Late:\n    async def late(self):\n        import joblib",
+        "if TYPE_CHECKING:\n    import pandas",
+    ],
+)
+def test_imports_that_come_late_are_no_concern_of_the_core(line):
+    assert not not_alone(line)
+
+
+def test_the_package_imports_its_names_when_they_are_asked_for():
+    program = """
+import sys, sknpcnn
+assert not {"numpy", "sklearn"} & set(sys.modules)
+assert sknpcnn.layers.Conv2D(4)
+assert "sklearn" not in sys.modules
+assert set(sknpcnn.__all__) <= set(dir(sknpcnn))
+for name in dir(sknpcnn):
+    getattr(sknpcnn, name)
+    assert name in vars(sknpcnn)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_names_of_the_package_are_what_they_are_in_their_modules():
+    from sknpcnn import NumpyCNNClassifier, classifier, load, saving
+
+    assert sknpcnn.NumpyCNNClassifier is NumpyCNNClassifier is classifier.NumpyCNNClassifier
+    assert load is saving.load
+    assert pickle.loads(pickle.dumps(NumpyCNNClassifier)) is NumpyCNNClassifier
+    everything = {}
+    exec("from sknpcnn import *", everything)
+    assert set(sknpcnn.__all__) <= set(everything)
+
+
+def test_a_name_that_the_package_does_not_have_is_an_error():
+    with pytest.raises(AttributeError, match="module 'sknpcnn' has no attribute 'Classifier'"):
+        sknpcnn.Classifier()
+    with pytest.raises(ImportError, match="Classifier"):
+        exec("from sknpcnn import Classifier")
+
+
+def test_importing_the_classifier_imports_nothing_that_is_optional():
+    program = "import sys; from sknpcnn import NumpyCNNClassifier; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The eleven invariants of the design, each by its name."""
+"""The twelve invariants of the design, each by its name."""
 
 import pickle
 from dataclasses import FrozenInstanceError
@@ -16,7 +16,7 @@ from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
-from tests import test_imports
+from tests import test_imports, test_numpy_alone
 from tests.layer_cases import CASES, EXPORTED
 
 STACK = [
@@ -196,3 +196,10 @@ def test_10_imports_point_one_way():
 
 def test_11_every_layer_is_in_the_table_of_cases():
     assert {type(layer) for _, layer, _ in CASES} == EXPORTED
+
+
+@pytest.mark.thread_unsafe(reason="sets variables of the environment")
+def test_12_the_core_needs_numpy_alone(monkeypatch):
+    for module in test_imports.CORE:
+        test_imports.test_the_core_imports_numpy_alone(module)
+    test_numpy_alone.test_networks_learn_and_predict_the_same_bits_where_numpy_is_alone(monkeypatch)

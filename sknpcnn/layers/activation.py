@@ -5,9 +5,9 @@ from math import pi, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import erf, expit
 
 from sknpcnn.checks import check_real
+from sknpcnn.kernels.special import erf, expit
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
 
 
