@@ -1,0 +1,166 @@
+"""How checks run one layer: forward and backward on random numbers, in memory of all kinds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sknpcnn.chunks import of_one_sample
+from sknpcnn.context import MiniBatch, Place, backward, forward
+from sknpcnn.engine import Arena, Engine
+from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
+from sknpcnn.layers.steps import parameters
+from sknpcnn.parallel import Chunks, whole_batch
+from sknpcnn.parameters import Layout
+from sknpcnn.plan import plan
+
+GUARD = 16  # numbers on either side of the gradients, which no layer may write to
+
+
+@dataclass(frozen=True)
+class Example:
+    """A layer and all that it takes to run it, in read-only arrays."""
+
+    layer: Layer
+    layout: Layout
+    theta: Array
+    x: Array
+    dy: Array
+    ids: Array
+    weights: Array | None = None
+
+    def views(self, vector: Array) -> Any:
+        """Return the layer's arrays inside a vector, by name."""
+        return self.layout.views(vector).get("layer", {})
+
+    def named(self, vector: Array) -> Iterator[tuple[str, Array]]:
+        """Walk through the layer's arrays inside a vector, those of layers in it too."""
+        for name, array in self.layout.arrays(vector):
+            yield name.removeprefix("layer."), array
+
+    def astype(self, dtype: Any) -> "Example":
+        """Return the example in another precision, in arrays that can be written to."""
+        copies: Any = {name: getattr(self, name).astype(dtype) for name in ("theta", "x", "dy")}
+        return replace(self, **copies)
+
+
+class Outcome(NamedTuple):
+    """What came out of a layer. ``around`` is the memory next to the gradients."""
+
+    y: Array
+    dx: Array
+    grads: Array
+    around: Array
+
+    def bits(self) -> list[bytes]:
+        """Return the bytes of all arrays."""
+        return [array.tobytes() for array in self]
+
+    def close(self, other: "Outcome", tolerance: float = 1e-12) -> bool:
+        """Return whether y, dx and the gradients are those of another outcome, but for rounding."""
+        return all(close(a, b, tolerance) for a, b in zip(self[:3], other[:3], strict=True))
+
+
+def make_example(layer: Layer, shape: Shape, n: int, seed: int) -> Example:
+    """Draw parameters, input and the gradient of the output at random."""
+
+    def random(shape: Shape) -> Array:
+        return rng.normal(size=(*shape[:2], n, shape[2]) if len(shape) == 3 else (n, *shape))
+
+    rng = np.random.default_rng(seed)
+    layout = Layout(parameters([("layer", layer)], shape))
+    # Off their start, so that a bias is not zero; upwards, so that variances stay positive.
+    theta = layout.start(seed, np.float64) + rng.uniform(0.0, 0.5, layout.size)
+    x, dy = random(shape), random(layer.output_shape(shape))
+    for array in (theta, x, dy):
+        array.flags.writeable = False
+    return Example(layer, layout, theta, x, dy, np.arange(n, dtype=np.uint32))
+
+
+def run(
+    e: Example, rows: Any = None, n_threads: int = 1, fill: float = np.nan, needs_dx: bool = True
+) -> Outcome:
+    """Run forward and backward, on rows (lo, hi) if given; the gradients are ``fill`` before."""
+    batch = MiniBatch(len(e.ids), True, 1, e.weights, lambda: e.ids)
+    x, dy = (a if rows is None else take(a, range(*rows)) for a in (e.x, e.dy))
+    memory = np.full(e.layout.size + 2 * GUARD, fill, x.dtype)
+    grads = memory[GUARD:-GUARD]
+    params = e.layout.views(e.theta)
+    steps, shape = [("layer", e.layer)], of_one_sample(x.shape)
+    planned, another = (
+        plan(steps, shape, training=True, path=path, whole=rows is None, needs_dx=needs_dx)
+        for path in ((), ("other",))
+    )
+    with Engine(n_threads, x.dtype) as engine:
+        place = Place(engine, batch, Chunks, rows)
+        y, cache = forward(planned, params, x, place)
+        demand(y.shape == dy.shape, e.layer, f"y is of shape {y.shape}, not {dy.shape}")
+        y = y.copy()
+        # Others work in the same scratch memory before backward runs.
+        other = Place(engine, batch, Chunks, rows, memory=Arena(x.dtype))
+        forward(another, params, 0.5 - x, other)
+        dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
+        dx = np.empty(0, x.dtype) if dx is None else dx.copy()
+    return Outcome(y, dx, grads, np.delete(memory, np.s_[GUARD:-GUARD]))
+
+
+def predict(e: Example, x: Array) -> Array:
+    """Compute what the layer predicts for other samples."""
+    planned = plan([("layer", e.layer)], of_one_sample(x.shape), training=False)
+    with Engine(1, x.dtype) as engine:
+        batch = MiniBatch(x.shape[batch_axis(x)], training=False)
+        place = whole_batch(engine, batch)
+        return forward(planned, e.layout.views(e.theta), x, place)[0].copy()
+
+
+def run_overwritten(e: Example, training: bool) -> Outcome:
+    """Run a layer, and overwrite between forward and backward what it says it does not need."""
+    whole = e.layer.whole_batch(training)
+    planned = plan(
+        [("layer", e.layer)], of_one_sample(e.x.shape), training, whole=whole, needs_dx=True
+    )
+    parts = list(planned.parts)  # a bias may be one of its own
+    parts[0] = replace(parts[0], passes_back=True)
+    parts[-1] = replace(parts[-1], passes=True)
+    planned = replace(planned, parts=tuple(parts))
+    batch = MiniBatch(len(e.ids), training, 1, e.weights, lambda: e.ids)
+    x, dy = e.x.copy(), e.dy.copy()
+    grads = np.zeros_like(e.theta)
+    params = e.layout.views(e.theta)
+    with Engine(1, e.x.dtype) as engine:
+        place = Place(engine, batch, Chunks, None if whole else (0, len(e.ids)))
+        y, cache = forward(planned, params, x, place)
+        y_copy = y.copy()
+        demand(e.layer.hints.needs_input or not np.may_share_memory(x, y), e.layer, "returns x")
+        if not e.layer.hints.needs_input:
+            x[...] = np.nan
+        demand(y.tobytes() == y_copy.tobytes(), e.layer, "returns a part of x")
+        if not training:
+            return Outcome(y_copy, dy, grads, grads)
+        for side in (True, True):  # the next layers, in the same two buffers
+            place.output(side).empty(y.shape, y.dtype)[...] = np.nan
+        dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
+        return Outcome(y_copy, np.empty(0) if dx is None else dx.copy(), grads, grads)
+
+
+def demand(kept: bool, layer: Layer, broken: str) -> None:
+    """Raise if a promise is not kept."""
+    if not kept:
+        raise AssertionError(f"{layer!r}: {broken}.")
+
+
+def close(a: Array, b: Array, tolerance: float) -> bool:
+    """Return whether two arrays differ by no more than a part of the largest number."""
+    allowed = tolerance * (1 + float(np.abs(b).max(initial=0)))
+    return a.shape == b.shape and bool((np.abs(a - b) <= allowed).all())
+
+
+def take(x: Array, index: Any) -> Array:
+    """Select samples of a batch."""
+    return np.take(x, index, axis=batch_axis(x))
+
+
+def along(numbers: Array, x: Array) -> Array:
+    """Reshape one number per sample so that they multiply the batch."""
+    return numbers.reshape((1, 1, -1, 1) if x.ndim == 4 else (-1, 1))
