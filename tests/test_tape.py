@@ -272,6 +272,32 @@ def test_a_layer_of_ones_own_is_never_recorded(composite):
     assert not list(engine.tapes)
 
 
+@dataclass(frozen=True, repr=False)
+class Fickle(Layer):
+    """Returns the first, second or third array that it asks for: the data decide which."""
+
+    def whole_batch(self, training):
+        return training
+
+    def forward(self, params, x, ctx):
+        for _ in range(1 + int(np.abs(x).sum() * 1000) % 3):
+            y = ctx.empty(x.shape, x.dtype)
+        return np.multiply(x, 1.5, out=y), None
+
+    def backward(self, params, cache, dy, grads, ctx):
+        return self.forward(params, dy, ctx)[0]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("chunk", [2**10, 2**18])
+def test_a_layer_that_returns_another_array_each_time_deceives_no_tape(
+    n_threads, chunk, monkeypatch
+):
+    monkeypatch.setattr("sknpcnn.parallel.CHUNK", chunk)
+    layers = [Conv2D(8), Fickle(), Conv2D(8), ReLU()]
+    assert_same_without_tapes(monkeypatch, layers, (8, 8, 1), sizes=[9] * 16, n_threads=n_threads)
+
+
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_prediction_is_played_too(n_threads, monkeypatch):
     monkeypatch.setattr("sknpcnn.network.PREDICT", 10)
