@@ -34,7 +34,7 @@ def errors(kernel: int, channels: int, filters: int, n: int = 8) -> dict[str, li
 
 def _results(way, x, W, dy, window):
     y = way.correlate(x, way.prepare(W, window), window)
-    dx = way.correlate(dy, way.prepare(convolution.turned(W), window), window)
+    dx = way.correlate(dy, way.prepare(convolution.flip_kernel(W), window), window)
     dW = np.empty_like(W)
     way.kernel_gradient(x, dy, window, dW)
     return y, dx, dW

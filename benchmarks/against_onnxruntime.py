@@ -16,7 +16,7 @@ from sknpcnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from sknpcnn.layers.pool import windows_of
+from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.layers.steps import with_shapes
 from sknpcnn.network import Network
 from sknpcnn.spec import as_pair
@@ -115,7 +115,7 @@ def _node(
         pads = _pads(layer, shape)
         return "Conv", [W, b], {"strides": strides, "dilations": dilations, "pads": pads}
     if isinstance(layer, MaxPool2D):
-        window, strides = windows_of(layer)
+        window, strides = window_and_stride(layer)
         pads = _pads(layer, shape)
         return "MaxPool", [], {"kernel_shape": window, "strides": strides, "pads": pads}
     if isinstance(layer, BatchNorm):

@@ -2,7 +2,7 @@
 
 from sknpcnn.layers import Conv2D, MaxPool2D
 from sknpcnn.layers.conv import axes
-from sknpcnn.layers.pool import windows_of
+from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.spec import as_pair
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -14,5 +14,5 @@ def pads_of(layer: Conv2D | MaxPool2D, shape: tuple[int, ...]) -> Pads:
         sizes = (layer.kernel_size, layer.stride, layer.dilation)
         (rows, _), (columns, _) = axes(layer, shape, *(as_pair(size) for size in sizes))
     else:
-        (rows, _), (columns, _) = axes(layer, shape, *windows_of(layer))
+        (rows, _), (columns, _) = axes(layer, shape, *window_and_stride(layer))
     return tuple(rows), tuple(columns)

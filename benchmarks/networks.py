@@ -69,7 +69,7 @@ def parameters(network: Network, dtype: type = np.float32, seed: int = 0) -> np.
     rng = np.random.default_rng(seed)
     for name, parameter in network.layout.parameters.items():
         if parameter.fan_in is None:
-            theta[network.layout.places[name]] += rng.uniform(0.0, 0.2, parameter.size)
+            theta[network.layout.slices[name]] += rng.uniform(0.0, 0.2, parameter.size)
     return theta.astype(dtype)
 
 

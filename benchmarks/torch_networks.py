@@ -18,7 +18,7 @@ from sknpcnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from sknpcnn.layers.pool import windows_of
+from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.layers.steps import with_shapes
 from sknpcnn.network import Network
 
@@ -81,7 +81,7 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
             shape[2], layer.filters, kernel, stride, (top, left), dilation, bias=layer.bias is True
         )
     if isinstance(layer, MaxPool2D):
-        window, stride = windows_of(layer)
+        window, stride = window_and_stride(layer)
         pads = pads_of(layer, shape)
         if pads == ((0, 0), (0, 0)):
             return nn.MaxPool2d(window, stride)

@@ -1,13 +1,11 @@
-"""Networks that people know, each as a list for ``layers=``; fit adds the output layer.
+"""Well-known networks, each as a list for ``layers=``; fit adds the output layer.
 
 Parameters are counted with an output layer of ten classes, on images of the size that a network
-was made for. How well each of them does is in ``docs/results.md``, if it is trained as in its
-example here.
+was designed for. ``docs/results.md`` lists their accuracies when trained as in their examples.
 
-Some of the examples mirror the images (``HorizontalFlip``). That is right for what looks the same
-in a mirror, such as most animals and vehicles. Leave it out for signs, letters, digits, and for
-left and right hands: there a mirrored image means something else, or nothing, and it costs
-accuracy.
+Some of the examples flip the images (``HorizontalFlip``). That is right for objects that look alike
+when flipped, such as most animals and vehicles. Omit it for signs, letters, digits, and for left
+and right hands: a flipped one means something else, or nothing, and flipping costs accuracy.
 """
 
 from sknpcnn.layers import (
@@ -26,9 +24,9 @@ def network_1() -> list[Layer]:
     """One small convolution and a dense layer, for 28x28 gray images.
 
     The smallest network of the NumPy projects that this package grew out of: four filters of 3x3
-    without a bias, max pooling, 128 dense units. 101,806 parameters. Its author trained it on MNIST
-    by SGD with a learning rate of 0.1, a running mean of gradients for momentum and batches of 40,
-    and reported 96.05 % after 25 epochs.
+    without bias, max pooling, 128 dense units. 101,806 parameters. Its author trained it on MNIST
+    by SGD with a learning rate of 0.1, a running mean of gradients as momentum and batches of 40,
+    and reported an accuracy of 96.05 % after 25 epochs.
 
     Returns
     -------
@@ -56,9 +54,10 @@ def network_2() -> list[Layer]:
     """Two convolutions of 16 filters and a dense layer, for 28x28 gray images.
 
     The second network of the same family: conv, ReLU, pool twice, 200 dense units. 161,490
-    parameters. Its pooling pads images whose size is no multiple of the window. Its author trained
-    the convolutions at a rate of 0.1 and the dense layers at 0.05, here ``learning_rate_init=0.05``
-    and ``lr_scale=2`` for the convolutions, and reported 97.78 % on MNIST after 30 epochs.
+    parameters. Its pooling pads images whose size is not a multiple of the window. Its author
+    trained the convolutions at a learning rate of 0.1 and the dense layers at 0.05, here
+    ``learning_rate_init=0.05`` and ``lr_scale=2`` for the convolutions, and reported 97.78 % on
+    MNIST after 30 epochs.
 
     Returns
     -------
@@ -85,12 +84,12 @@ def network_2() -> list[Layer]:
 
 
 def network_3() -> list[Layer]:
-    """Three small convolutions and a dense layer, for 32x32 colour images.
+    """Three small convolutions and a dense layer, for 32x32 color images.
 
     The same family's network for CIFAR-10: 8 filters, pool, 16 and 32 filters, pool, 256 dense
     units. 533,146 parameters. Its author reported 60.04 % after 25 epochs.
 
-    Its example mirrors images, which is wrong for signs, letters, digits and hands.
+    Its example flips images, which is wrong for signs, letters, digits and hands.
 
     Returns
     -------
@@ -116,13 +115,13 @@ def network_3() -> list[Layer]:
 
 
 def network_4() -> list[Layer]:
-    """Four convolutions and a dense layer, for 32x32 colour images.
+    """Four convolutions and a dense layer, for 32x32 color images.
 
-    The network that the same author wrote down and could not afford to run: 32 and 32 filters,
-    pool, 64 and 64 filters, pool, 256 dense units. 1,116,970 parameters. It was to be improved by
-    batch normalisation and augmentation "towards 80 %": see ``network_4_improved``.
+    A network that the same author designed but could not afford to train: 32 and 32 filters, pool,
+    64 and 64 filters, pool, 256 dense units. 1,116,970 parameters. It was to be improved by batch
+    normalization and augmentation "towards 80 %": see ``network_4_improved``.
 
-    Its example mirrors images, which is wrong for signs, letters, digits and hands.
+    Its example flips images, which is wrong for signs, letters, digits and hands.
 
     Returns
     -------
@@ -148,15 +147,15 @@ def network_4() -> list[Layer]:
 
 
 def network_4_improved() -> list[Layer]:
-    """Seven convolutions with batch normalisation, for 32x32 colour images.
+    """Seven convolutions with batch normalization, for 32x32 color images.
 
-    What became of ``network_4``: batch normalisation behind each convolution, more filters where
-    images are small, and the mean over each channel in place of the large dense layer, in the
-    manner of VGG (Simonyan and Zisserman 2014) and of Network in Network (Lin et al. 2013). Images
-    are pooled at once behind a convolution, so that what follows has fewer pixels to work on.
-    1,168,362 parameters, of which 1,856 are running means and variances.
+    Developed from ``network_4``: batch normalization after each convolution, more filters where
+    images are small, and global average pooling instead of the large dense layer, in the style of
+    VGG (Simonyan and Zisserman 2014) and Network in Network (Lin et al. 2013). Images are pooled
+    right after a convolution, so that the following layers have fewer pixels to process. 1,168,362
+    parameters, of which 1,856 are running means and variances.
 
-    Its example mirrors images, which is wrong for signs, letters, digits and hands.
+    Its example flips images, which is wrong for signs, letters, digits and hands.
 
     Returns
     -------
@@ -187,8 +186,8 @@ def network_4_improved() -> list[Layer]:
 def keras_twin() -> list[Layer]:
     """The network of the old Keras example for MNIST, for 28x28 gray images.
 
-    ``mnist_cnn.py``, from which thousands of tutorials were copied, without its dropout: 32 and 64
-    filters without padding, pool, 128 dense units. 1,199,882 parameters. Trained by Adadelta with a
+    ``mnist_cnn.py``, the model for thousands of tutorials, without its dropout: 32 and 64 filters
+    without padding, pool, 128 dense units. 1,199,882 parameters. Trained by Adadelta with a
     learning rate of 1, it reached about 99 % in 12 epochs.
 
     Returns
@@ -218,10 +217,10 @@ def keras_twin() -> list[Layer]:
 def convnet_5x5() -> list[Layer]:
     """Two convolutions of 5x5 and a large dense layer, for 28x28 gray images.
 
-    The network of TensorFlow's first tutorial for experts, written again in NumPy by one of the
+    The network of TensorFlow's first tutorial for experts, reimplemented in NumPy by one of the
     projects: 32 and 64 filters with a padding of two, pooled, 1024 dense units. 3,274,634
-    parameters. Its author trained it by Adam at a rate of 0.001, lowered tenfold after 10 and after
-    20 epochs, which is ``StepDecay(epochs=(10, 20))``, and reported 99 % on MNIST after 25.
+    parameters. Its author trained it by Adam at a learning rate of 0.001, divided by ten after 10
+    and 20 epochs, which is ``StepDecay(epochs=(10, 20))``, and reported 99 % on MNIST after 25.
 
     Returns
     -------
@@ -247,11 +246,11 @@ def convnet_5x5() -> list[Layer]:
 
 
 def lenet() -> list[Layer]:
-    """Two convolutions of 5x5 without padding, in the manner of LeNet-5, for 28x28 gray images.
+    """Two convolutions of 5x5 without padding, in the style of LeNet-5, for 28x28 gray images.
 
-    After LeCun et al. 1998, with ReLU and max pooling as they are used today: 6 filters, pool, 16
+    After LeCun et al. 1998, with ReLU and max pooling as is usual today: 6 filters, pool, 16
     filters, pool, 128 dense units. 36,758 parameters. Its author trained it by Adam in batches of
-    32 for 5 epochs, and also used its convolutions, as they start, to make features for other
+    32 for 5 epochs, and also used its untrained convolutions as feature extractors for other
     classifiers: see ``sknpcnn.NumpyCNNFeatures``.
 
     Returns
@@ -277,12 +276,12 @@ def lenet() -> list[Layer]:
 
 
 def three_stage() -> list[Layer]:
-    """Three convolutions, the first two with a bias of its own for every pixel, for 28x28 images.
+    """Three convolutions, the first two with a separate bias for every pixel, for 28x28 images.
 
     16, 32 and 64 filters; max pooling of overlapping windows, 3x3 with a stride of two, padded on
     one side; 100 dense units. 356,774 parameters. Its author divided the images by 255 and trained
-    by plain SGD in 3782 minutes, at a rate that rises from 1e-5 to 1e-3 in three epochs and falls
-    along a cosine in six. Here the rate rises and falls in the same way, but with momentum.
+    by plain SGD in 3782 minutes, at a learning rate that rises from 1e-5 to 1e-3 in three epochs
+    and falls along a cosine in six. Here the rate follows the same curve, with momentum.
 
     Returns
     -------

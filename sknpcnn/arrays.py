@@ -1,6 +1,6 @@
-"""Arrays of other libraries become NumPy's where they come in: everything behind has one kind.
+"""Conversion of tensors of other libraries to NumPy, so that the rest handles one kind of array.
 
-scikit-learn would do so, too, but not with ``config_context(array_api_dispatch=True)``.
+scikit-learn does this too, but not with ``config_context(array_api_dispatch=True)``.
 """
 
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 
-def in_numpy(values: Any, name: str) -> Any:
-    """Return a tensor or the like as an array of NumPy, without a copy; leave all else as it is."""
+def to_numpy(values: Any, name: str) -> Any:
+    """Return a tensor as a NumPy array, without a copy; return anything else unchanged."""
     if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack__"):
         return values
     try:
@@ -20,13 +20,13 @@ def in_numpy(values: Any, name: str) -> Any:
         kind = type(values)
         raise TypeError(
             f"{name} is a {kind.__module__}.{kind.__qualname__} that NumPy cannot read ({error}); "
-            "needed: a dense array in the memory of the CPU, of a dtype that NumPy has, detached "
-            f"from any gradient{_call(values, name)}."
+            "needed: a dense array in CPU memory, of a dtype that NumPy has, detached from any "
+            f"gradient{_call(values, name)}."
         ) from error
 
 
 def _call(tensor: Any, name: str) -> str:
-    """Return what to call on a tensor of PyTorch, so that NumPy can read it."""
+    """Return the calls that make a PyTorch tensor readable by NumPy."""
     calls = {
         ".detach()": getattr(tensor, "requires_grad", False) is True,
         ".to_dense()": getattr(tensor, "is_sparse", False) is True,

@@ -1,7 +1,7 @@
-"""How much of each class has been seen, and the weights that make all classes count the same.
+"""Exact class counts of a stream, and balanced class weights computed from them.
 
-``partial_fit`` sees a stream, and the same data again must give the same weights, to the bit. So
-the counts are exact: rational numbers, kept as pairs of integers.
+``partial_fit`` sees a stream, and the same data must give the same weights, to the bit, however
+they are divided into calls. So the counts are exact rational numbers, kept as pairs of integers.
 """
 
 from collections.abc import Sequence
@@ -13,30 +13,30 @@ import numpy as np
 
 Array = np.ndarray
 Counts = Sequence[Fraction]
-"""How much weight the samples of each class have, in the order of the classes."""
+"""Total sample weight of each class, in the order of the classes."""
 Seen = tuple[tuple[int, int], ...]
-"""The same as (numerator, denominator), which every file can hold; empty for nothing."""
+"""The same as pairs (numerator, denominator), which can be saved; empty before any data."""
 
 MAX_BITS = 4096
-"""How long these integers are at most: sums of 2**53 floating-point numbers have half as many."""
+"""Maximum length of these integers: a sum of 2**53 floating-point numbers needs half of it."""
 
 
-def counts_of(place: Array, weights: Array | None, n_classes: int) -> Counts:
-    """Compute how much weight each class has; ``place`` (n,) is the number of a sample's class."""
-    return [Fraction(float(count)) for count in np.bincount(place, weights, n_classes)]
+def class_counts(codes: Array, weights: Array | None, n_classes: int) -> Counts:
+    """Compute the total weight of each class; ``codes`` (n,) are the class indices of samples."""
+    return [Fraction(float(count)) for count in np.bincount(codes, weights, n_classes)]
 
 
-def added(seen: Seen, counts: Counts, times: int = 1) -> Seen:
-    """Return what has been seen after so many times more of these counts."""
+def add_counts(seen: Seen, counts: Counts, times: int = 1) -> Seen:
+    """Return the counts after adding others a number of times."""
     before = [Fraction(*pair) for pair in seen]
     pairs = zip_longest(before, counts, fillvalue=Fraction(0))
-    return tuple((have + times * more).as_integer_ratio() for have, more in pairs)
+    return tuple((old + times * new).as_integer_ratio() for old, new in pairs)
 
 
-def balanced(seen: Seen) -> Array:
-    """Compute the weights of the classes, as scikit-learn does: all classes count the same.
+def balanced_weights(seen: Seen) -> Array:
+    """Compute balanced class weights as scikit-learn does: all classes have the same total weight.
 
-    A class that has not been seen keeps one.
+    A class that has not been seen has weight one.
     """
     counts = [Fraction(*pair) for pair in seen]
     present = sum(count > 0 for count in counts)
@@ -46,14 +46,14 @@ def balanced(seen: Seen) -> Array:
     )
 
 
-def is_seen(value: object, n_classes: int) -> bool:
-    """Return whether what was read from a file are counts of so many classes."""
+def is_valid_seen(value: object, n_classes: int) -> bool:
+    """Return whether a value read from a file is a valid ``Seen`` for that many classes."""
     if type(value) is not tuple or len(value) not in (0, n_classes):
         return False
     return all(
         type(pair) is tuple
-        and [type(number) for number in pair] == [int, int]
-        and max(number.bit_length() for number in pair) <= MAX_BITS
+        and [type(part) for part in pair] == [int, int]
+        and max(part.bit_length() for part in pair) <= MAX_BITS
         and pair[0] >= 0
         and pair[1] > 0
         for pair in value

@@ -1,6 +1,6 @@
-"""Where mini-batches come from: rows of the user's data, turned into images when they are needed.
+"""Lazy mini-batches: rows of the user's data are converted to images when they are needed.
 
-The data stay as they are, uint8 or on disk; a few rows at a time become floats, standardised and
+The data keep their dtype and may be on disk; a few rows at a time become floats, standardized and
 height first, just before the first layer reads them.
 """
 
@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.augmentation.base import augmented
-from sknpcnn.context import Place, RunningContext
+from sknpcnn.context import RunningContext, Workspace
 from sknpcnn.spec import Steps
 from sknpcnn.standard import Standard
 
 Array = np.ndarray
 
-# How many numbers an augmentation works with for each one that it changes, about.
-CHANGED = 8
+# Roughly how many temporary elements augmentations need per element.
+AUGMENT_FACTOR = 8
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the data, as a batch of images that is made when somebody asks for a part of it."""
+    """Rows of the data, as a batch of images whose parts are loaded on demand."""
 
     X: Array
     """(n, features)"""
@@ -30,9 +30,9 @@ class Rows:
     standard: Standard | None = None
     index: Array | slice = field(default_factory=lambda: slice(None))
     augment: Steps = ()
-    """How training images are changed, by name."""
+    """Augmentations of training images, by name."""
     flat: bool = False
-    """Whether the first layer takes vectors: then rows are given to it as rows."""
+    """Whether the first layer takes vectors, so that rows stay rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,22 +44,23 @@ class Rows:
         index = self.index
         return len(range(*index.indices(len(self.X)))) if isinstance(index, slice) else len(index)
 
-    def augmented(self, place: Place) -> "Rows":
-        """Change the images of this batch, as floating-point numbers, on all threads.
+    def augmented(self, workspace: Workspace) -> "Rows":
+        """Augment the images of this batch, in floating point, on all threads.
 
-        That is done before the batch is cut into the network's chunks, of only a few images:
-        NumPy would take longer to begin with each than to change it.
+        This happens before the batch is split into the network's chunks: they have only a few
+        images, for which the overhead of NumPy's calls would exceed the work.
         """
         if not self.augment:
             return self
         n, size = len(self), self.X.shape[1]
         draws = {
-            name: RunningContext(place, ("augment", name)).random_bits((n, step.draws)) * 2.0**-32
+            name: RunningContext(workspace, ("augment", name)).random_bits((n, step.draws))
+            * 2.0**-32
             for name, step in self.augment
         }
-        ctx = RunningContext(place)
+        ctx = RunningContext(workspace)
         changed = ctx.empty((n, size), self._precision(ctx.dtype))
-        parts = ctx.tiles(n, CHANGED * size)
+        parts = ctx.tiles(n, AUGMENT_FACTOR * size)
 
         def change(i: int, scratch: Any) -> None:
             part = slice(*parts[i])
@@ -71,7 +72,7 @@ class Rows:
         return replace(self, X=changed, index=slice(None), augment=())
 
     def _precision(self, dtype: Any) -> np.dtype:
-        """Return the precision in which images are changed: that of the mean to be subtracted."""
+        """Return the dtype for augmentation: that of the mean that is subtracted later."""
         if self.standard is not None:
             return self.standard.mean.dtype
         return (
@@ -79,14 +80,14 @@ class Rows:
         )
 
     def _rows(self, part: slice) -> Array:
-        """Take rows of this batch out of the data."""
+        """Return rows of this batch from the data."""
         if isinstance(self.index, slice):
             start, stop, _ = self.index.indices(len(self.X))
             return self.X[start + part.start : min(start + part.stop, stop)]
         return self.X[self.index[part]]
 
     def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
-        """Make the images lo to hi of this batch."""
+        """Return images lo to hi of this batch."""
         rows = self._rows(slice(lo, hi))
         h, w, c = self.image
         out = ctx.empty(rows.shape if self.flat else (h, w, hi - lo, c))
@@ -99,7 +100,7 @@ class Rows:
             out[...] = rows
             return out
         images = out
-        if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one thing
+        if rows.dtype == out.dtype and c > 1:  # a pixel is copied as one item
             pixel = np.dtype((np.void, out.itemsize * c))
             rows, images, c = np.ascontiguousarray(rows).view(pixel), out.view(pixel), 1
         images[...] = rows.reshape(hi - lo, h, w, c).transpose(1, 2, 0, 3)

@@ -93,7 +93,7 @@ def begin(
 
     plan = plan_of(params, image, len(samples), None if stream else state.epoch)
     rule = type(plan.optimizer).__name__
-    if rule != state.rule or set(state.memory) != set(plan.optimizer.remembers()):
+    if rule != state.rule or set(state.memory) != set(plan.optimizer.state_names()):
         n_trained = network.layout.n_trained
         with network.explaining_memory():
             state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
@@ -216,7 +216,7 @@ def _forgotten_by(estimator: Any) -> tuple[Any, ...]:
 def _stopping(estimator: Any) -> str | None:
     """Describe the callbacks that may stop a fit; None where it is to go on after that."""
     callbacks = getattr(estimator, "_skl_callbacks", [])
-    if any(getattr(callback, "goes_on", False) for callback in callbacks):
+    if any(getattr(callback, "resumable", False) for callback in callbacks):
         return None
     own = [c for c in callbacks if not type(c).__module__.startswith("sklearn.")]
     try:

@@ -1,10 +1,10 @@
-"""The number of BLAS threads, which is one for the whole process, held down by whoever computes.
+"""Limits BLAS to one thread while the engine computes, as its own threads share the work.
 
-As the limit belongs to the whole process, others set it too, for their own time: scikit-learn,
-joblib and users do, with threadpoolctl. Such a limiter notes the limit that it finds and sets it
-again when it ends. If it found ours, and we were gone when it ends, BLAS would have one thread for
-ever. So while BLAS is held, threadpoolctl tells and changes the limit that applies *afterwards*:
-for limiters it is as if nobody were inside, whoever comes and goes first.
+The limit is global to the process, and scikit-learn, joblib and users set it too, temporarily, with
+threadpoolctl. Such a limiter saves the limit that it finds and restores it at its end. If it saved
+ours, and restored it after we have finished, BLAS would keep one thread for ever. So while BLAS is
+limited, threadpoolctl reads and sets the limit that applies *afterwards*: limiters do not notice
+us, in whatever order they start and end.
 """
 
 import os
@@ -15,14 +15,14 @@ from multiprocessing.util import register_after_fork
 from threading import RLock, current_thread, get_ident, main_thread
 from typing import Any, NamedTuple, Self
 
-# How often something is begun again that signal handlers interrupt by errors.
+# How often an operation that signal handlers interrupt by exceptions is tried again.
 MAX_INTERRUPTS = 20
 # Seconds that a finalizer waits for the lock.
-PATIENCE = 0.1
+LOCK_TIMEOUT = 0.1
 
 
 class _Library(NamedTuple):
-    """A BLAS library itself, past what threadpoolctl tells and does while it is held."""
+    """Direct access to a BLAS library, without our changes to threadpoolctl."""
 
     path: str
     get: Callable[[], int]
@@ -30,94 +30,94 @@ class _Library(NamedTuple):
 
 
 class BlasGuard:
-    """Holds BLAS to one thread while anybody is inside; the limit is one for the whole process.
+    """Limits BLAS to one thread while anyone is inside; the limit is global to the process.
 
-    A signal handler or a finalizer may come in between any two steps of what is done here, in the
-    very thread that does it, and itself enter and leave. Therefore the lock lets its owner in
-    again, whoever enters is inside before anything is changed, and ``_arrange`` can be
-    interrupted by itself anywhere: it looks at what there is, and ends when that is as it must be.
+    A signal handler or a finalizer may interrupt this code at any point, in the same thread, and
+    itself enter and leave. Therefore the lock is reentrant, an entry is registered before anything
+    is changed, and ``_update_limits`` may be interrupted by itself anywhere: it loops until the
+    limits fit the current state.
     """
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._inside: dict[Any, int] = {}
-        """Who is inside, and in which thread they entered."""
-        self._visitors: list[object] = []
-        """Those inside who have not said who they are."""
+        """Who is inside, with the thread that entered."""
+        self._anonymous: list[object] = []
+        """Keys of the entries by ``with``, which have no key of their own."""
         self._free = True
-        """Whether all libraries have the limits that others gave them."""
+        """Whether all libraries have the limits that others have set."""
         self._held = False
-        """Whether all are known to be at one thread. If neither, they are being changed."""
+        """Whether all libraries have one thread. If neither, they are being changed."""
         self._limits: dict[str, int] = {}
-        """What others want the limits to be; it counts where the libraries are not free."""
+        """The limits that others have set, where the libraries are not free."""
         self._controller: Any = None
         self._known: list[_Library] | None = None
 
     def __enter__(self) -> Self:
-        visitor = object()
-        self._visitors.append(visitor)
-        self.enter(visitor)
+        key = object()
+        self._anonymous.append(key)
+        self.enter(key)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.leave(self._visitors.pop())
+        self.leave(self._anonymous.pop())
 
-    def enter(self, who: Any) -> None:
-        """Hold BLAS to one thread until ``leave`` is called for the same one."""
-        self._inside[who] = get_ident()
+    def enter(self, key: Any) -> None:
+        """Limit BLAS to one thread until ``leave`` is called with the same key."""
+        self._inside[key] = get_ident()
         try:
-            self._settle()
+            self._apply()
         except BaseException:
-            self.leave(who)
+            self.leave(key)
             raise
 
-    def leave(self, who: Any) -> None:
-        """Let go of BLAS, if that one is inside; the last one to leave gives it back."""
-        self._inside.pop(who, None)
-        self._settle()
+    def leave(self, key: Any) -> None:
+        """Leave, if that key is inside; the last one to leave restores the limits."""
+        self._inside.pop(key, None)
+        self._apply()
 
-    def abandon(self, who: Any) -> None:
-        """Leave in the place of somebody who did not get to it.
+    def abandon(self, key: Any) -> None:
+        """Leave on behalf of an engine that could not do so itself.
 
-        Garbage collection calls this at any moment, in a thread that may hold any lock. Where it
-        would have to wait for longer, whoever comes or leaves next sees to it.
+        Garbage collection calls this at any moment, in a thread that may hold any lock. If the lock
+        is not free soon, the next one to enter or leave updates the limits.
         """
-        self._inside.pop(who, None)
-        if self._lock.acquire(timeout=PATIENCE):
+        self._inside.pop(key, None)
+        if self._lock.acquire(timeout=LOCK_TIMEOUT):
             try:
-                self._settle()
+                self._apply()
             finally:
                 self._lock.release()
 
     def threads_allowed(self) -> int:
-        """How many threads BLAS may use now, or could before somebody entered.
+        """Return how many threads BLAS may use outside of the guard.
 
         Without threadpoolctl it is one: BLAS cannot be held, and keeps the cores for itself.
         """
         with self._lock:
-            numbers = [self._limit_of(lib) for lib in self._libraries()]
+            limits = [self._limit_of(lib) for lib in self._libraries()]
         if self._controller is None:
             return 1
-        return max(numbers) if numbers else self._without_blas()
+        return max(limits) if limits else self._default_threads()
 
-    def _settle(self) -> None:
-        """Make the limits fit who is inside, whatever happens; errors are raised afterwards."""
+    def _apply(self) -> None:
+        """Update the limits despite interrupting exceptions, which are raised afterwards."""
         interrupt = None
         with self._lock:
             for _ in range(MAX_INTERRUPTS):
                 try:
-                    self._arrange()
+                    self._update_limits()
                     break
                 except BaseException as raised:
                     interrupt = raised
         if interrupt is not None:
             raise interrupt
 
-    def _arrange(self) -> None:
+    def _update_limits(self) -> None:
         while True:
             if self._inside and not self._held:
                 limits = {lib.path: self._limit_of(lib) for lib in self._libraries()}
-                if self._free:  # else somebody has come in between, and limits may be ours
+                if self._free:  # else someone entered in between, and the limits may be ours
                     self._limits = limits
                     self._free = False
                 for lib in self._libraries():
@@ -127,7 +127,7 @@ class BlasGuard:
                 self._held = False
                 for lib in self._libraries():
                     lib.set(self._limits[lib.path])
-                if self._held:  # somebody has come in between, and stays
+                if self._held:  # someone entered in between, and is still inside
                     self._held = False
                 else:
                     self._free = True
@@ -147,28 +147,28 @@ class BlasGuard:
                     return self._known
                 self._controller = ThreadpoolController()
             found = [lib for lib in self._controller.lib_controllers if lib.user_api == "blas"]
-            own = {kind: self._stand_before(kind) for kind in {type(lib) for lib in found}}
+            own = {kind: self._intercept(kind) for kind in {type(lib) for lib in found}}
             self._known = [
                 _Library(lib.filepath, *(partial(function, lib) for function in own[type(lib)]))
                 for lib in found
             ]
         return self._known
 
-    def _stand_before(self, kind: Any) -> tuple[Callable[..., int], Callable[..., Any]]:
-        """Let controllers of a kind tell and change what applies afterwards, while BLAS is held.
+    def _intercept(self, kind: Any) -> tuple[Callable[..., int], Callable[..., Any]]:
+        """Make controllers of a kind read and set the later limit while BLAS is limited.
 
-        Returns the functions that they had.
+        Return their original methods.
         """
-        # since threadpoolctl 3.8 set_num_threads first looks which thread may set limits at all
+        # since threadpoolctl 3.8 set_num_threads first checks which thread may set limits
         setter = "set_num_threads"
         if hasattr(kind, "_real_set_num_threads"):
             setter = "_real_set_num_threads"
-        really_get, really_set = kind.get_num_threads, getattr(kind, setter)
+        original_get, original_set = kind.get_num_threads, getattr(kind, setter)
 
         def get_num_threads(lib: Any) -> Any:
             with self._lock:
                 if self._free or lib.filepath not in self._limits:
-                    return really_get(lib)
+                    return original_get(lib)
                 return self._limits[lib.filepath]
 
         def set_num_threads(lib: Any, number: int) -> Any:
@@ -176,61 +176,61 @@ class BlasGuard:
                 known = lib.filepath in self._limits
                 if known:
                     self._limits[lib.filepath] = number
-                return really_set(lib, number) if self._free or not known else None
+                return original_set(lib, number) if self._free or not known else None
 
         kind.get_num_threads = get_num_threads
         setattr(kind, setter, set_num_threads)
-        return really_get, really_set
+        return original_get, original_set
 
-    def _without_blas(self) -> int:
-        """Count threads where BLAS does not tell how many it has: those of OpenMP, or cores."""
+    def _default_threads(self) -> int:
+        """Return the threads of OpenMP, or the cores, if no BLAS library is known."""
         libraries = self._controller.lib_controllers
         return max((lib.num_threads for lib in libraries), default=_count_cores())
 
-    def when_forking(self) -> None:
-        """Have forked processes begin with the limits that nobody in them holds down.
+    def register_fork_handlers(self) -> None:
+        """Restore the limits in forked processes, in which most threads do not exist.
 
-        No other thread may be about to set one at that moment: BLAS would never get over it.
+        The lock is held during the fork: one in the middle of setting a limit would break BLAS.
         """
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._lock.acquire,
                 after_in_parent=self._lock.release,
-                after_in_child=self._keep_this_thread,
+                after_in_child=self._keep_forking_thread,
             )
-            # these never go back to where they were forked, as after os.fork() they may
-            register_after_fork(self, BlasGuard._keep_nobody)
+            # these never return to the code that forked, as they may after os.fork()
+            register_after_fork(self, BlasGuard._drop_all)
 
-    def _keep_this_thread(self) -> None:
-        """Go on in a forked process: of all threads it has the one that forked."""
+    def _keep_forking_thread(self) -> None:
+        """Update the state in a forked process, which has only the thread that forked."""
         try:
-            for who, thread in list(self._inside.items()):
+            for key, thread in list(self._inside.items()):
                 if thread != get_ident():
-                    del self._inside[who]
-            self._settle()
+                    del self._inside[key]
+            self._apply()
         finally:
             self._lock.release()
 
-    def _keep_nobody(self) -> None:
+    def _drop_all(self) -> None:
         self._inside.clear()
-        self._settle()
+        self._apply()
 
 
 one_thread_blas = BlasGuard()
-one_thread_blas.when_forking()
+one_thread_blas.register_fork_handlers()
 
 
 def threads_for(n_jobs: int | None) -> int:
-    """Count the threads to use: by default as many as BLAS is allowed to use now.
+    """Return the number of threads to use: by default as many as BLAS may use now.
 
     So a grid search whose workers share the cores, and therefore limit BLAS, is never
-    oversubscribed. Where workers come without such a limit, each has one thread: those of joblib
-    that are threads, and daemonic processes, as the workers of multiprocessing's pools are.
+    oversubscribed. Workers without such a limit use one thread each: threads of joblib, and
+    daemonic processes such as the workers of multiprocessing pools.
     """
     if n_jobs is None:
         is_worker = _is_thread_of_joblib() or current_process().daemon
         return 1 if is_worker else one_thread_blas.threads_allowed()
-    n_jobs = int(n_jobs)  # small ones of NumPy overflow
+    n_jobs = int(n_jobs)  # small integer types of NumPy would overflow
     return max(_count_cores() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
 
 

@@ -1,15 +1,15 @@
-"""Any value shown on a line of an error, however long its own repr is, and even if that fails."""
+"""Short representations of arbitrary values for error messages, even if their repr fails."""
 
 from functools import partial
 from itertools import islice
 from typing import Any
 
 MAX_BITS = 128
-"""Longer integers are told by their length: 10**400 as digits says nothing."""
+"""Longer integers are described by their length: the digits of 10**400 are of no use."""
 MAX_ITEMS, MAX_LEVELS = 20, 3
-"""How much of a list is shown, and how deep."""
+"""How many items of a list are shown, and how many levels of nesting."""
 MAX_LENGTH = 300
-"""How many characters are shown of anything."""
+"""How many characters are shown of any value."""
 
 _BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
@@ -24,13 +24,13 @@ def brief(value: Any, levels: int = MAX_LEVELS) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """Leave out the middle of a long text."""
+    """Replace the middle of a long text by dots."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]}...{text[-half:]}"
 
 
 def magnitude(number: int) -> str:
-    """Return three digits of an integer that may be too large for a floating-point number."""
+    """Return an integer to three digits, even if it is too large for a floating-point number."""
     return f"{number:.3g}" if abs(number) < 2**1023 else f"2**{number.bit_length() - 1}"
 
 

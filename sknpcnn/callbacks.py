@@ -1,4 +1,4 @@
-"""Callbacks that scikit-learn has not: they follow its protocol, for ``set_callbacks``."""
+"""Callbacks that scikit-learn lacks; they follow its protocol, for ``set_callbacks``."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,15 +11,15 @@ from sknpcnn.checks import plain_real, refuse
 class TimeLimit:
     """Stop training before it takes too long.
 
-    Training ends behind an epoch if another one like it would take too long. With
-    ``checkpoint_dir`` the next ``fit`` goes on from there: so a job that may run for an hour trains
-    for an hour, again and again, until the fit has ended.
+    Training ends after an epoch if another one like it would exceed the limit. With
+    ``checkpoint_dir`` the next ``fit`` resumes from there, so that jobs of an hour each can
+    complete a longer fit.
 
     Parameters
     ----------
     seconds : float
-        How long ``fit`` may train. Give the callback to the classifier: in a grid search over it,
-        this holds for every single fit.
+        How long ``fit`` may train. Pass the callback to the classifier: in a grid search over it,
+        the limit applies to every single fit.
 
     Examples
     --------
@@ -34,23 +34,23 @@ class TimeLimit:
 
     seconds: float
 
-    goes_on: ClassVar[bool] = True
-    """A fit that was stopped has not ended: with a checkpoint the next one goes on."""
+    resumable: ClassVar[bool] = True
+    """A fit that this stops is not finished: with a checkpoint the next one resumes it."""
 
     def __post_init__(self) -> None:
-        seconds = plain_real(self.seconds, endless=True)
+        seconds = plain_real(self.seconds, allow_infinity=True)
         if seconds is None or seconds <= 0:
             refuse(self, "seconds", "a number above 0")
         object.__setattr__(self, "seconds", float(seconds))
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the contexts know when they began."""
+        """Do nothing: the contexts know when they started."""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Do nothing."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
-        """Tell whether to stop: another epoch like this one would take too long."""
+        """Return whether to stop because another epoch like this one would exceed the limit."""
         if context.task_name != "epoch":
             return False
         now = datetime.now(UTC)

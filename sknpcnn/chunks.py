@@ -1,4 +1,4 @@
-"""Ranges of samples, and the shapes and views of arrays that belong to them."""
+"""Ranges of samples, and the shapes, slices and views of arrays that go with them."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import numpy as np
 from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
 
 BLOCK = 2**18
-"""How many numbers of the data are looked at together, where all of them have to be read."""
+"""How many elements of the data are processed at once where all of them have to be read."""
 
 
 def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
-    """Cut n things into ranges of at most that size, as equal as can be.
+    """Split ``range(n)`` into ranges of at most ``size``, as equal as possible.
 
-    ``even`` asks for an even number of them, if there is more than one, for two threads to share.
+    ``even`` asks for an even number of ranges, if more than one, for two threads to share.
     """
     parts = max(-(-n // size), 1)
     if even and parts > 1:
@@ -21,28 +21,28 @@ def cut(n: int, size: int, even: bool = False) -> list[tuple[int, int]]:
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
-def of_one_sample(shape: Shape) -> Shape:
+def sample_shape(shape: Shape) -> Shape:
     """Return the shape of one sample of a batch."""
     return (*shape[:2], shape[3]) if len(shape) == 4 else shape[1:]
 
 
-def with_samples(shape: Shape, n: int) -> Shape:
-    """Return the shape of a batch of n samples of some shape."""
+def batch_shape(shape: Shape, n: int) -> Shape:
+    """Return the shape of a batch of n samples."""
     return (*shape[:2], n, shape[2]) if len(shape) == 3 else (n, *shape)
 
 
-def of_samples(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
-    """Index the samples lo to hi of a batch."""
+def sample_slice(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
+    """Return the index of samples lo to hi of a batch."""
     return (slice(None),) * batch_axis(x) + (slice(lo, hi),)
 
 
-def laid_out(tree: Arrays, row: Array) -> tuple[dict[str, Any], Array]:
-    """Lay the tree's arrays out in a row of numbers; also return what is left of the row."""
+def unflatten(tree: Arrays, row: Array) -> tuple[dict[str, Any], Array]:
+    """View a row of elements as a tree of arrays; also return the rest of the row."""
     views: dict[str, Any] = {}
     for name, branch in tree.items():
         if isinstance(branch, np.ndarray):
             views[name] = row[: branch.size].reshape(branch.shape)
             row = row[branch.size :]
         else:
-            views[name], row = laid_out(branch, row)
+            views[name], row = unflatten(branch, row)
     return views, row

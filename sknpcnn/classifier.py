@@ -8,7 +8,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import beginning, constraints, fitted, inputs, losses
-from sknpcnn.arrays import in_numpy
+from sknpcnn.arrays import to_numpy
 from sknpcnn.batches import Array
 from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
@@ -351,7 +351,7 @@ default="relu"
         self._validate_params()  # scikit-learn does so in the first call only
         draft = fitted.snapshot(self)
         going_on = hasattr(draft, "_theta")
-        inputs.take_classes(draft, in_numpy(classes, "classes"))
+        inputs.take_classes(draft, to_numpy(classes, "classes"))
         X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
         seen = getattr(draft, "_seen", ()) if going_on else ()
         samples = inputs.samples_of(

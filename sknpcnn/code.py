@@ -1,4 +1,4 @@
-"""Whose code something is, and what code reads: globals, attributes of modules, and imports."""
+"""Inspection of code for descriptions: which library it is from, and which globals it reads."""
 
 import dis
 import site
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def global_reads(code: CodeType) -> Iterator[tuple[str, ...]]:
-    """Walk through the globals that code reads, each with the attributes that are read of it."""
+    """Iterate over the globals that code reads, each with the attributes that are read from it."""
     path: tuple[str, ...] = ()
     module = ""
     for step in dis.get_instructions(code):
@@ -43,24 +43,22 @@ def global_reads(code: CodeType) -> Iterator[tuple[str, ...]]:
 
 
 @lru_cache
-def _homes_of_libraries() -> set[Path]:
-    """List the folders into which packages are installed, wherever NumPy itself is."""
+def _library_folders() -> set[Path]:
+    """Return the folders into which packages are installed, that of NumPy included."""
     paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()]
     return {Path(str(path)).resolve() for path in (*paths, Path(str(np.__file__)).parents[1])}
 
 
 @lru_cache
 def version_of(module: str) -> str | None:
-    """Return the version of the library that a module belongs to; None for code of the user's."""
+    """Return the version of the library of a module; None for code of the user."""
     top = module.partition(".")[0]
     if top == "sknpcnn":
         return ""  # it is part of every fingerprint
     if top in sys.stdlib_module_names and top != "__main__":
         return "{}.{}".format(*sys.version_info)
-    place = getattr(sys.modules.get(top), "__file__", None)
-    if not isinstance(place, str) or _homes_of_libraries().isdisjoint(
-        Path(place).resolve().parents
-    ):
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if not isinstance(file, str) or _library_folders().isdisjoint(Path(file).resolve().parents):
         return None
     version = getattr(sys.modules[top], "__version__", None)
     if version is None:
@@ -69,8 +67,8 @@ def version_of(module: str) -> str | None:
     return None if version is None else str(version)
 
 
-def is_another(value: Any, module: str, name: str) -> bool:
-    """Return whether a library has something else of that name, which stands for it."""
+def is_replaced(value: Any, module: str, name: str) -> bool:
+    """Return whether the library has another object of that name than this function."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -78,5 +76,5 @@ def is_another(value: Any, module: str, name: str) -> bool:
 
 
 def is_library(module: ModuleType) -> bool:
-    """Return whether a module is of a library that is known by its version."""
+    """Return whether a module belongs to a library with a known version."""
     return version_of(module.__name__) is not None

@@ -22,7 +22,7 @@ from sknpcnn.checks import is_finite, is_integer, plain_items, plain_real
 from sknpcnn.layers import Layer
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
-from sknpcnn.spec import check_free, check_nesting, named
+from sknpcnn.spec import check_nesting, check_reserved, named
 from sknpcnn.suggestions import did_you_mean, nearest
 
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -156,16 +156,16 @@ def _plain(value: Any) -> Any:
         return str.__str__(value)
     if is_integer(value):
         return int(value)  # an enormous one too, which check_together refuses
-    number = plain_real(value, endless=True)
+    number = plain_real(value, allow_infinity=True)
     return value if number is None else number
 
 
 def check_together(params: dict[str, Any]) -> None:
     """Refuse parameters that do not go together."""
     layers = [name for name, _ in named(params["layers"] or (), "layers", Layer)]
-    check_free(layers, params, "layers")
+    check_reserved(layers, params, "layers")
     augment = [name for name, _ in named(params["augment"] or (), "augment", Augmentation)]
-    check_free(augment, [*params, *layers], "augment")
+    check_reserved(augment, [*params, *layers], "augment")
     for name in ("layers", "augment", "solver", "learning_rate"):
         check_nesting(params[name], name)
     if params["layers"] is not None:

@@ -1,4 +1,4 @@
-"""The network at work: what a running layer is given, and how layers run one after the other."""
+"""Execution of a plan: the context that layers receive, and forward and backward passes."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,15 +10,15 @@ from sknpcnn.chunks import cut
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape
-from sknpcnn.plan import Node, Plan, Stretch
-from sknpcnn.tape import Recorded, spoil
+from sknpcnn.plan import Node, Plan, Segment
+from sknpcnn.tape import RecordingArray, mark_unrecordable
 
-# The least work worth a tile of its own in a layer that sees the whole batch, in elements.
-TILE = 2**18
+# In elements: smaller tiles of a layer that sees the whole batch cost more than they save.
+MIN_TILE_SIZE = 2**18
 
 
 class MiniBatch:
-    """What belongs to the rows of one mini-batch beside their values."""
+    """Properties of the samples of one mini-batch other than their values."""
 
     def __init__(
         self,
@@ -37,31 +37,31 @@ class MiniBatch:
 
     @property
     def ids(self) -> Array:
-        """Hashes of the samples, which their random numbers depend on; made when asked for."""
+        """Hashes of the samples, on which their random bits depend; computed on first access."""
         if self._ids is None:
-            known = self._identify
-            self._ids = np.arange(self.n, dtype=np.uint32) if known is None else known()
+            identify = self._identify
+            self._ids = np.arange(self.n, dtype=np.uint32) if identify is None else identify()
         return self._ids
 
 
-class InChunks(Protocol):
-    """How the stretches of a plan are run, a few samples at a time."""
+class SegmentRunner(Protocol):
+    """Runs the segments of a plan, a few samples at a time."""
 
     def forward(
-        self, stretch: Stretch, params: Arrays, x: Any, place: "Place"
+        self, segment: Segment, params: Arrays, x: Any, workspace: "Workspace"
     ) -> tuple[Array, Any]:
-        """Run a stretch; also return what it needs for its way back."""
+        """Run a segment; also return its cache for the backward pass."""
 
     def backward(
-        self, stretch: Stretch, cache: Any, dy: Array, grads: Arrays, place: "Place"
+        self, segment: Segment, cache: Any, dy: Array, grads: Arrays, workspace: "Workspace"
     ) -> Array | None:
-        """Run a stretch backwards."""
+        """Run the backward pass of a segment."""
 
 
-class Place:
-    """Where layers work: on which samples, on which thread, in which memory.
+class Workspace:
+    """Where layers run: on which samples, on which thread, in which memory.
 
-    One that is ``whole`` sees the whole mini-batch, and shares work out to the threads; the others
+    With ``whole`` they see the whole mini-batch, and share work among the threads; otherwise they
     see one chunk of it, on one thread.
     """
 
@@ -69,7 +69,7 @@ class Place:
         self,
         engine: Engine,
         batch: MiniBatch,
-        in_chunks: InChunks,
+        segment_runner: SegmentRunner,
         rows: tuple[int, int] | None = None,
         thread: int = 0,
         memory: Arena | None = None,
@@ -79,7 +79,7 @@ class Place:
         self.whole = rows is None
         self.rows = slice(*(rows or (0, batch.n)))
         self.thread = thread
-        self.in_chunks = in_chunks
+        self.segment_runner = segment_runner
         self.recording = False
         owner = "whole" if self.whole else thread
         self.memory = memory or engine.arena("whole")
@@ -90,165 +90,169 @@ class Place:
             self.scratch.rewind()
 
     def output(self, other: bool) -> Arena:
-        """Return the buffer for what is read but once: ``other`` than the last time, or again."""
+        """Return the buffer for results that are read once; ``other`` switches to the other one."""
         if other:
             self._outputs.reverse()
             self._outputs[0].rewind()
         return self._outputs[0]
 
-    def given(self, array: Array) -> Array:
-        """Return an array as layers see it."""
-        return array.view(Recorded) if self.recording else array
+    def wrap(self, array: Array) -> Array:
+        """Return an array as layers see it, which is recorded while a tape is."""
+        return array.view(RecordingArray) if self.recording else array
 
 
 class RunningContext:
-    """What a layer is given while it runs; see ``layers.base.Context``."""
+    """What a running layer receives; see ``layers.base.Context``."""
 
     __slots__ = (
         *("training", "samples", "dtype", "needs_dx"),
-        *("_place", "_path", "_branches", "_passes", "_returned"),
+        *("_workspace", "_path", "_branches", "_transient", "_returned"),
     )
 
     def __init__(
         self,
-        place: Place,
+        workspace: Workspace,
         path: tuple[str, ...] = (),
         branches: tuple[Plan, ...] = (),
-        passes: bool = False,
+        transient: bool = False,
         needs_dx: bool = True,
     ) -> None:
-        self.training = place.batch.training
-        self.samples = place.batch.n
-        self.dtype = place.engine.dtype
+        self.training = workspace.batch.training
+        self.samples = workspace.batch.n
+        self.dtype = workspace.engine.dtype
         self.needs_dx = needs_dx
-        self._place = place
+        self._workspace = workspace
         self._path = path
         self._branches = branches
-        self._passes = passes
+        self._transient = transient
         self._returned = False
 
     @property
     def weights(self) -> Array | None:
-        """The sample weights of the rows in sight; None where all are one."""
-        spoil()
-        weights = self._place.batch.weights
-        return None if weights is None else weights[self._place.rows]
+        """The weights of the samples in x; None where all are one."""
+        mark_unrecordable()
+        weights = self._workspace.batch.weights
+        return None if weights is None else weights[self._workspace.rows]
 
     def output(self, shape: Shape, dtype: Any = None, keep: bool = False) -> Array:
-        """Return an array for what the layer returns: valid until that is read.
+        """Return an array for the layer's result, valid until that has been read.
 
-        What only the next layer reads goes by turns into one of two buffers, which are used again
-        and again: those of a chunk's thread stay in its cache.
+        Results that only the next layer reads alternate between two buffers: those of a thread stay
+        in its cache.
         """
-        if not self._passes or (keep and self.training):
+        if not self._transient or (keep and self.training):
             return self.empty(shape, dtype)
-        buffer = self._place.output(other=not self._returned)
+        buffer = self._workspace.output(other=not self._returned)
         self._returned = True
-        return self._place.given(buffer.empty(shape, dtype))
+        return self._workspace.wrap(buffer.empty(shape, dtype))
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
         """Return an array that stays valid until backward has run."""
-        return self._place.given(self._place.memory.empty(shape, dtype))
+        return self._workspace.wrap(self._workspace.memory.empty(shape, dtype))
 
     def scratch(self, shape: Shape, dtype: Any = None) -> Array:
         """Return an array that stays valid until the layer returns."""
-        return self._place.given(self._place.scratch.empty(shape, dtype))
+        return self._workspace.wrap(self._workspace.scratch.empty(shape, dtype))
 
     def constant(self, make: Callable[..., Array], *args: Any) -> Array:
-        """Return what a function makes of its arguments alone, read-only."""
-        return self._place.given(self._place.engine.made(make, *args))
+        """Return ``make(*args)``, computed once, read-only."""
+        return self._workspace.wrap(self._workspace.engine.shared_constant(make, *args))
 
     def random_bits(self, shape: Shape) -> Array:
-        """Draw uint32 that depend on seed, step, layer and sample."""
-        spoil()
-        batch = self._place.batch
+        """Return random uint32 that depend on seed, step, layer and sample."""
+        mark_unrecordable()
+        batch = self._workspace.batch
         key = crc32(".".join(self._path).encode(), batch.key)
-        return sample_bits(batch.ids[self._place.rows], shape, key)
+        return sample_bits(batch.ids[self._workspace.rows], shape, key)
 
     def tiles(self, rows: int, values_per_row: int, at_least: int = 1) -> list[tuple[int, int]]:
-        """Cut rows into ranges of a size that depends on the data alone."""
-        return cut(rows, max(TILE // max(values_per_row, 1), at_least), even=True)
+        """Split rows into ranges whose size depends on the data alone."""
+        return cut(rows, max(MIN_TILE_SIZE // max(values_per_row, 1), at_least), even=True)
 
     def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
-        """Run ``task(i, scratch)`` for all i, on all threads if the whole batch is in sight."""
-        place = self._place
+        """Run ``task(i, scratch)`` for all i, on all threads if the layer sees the whole batch."""
+        workspace = self._workspace
 
         def run(i: int, thread: int) -> None:
-            memory = place.engine.arena("tile", thread)
+            memory = workspace.engine.arena("tile", thread)
             memory.rewind()
 
             def scratch(shape: Shape, dtype: Any = None) -> Array:
-                return place.given(memory.empty(shape, dtype))
+                return workspace.wrap(memory.empty(shape, dtype))
 
             task(i, scratch)
 
-        if place.whole:
-            place.engine.run(run, count)
+        if workspace.whole:
+            workspace.engine.run(run, count)
         else:
             for i in range(count):
-                run(i, place.thread)
+                run(i, workspace.thread)
 
     def forward(self, params: Arrays, x: Array, branch: int = 0) -> tuple[Array, Any]:
-        """Run the layers of a branch."""
-        return forward(self._branches[branch], params, x, self._place)
+        """Run a branch."""
+        return forward(self._branches[branch], params, x, self._workspace)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, branch: int = 0
     ) -> Array | None:
-        """Run the layers of a branch backwards."""
-        return backward(self._branches[branch], params, cache, dy, grads, self._place)
+        """Run the backward pass of a branch."""
+        return backward(self._branches[branch], params, cache, dy, grads, self._workspace)
 
 
-def forward(plan: Plan, params: Arrays, x: Any, place: Place) -> tuple[Array, list[Any]]:
-    """Run the parts of a plan; also return what each needs for its way back.
+def forward(plan: Plan, params: Arrays, x: Any, workspace: Workspace) -> tuple[Array, list[Any]]:
+    """Run the parts of a plan; also return the cache of each for the backward pass.
 
-    ``x`` may be a source that makes the rows of the mini-batch when they are asked for.
+    ``x`` may be a source that loads the rows of the mini-batch on demand.
     """
     caches = []
     for part in plan.parts:
-        if isinstance(part, Stretch):
-            x, cache = place.in_chunks.forward(part, params, x, place)
+        if isinstance(part, Segment):
+            x, cache = workspace.segment_runner.forward(part, params, x, workspace)
         else:
             own = params.get(part.name, {})
-            x, cache = _call(part.layer.forward, (own, x), place, part, part.passes)
+            x, cache = _call(part.layer.forward, (own, x), workspace, part, part.transient_output)
         caches.append(cache)
     return x, caches
 
 
 def backward(
-    plan: Plan, params: Arrays, caches: list[Any], dy: Array, grads: Arrays, place: Place
+    plan: Plan, params: Arrays, caches: list[Any], dy: Array, grads: Arrays, workspace: Workspace
 ) -> Array | None:
-    """Run the parts of a plan backwards, no further than somebody reads a gradient."""
+    """Run the backward pass of a plan, no further than gradients are needed."""
     dx: Any = dy
-    for part, cache in reversed(list(zip(plan.parts, caches, strict=True))[plan.last :]):
-        if isinstance(part, Stretch):
-            dx = place.in_chunks.backward(part, cache, dx, grads, place)
+    for part, cache in reversed(list(zip(plan.parts, caches, strict=True))[plan.backward_stop :]):
+        if isinstance(part, Segment):
+            dx = workspace.segment_runner.backward(part, cache, dx, grads, workspace)
         else:
             own = params.get(part.name, {}), cache, dx, grads.get(part.name, {})
-            dx = _call(part.layer.backward, own, place, part, part.passes_back)
+            dx = _call(part.layer.backward, own, workspace, part, part.transient_gradient)
     return dx if plan.needs_dx else None
 
 
 def _call(
-    method: Callable[..., Any], arguments: tuple[Any, ...], place: Place, node: Node, passes: bool
+    method: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    workspace: Workspace,
+    node: Node,
+    transient: bool,
 ) -> Any:
-    """Have a layer do its work; its scratch memory is the next one's."""
-    ctx = RunningContext(place, node.path, node.branches, passes, node.needs_dx)
-    start = place.scratch.position
+    """Call a method of a layer, and release its scratch memory for the next one."""
+    ctx = RunningContext(workspace, node.path, node.branches, transient, node.needs_dx)
+    start = workspace.scratch.position
     try:
         return method(*arguments, ctx)
     finally:
-        place.scratch.position = start
+        workspace.scratch.position = start
 
 
-def prepare(plan: Plan, params: Arrays, place: Place) -> dict[str, Any]:
-    """Add to the parameters of all layers of a plan what follows from them alone."""
+def prepare(plan: Plan, params: Arrays, workspace: Workspace) -> dict[str, Any]:
+    """Return the parameters of all layers of a plan with the arrays derived from them."""
     prepared: dict[str, Any] = {}
     for node in plan.nodes():
         own = params.get(node.name, {})
-        ctx = RunningContext(place, node.path)
+        ctx = RunningContext(workspace, node.path)
         found = dict(node.layer.prepare(own, node.shape, ctx))
         for branch in node.branches:
-            found |= prepare(branch, own, place)
+            found |= prepare(branch, own, workspace)
         prepared[node.name] = prepared.get(node.name, {}) | found
     return prepared

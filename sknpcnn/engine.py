@@ -1,4 +1,4 @@
-"""The threads and the memory of one fit or one predict."""
+"""The engine owns the threads and the memory of one fit or predict, so that both can be reused."""
 
 from collections.abc import Callable
 from math import prod
@@ -15,39 +15,39 @@ from sknpcnn.team import Team
 
 
 class Arena:
-    """Buffers handed out in turn: after a rewind, the same requests get the same memory again.
+    """A list of buffers to allocate from: after a rewind, the same requests get the same memory.
 
-    Fresh memory is expensive: the system maps and clears it page by page. A training step asks for
-    the same arrays as the step before, so after the first one nothing is allocated any more.
+    New memory is expensive: the system maps and clears it page by page. A training step requests
+    the same arrays as the step before, so that after the first one nothing is allocated.
     """
 
     def __init__(
-        self, dtype: Any, owner: Any = None, moved: Callable[[], None] = lambda: None
+        self, dtype: Any, owner: Any = None, on_move: Callable[[], None] = lambda: None
     ) -> None:
         self._dtype = np.dtype(dtype)
         self._owner = owner
-        self._moved = moved
+        self._on_move = on_move
         self._buffers: list[Array] = []
         self.position = 0
-        """How many buffers are handed out."""
+        """How many buffers are in use."""
 
     def rewind(self) -> None:
-        """Take back everything that was handed out."""
+        """Release all buffers for reuse."""
         self.position = 0
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
-        """Hand out the next buffer, cut to shape, and aligned with the lines of the cache."""
+        """Return the next buffer, cut to the shape and aligned to cache lines."""
         dtype = self._dtype if dtype is None else np.dtype(dtype)
-        wanted = prod(shape) * dtype.itemsize
+        size = prod(shape) * dtype.itemsize
         if self.position == len(self._buffers):
-            self._buffers.append(_aligned(wanted, self._owner))
-        elif self._buffers[self.position].size < wanted:
+            self._buffers.append(_aligned(size, self._owner))
+        elif self._buffers[self.position].size < size:
             disown(self._buffers[self.position])
-            self._buffers[self.position] = _aligned(wanted, self._owner)
-            self._moved()
+            self._buffers[self.position] = _aligned(size, self._owner)
+            self._on_move()
         buffer = self._buffers[self.position]
         self.position += 1
-        return buffer[:wanted].view(dtype).reshape(shape)
+        return buffer[:size].view(dtype).reshape(shape)
 
     def size(self) -> int:
         """Count the bytes of all buffers."""
@@ -61,20 +61,20 @@ def _aligned(size: int, owner: Any) -> Array:
 
 
 class Engine:
-    """The threads and the memory of one fit or one predict; a context manager.
+    """The threads and the memory of one fit or predict; a context manager.
 
-    It may be entered again, and then has its memory still.
+    It may be entered again and then still has its memory.
     """
 
-    def __init__(self, n_threads: int, dtype: Any, constants: dict[Any, Any] | None = None) -> None:
+    def __init__(self, n_threads: int, dtype: Any, derived: dict[Any, Any] | None = None) -> None:
         self.n_threads = n_threads
         self.dtype = np.dtype(dtype)
         self.tapes = Tapes()
-        self.constants = constants
-        """What follows from the parameters alone, where these stay what they are."""
+        self.derived = derived
+        """Cache of values derived from the parameters; None where these change."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
-        self._made: dict[tuple[Any, ...], Array] = {}
+        self._shared_constants: dict[tuple[Any, ...], Array] = {}
         self._team = Team()
         self._entered = False
 
@@ -87,53 +87,53 @@ class Engine:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
-            self._team.dismiss()
+            self._team.shutdown()
         finally:
             one_thread_blas.leave(id(self))
             self._entered = False
 
     def __del__(self) -> None:
-        # Ctrl-C in the very moment that ``with`` ends: Python does not get to ``__exit__``
-        self._team.dismiss(wait=False)
+        # after Ctrl-C at the very moment that ``with`` ends, Python does not call ``__exit__``
+        self._team.shutdown(wait=False)
         if self._entered:
             one_thread_blas.abandon(id(self))
 
     def arena(self, *owner: Any) -> Arena:
-        """Return the memory that belongs to an owner."""
+        """Return the memory of an owner."""
         arena = self._arenas.get(owner)
         if arena is None:
-            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.owner, self.tapes.forget)
+            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.owner, self.tapes.invalidate)
         return arena
 
-    def made(self, make: Callable[..., Array], *args: Any) -> Array:
-        """Return what a function makes of its arguments alone, made once, and read-only."""
+    def shared_constant(self, make: Callable[..., Array], *args: Any) -> Array:
+        """Return ``make(*args)``, computed once, read-only."""
         key = (make, *args, repr(args))  # 1 is equal to 1.0, and 0.0 to -0.0
-        found = self._made.get(key)
+        found = self._shared_constants.get(key)
         if found is None:
-            found = self._made.setdefault(key, constant(make(*args)))
+            found = self._shared_constants.setdefault(key, constant(make(*args)))
         return found
 
-    def constant(self, owner: Any, make: Callable[[Arena], Any]) -> Any:
-        """Make something of the parameters, in memory of its own; only once if they stay."""
-        if self.constants is not None and owner in self.constants:
-            return self.constants[owner]
-        memory = self.arena("constant", owner)
+    def derive(self, owner: Any, make: Callable[[Arena], Any]) -> Any:
+        """Compute values derived from the parameters in separate memory; cached if these stay."""
+        if self.derived is not None and owner in self.derived:
+            return self.derived[owner]
+        memory = self.arena("derived", owner)
         memory.rewind()
-        made = make(memory)
-        if self.constants is not None:
-            self.constants[owner] = made
-        return made
+        derived = make(memory)
+        if self.derived is not None:
+            self.derived[owner] = derived
+        return derived
 
     def size(self) -> int:
-        """Count the bytes of everybody's memory."""
+        """Count the bytes of all memory."""
         arenas = sum(arena.size() for arena in self._arenas.values())
-        return arenas + sum(array.nbytes for array in self._made.values())
+        return arenas + sum(array.nbytes for array in self._shared_constants.values())
 
     def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
-        """Run ``task(i, thread)`` for all i. Every thread, the caller too, begins with its own.
+        """Run ``task(i, thread)`` for all i. Each thread, the caller included, first runs its own.
 
-        So a chunk usually meets the thread again that had it before, with its numbers in the cache;
-        but who has nothing left to do helps the others.
+        So a chunk usually runs on the same thread as before, with its data still in the cache; a
+        thread without tasks takes over those of the others.
         """
         n_threads = min(self.n_threads, n_tasks)
         if n_threads > 1:

@@ -1,7 +1,7 @@
-"""Files that are replaced whole or not at all, and files that are opened without trusting a path.
+"""Atomic replacement of files, and safe opening of paths from untrusted sources.
 
-A path may lead anywhere: to a pipe that nobody writes into, to a device, through a link. And
-whoever writes may be killed at any moment.
+A path may lead to a pipe without a writer, to a device, or through a link; and a process that
+writes may be killed at any moment.
 """
 
 import errno
@@ -17,37 +17,37 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ImportError:  # there is none on Windows, where a file that is open cannot be removed
+except ImportError:  # Windows has none, but does not remove open files
     fcntl = None  # type: ignore[assignment]
 
-# What is being written is called so, whatever it will be called: a longer name might not be legal.
+# Temporary names do not contain the final one: a longer name might not be legal.
 PREFIX, SUFFIX = ".sknpcnn-", ".tmp"
-# So old, in seconds, must be what a killed process has left before it is removed. It is a day since
-# another machine that writes into the same folder may have another clock, and locks of its own.
+# Age in seconds from which files of killed processes are removed. It is a day, as another machine
+# that writes into the same folder may have another clock and does not share locks.
 STALE_AFTER = 86400.0
 
-# Opening must not wait for somebody at the other end of a pipe, nor become a program's terminal.
+# Opening must not wait for the other end of a pipe, nor set the controlling terminal.
 _READ = os.O_RDONLY | sum(getattr(os, n, 0) for n in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
-# Python makes room for all bytes that it is asked for: of more than these, only if there are any.
+# Python allocates the bytes of a read in advance: above this many, only as many as there are.
 _LARGE = 2**16
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading; raise where a path leads to something else."""
-    check_regular(path, path.stat())  # before it is opened: that moves some tapes
+    """Open a regular file for reading; raise if the path leads to anything else."""
+    check_regular(path, path.stat())  # before opening, which rewinds some tape drives
     descriptor = os.open(path, _READ)
-    with _Whole(io.FileIO(descriptor)) as file:
-        check_regular(path, os.fstat(descriptor))  # it may have become another one meanwhile
+    with _BoundedReader(io.FileIO(descriptor)) as file:
+        check_regular(path, os.fstat(descriptor))  # the path may have changed in between
         yield file
 
 
-class _Whole(io.BufferedReader):
-    """A file that makes room for what there is of it, however much its content says there were."""
+class _BoundedReader(io.BufferedReader):
+    """A reader that never allocates more than the rest of the file for one read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read so many bytes, or all that are left."""
+        """Read up to ``size`` bytes, or all that are left."""
         if size is not None and size > _LARGE:
             left = os.fstat(self.fileno()).st_size - self.tell()
             size = min(size, max(left, _LARGE))
@@ -55,7 +55,7 @@ class _Whole(io.BufferedReader):
 
 
 def check_regular(path: Path, found: os.stat_result) -> None:
-    """Raise if what was found at a path is a folder, a pipe, a device or the like."""
+    """Raise if a path is not a regular file but a folder, a pipe, a device or the like."""
     mode = found.st_mode
     if S_ISREG(mode):
         return
@@ -68,12 +68,12 @@ def check_regular(path: Path, found: os.stat_result) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside the one at ``path``; at the end have it on the disk, then put it there.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file; at the end sync it to disk, then rename it to ``path``.
 
-    So at every instant, whatever happens, there is the old file or the new one. The new one keeps
-    the permissions and, where that is allowed, the owner of the old one. A link stays a link: what
-    it leads to is replaced.
+    So at every instant there is either the old file or the new one. The new one gets the
+    permissions and, where that is allowed, the owner of the old one. A link stays a link: its
+    target is replaced.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -83,39 +83,39 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     if before is not None and not S_ISREG(before.st_mode):
         kind = errno.EISDIR if target.is_dir() else errno.EINVAL
         raise OSError(kind, f"{os.strerror(kind)}; needed: a regular file, or none", str(path))
-    with temporary_name(target) as beside:
+    with temporary_name(target) as temporary:
         try:
-            # nobody may read the new file who could not read the old one, not even for a moment
+            # who could not read the old file must not be able to read the new one at any moment
             mode = 0o666 if before is None else before.st_mode & 0o700
-            descriptor = os.open(beside, _CREATE, mode)
+            descriptor = os.open(temporary, _CREATE, mode)
             with os.fdopen(descriptor, "wb") as file:
                 _lock(descriptor)
                 yield file
                 file.flush()
                 if before is not None:
-                    _take_over(descriptor, before)
+                    _copy_ownership(descriptor, before)
                 os.fsync(descriptor)
-            beside.replace(target)  # only now: Windows renames no file that is open
+            temporary.replace(target)  # only now: Windows cannot rename an open file
         except OSError as error:
-            if error.errno is None or error.filename not in (None, beside, str(beside)):
+            if error.errno is None or error.filename not in (None, temporary, str(temporary)):
                 raise
-            raise OSError(error.errno, error.strerror, str(path)) from error  # a name that is known
+            raise OSError(error.errno, error.strerror, str(path)) from error  # with the user's path
     _sync_folder(target.parent)
 
 
 @contextmanager
 def temporary_name(path: Path) -> Iterator[Path]:
-    """Make up a name for a file beside another one; in the end there is no file of that name."""
-    beside = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+    """Create a name for a temporary file in the same folder; remove that file at the end."""
+    temporary = path.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
     try:
-        yield beside
+        yield temporary
     finally:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove what processes have left in a folder that were killed while they wrote, long ago."""
+    """Remove old temporary files, which killed processes have left in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
@@ -124,19 +124,19 @@ def remove_stale(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where there is none, and have it on the disk, with all that it lies in."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    """Create a folder with its missing parents, and sync them to disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for place in missing:
-        _sync_folder(place.parent)
+    for path in missing:
+        _sync_folder(path.parent)
 
 
 def _is_device(mode: int) -> bool:
     return S_ISCHR(mode) or S_ISBLK(mode)
 
 
-def _take_over(descriptor: int, before: os.stat_result) -> None:
-    """Give a new file the owner and the permissions of the old one, as far as that is allowed."""
+def _copy_ownership(descriptor: int, before: os.stat_result) -> None:
+    """Give a new file the owner and permissions of the old one, as far as allowed."""
     if not hasattr(os, "fchown"):  # Windows has neither
         return
     mode, now = before.st_mode & 0o777, os.fstat(descriptor)
@@ -146,9 +146,9 @@ def _take_over(descriptor: int, before: os.stat_result) -> None:
     if now.st_gid != before.st_gid:
         try:
             os.fchown(descriptor, -1, before.st_gid)
-        except OSError:  # then what the old group might do the new one need not be allowed to do
+        except OSError:  # the group differs, and gets only the permissions of others
             mode = mode & 0o707 | (mode & 0o007) << 3
-    with suppress(OSError):  # there are file systems without permissions
+    with suppress(OSError):  # some file systems have no permissions
         os.fchmod(descriptor, mode)
 
 
@@ -164,20 +164,20 @@ def _remove_if_stale(rest: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file as one that somebody writes; return whether nobody else has done so before."""
+    """Lock a file for writing; return whether no other process holds the lock."""
     if fcntl is None:
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # there are file systems without locks: its age must do
+    except OSError:  # some file systems have no locks: the age decides
         return True
     return True
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk too; not every system can."""
+    """Sync a folder to disk, where the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,17 +1,17 @@
-"""The fingerprint of a fit: a hash of everything that its result depends on, the machine apart.
+"""The fingerprint that finds the checkpoint of a fit: a hash of all that the fit depends on.
 
-A result depends on
+A result depends, apart from the machine, on
 
-* the version of this package: a model that an error has made must not come back when it is mended;
+* the version of this package: a model affected by a bug must not be reused once that is fixed;
 * the classifier's class and parameters, without those that change no bit (``WITHOUT_EFFECT``);
-* the data: pixels, labels, weights, the samples held out, the shape of an image, and whether they
+* the data: pixels, labels, weights, the validation samples, the shape of an image, and whether they
   are images at all or a table;
-* what training starts from: the seed; or, where it goes on, parameters, the optimizer's memory,
-  history, and what the input is shifted and scaled by.
+* the initial state: the seed; or, in a resumed fit, parameters, optimizer state, history, and the
+  standardization of the input.
 
-Two fits share a fingerprint only if all of this is the same, types included: ``[2, 1]`` is not
-``(2, 1)``. What cannot be described faithfully has no fingerprint; ``described`` raises
-``IndescribableError``. How single values are described is told in ``sknpcnn.description``.
+Two fits share a fingerprint only if all of this is equal, types included: ``[2, 1]`` is not
+``(2, 1)``. Values that cannot be described faithfully have no fingerprint; ``described`` raises
+``IndescribableError``. ``sknpcnn.description`` says how single values are described.
 """
 
 from hashlib import blake2b
@@ -25,16 +25,16 @@ from sknpcnn.chunks import BLOCK
 from sknpcnn.description import IndescribableError, described
 from sknpcnn.samples import Samples
 
-# What makes no difference to the result; of random_state it is the seed that does.
+# Parameters that do not affect the result; instead of random_state, the seed is hashed.
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
 
 
 def fingerprint(estimator: Any, classes: Array, data: bytes, *start: Any) -> str:
-    """Hash all that the result of a fit depends on; a ValueError names what cannot be described."""
+    """Hash all that a fit depends on; raise ValueError for what cannot be described."""
     digest = blake2b(digest_size=16)
     what = {"version": version.__version__, "class": type(estimator)}
     what |= estimator.get_params(deep=False)
-    if type(what["class_weight"]) is dict:  # its order makes no difference
+    if type(what["class_weight"]) is dict:  # its order is irrelevant
         what["class_weight"] = {"dict": frozenset(what["class_weight"].items())}
     what |= {"classes": classes, "start": start}
     for name in sorted(set(what) - WITHOUT_EFFECT):
@@ -42,15 +42,15 @@ def fingerprint(estimator: Any, classes: Array, data: bytes, *start: Any) -> str
             digest.update(f"{name}: {described(what[name])}\n".encode())
         except IndescribableError as reason:
             raise ValueError(
-                f"checkpoint_dir needs to know a fit again, but {name} holds {reason}. Leave that "
-                "out, put it into a module that can be imported, or set checkpoint_dir=None."
+                f"checkpoint_dir needs to recognize a fit, but {name} holds {reason}. Remove that, "
+                "put it into a module that can be imported, or set checkpoint_dir=None."
             ) from None
     digest.update(data)
     return digest.hexdigest()
 
 
 def data_digest(samples: list[Samples | None]) -> bytes:
-    """Hash the data of a fit, block by block."""
+    """Hash the data of a fit block by block."""
     digest: Any = blake2b(digest_size=16)
     for some in samples:
         if some is None:

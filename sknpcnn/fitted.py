@@ -15,8 +15,8 @@ from weakref import ref
 import numpy as np
 
 from sknpcnn import blocks, inputs
-from sknpcnn.arrays import in_numpy
-from sknpcnn.balance import added
+from sknpcnn.arrays import to_numpy
+from sknpcnn.balance import add_counts
 from sknpcnn.batches import Array, Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.brief import brief
@@ -74,7 +74,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "_architecture": fit.architecture,
         "_history": history,
         "_forgotten": tuple(forgotten),
-        "_seen": added(fit.seen_before, fit.samples.counts, fit.epochs_run),
+        "_seen": add_counts(fit.seen_before, fit.samples.counts, fit.epochs_run),
         "_progress": progress if keep else None,
     }
 
@@ -202,7 +202,7 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
     with suppress(IndexError):
         known, engine = engines.pop()  # and no other thread has it now
     if known is not theta or engine.n_threads != n_threads:
-        engine = Engine(n_threads, theta.dtype, constants={})
+        engine = Engine(n_threads, theta.dtype, derived={})
     with engine:
         yield engine
     if engine.size() <= KEPT:
@@ -230,10 +230,10 @@ def state_of(estimator: Any, layout: Layout, seed: int) -> TrainingState:
             "Set the parameters back, set warm_start=False, or fit a clone."
         )
     kept = estimator._progress
-    theta = layout.carry(estimator._theta, before)
+    theta = layout.reorder(estimator._theta, before)
     if kept is None:
         return TrainingState(theta, {}, seed, epoch=estimator.n_iter_)
-    memory = {name: layout.carry(array, before) for name, array in kept["memory"].items()}
+    memory = {name: layout.reorder(array, before) for name, array in kept["memory"].items()}
     return TrainingState(theta, **{**kept, "memory": memory}).copy()
 
 
@@ -251,7 +251,7 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
                 f"weights names {brief(name)}, which this network has not. Its arrays are: "
                 f"{', '.join(arrays)}."
             )
-        given = np.asarray(in_numpy(values, f"weights[{brief(name)}]"))
+        given = np.asarray(to_numpy(values, f"weights[{brief(name)}]"))
         if given.shape != arrays[name].shape:
             raise ValueError(
                 f"weights[{brief(name)}] has the shape {given.shape}; needed: {arrays[name].shape}."

@@ -225,7 +225,7 @@ class Fit:
             waited = 0 if improves else waited + 1
             best = min(best, value)
         progress = self.state.progress(self.state.epoch, self.plan)
-        return waited > self.n_iter_no_change and self.plan.schedule.exhausted(progress)
+        return waited > self.n_iter_no_change and self.plan.schedule.finished(progress)
 
 
 def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | None) -> Plan:

@@ -13,8 +13,8 @@ from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from sknpcnn.arrays import in_numpy
-from sknpcnn.balance import Seen, added, balanced, counts_of
+from sknpcnn.arrays import to_numpy
+from sknpcnn.balance import Seen, add_counts, balanced_weights, class_counts
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_real
@@ -94,7 +94,7 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
 def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image, bool]:
     """Check X and y; find the shape of an image, and whether X is a table rather than images."""
     X, given = flatten(X)
-    y = in_numpy(y, "y")
+    y = to_numpy(y, "y")
     check_several(given, len(X) if given else 0, y)
     check_one_label_each(y, "y")
     with naming("X", "y"), _numbers_fit("X"):
@@ -142,15 +142,15 @@ def samples_of(
             f"classes {brief(classes.tolist())}."
         )
     weights = None
-    sample_weight = in_numpy(sample_weight, "sample_weight")
+    sample_weight = to_numpy(sample_weight, "sample_weight")
     if sample_weight is not None:
         weights = _comparable(_weights(sample_weight, X, f"sample_weight{name[1:]}"))
-    counts = counts_of(place, weights, len(classes))
+    counts = class_counts(place, weights, len(classes))
     if class_weight is not None:
         if isinstance(class_weight, dict):
             by_class = _named_weights(class_weight, classes, name)
         else:
-            by_class = balanced(added(seen, counts))
+            by_class = balanced_weights(add_counts(seen, counts))
         weights = np.ones(len(X)) if weights is None else weights
         weights = _comparable(weights * _comparable(by_class)[place])
         if not weights.any():
@@ -224,7 +224,7 @@ def _check_classes(classes: Any) -> None:
 
 def labels(y: Any, name: str) -> Array:
     """Check the labels of a validation set."""
-    y = in_numpy(y, name)
+    y = to_numpy(y, name)
     check_one_label_each(y, name)
     y = column_or_1d(y, warn=True, input_name=name)
     assert_all_finite(y, input_name=name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.arrays import in_numpy
+from sknpcnn.arrays import to_numpy
 from sknpcnn.brief import brief
 from sknpcnn.checks import plain_integer, plain_items
 
@@ -39,7 +39,7 @@ def flatten(X: Any, name: str = "X", image: Image | None = None) -> tuple[Any, I
 
     Also returns the shape of an image, None for rows. ``image`` is what shape is wanted.
     """
-    X = in_numpy(X, name)
+    X = to_numpy(X, name)
     refuse_no_arrays(X, name, image)
     shape = getattr(X, "shape", ())
     if isinstance(X, (list, tuple)):

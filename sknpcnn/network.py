@@ -15,7 +15,7 @@ from sknpcnn.context import MiniBatch, backward, forward
 from sknpcnn.engine import Engine
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
-from sknpcnn.layers.rewriting import without_flatten
+from sknpcnn.layers.rewriting import drop_flatten
 from sknpcnn.layers.steps import Steps, parameters, shapes, with_shapes
 from sknpcnn.losses import softmax_cross_entropy
 from sknpcnn.parallel import whole_batch
@@ -89,7 +89,7 @@ class Network:
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
         """Compute the logits of all rows, (n, classes), so many of them at a time."""
-        pays = len(rows) >= FOLD or engine.constants is not None
+        pays = len(rows) >= FOLD or engine.derived is not None
         planned = self._folded if pays else self._unfolded
         return self._predict(*planned, theta, rows, engine, at_once)
 
@@ -103,16 +103,16 @@ class Network:
 
     def _plan(self, steps: Steps, training: bool = False, fold: bool = False) -> tuple[Plan, bool]:
         """Plan how to run layers, and whether they are given rows that do not become images."""
-        steps, flat = without_flatten(steps)
+        steps, flat = drop_flatten(steps)
         shape = (prod(self.image),) if flat else self.image
         return plan(steps, shape, training, fold=fold), flat
 
     def _predict(
         self, plan: Plan, flat: bool, theta: Array, rows: Rows, engine: Engine, at_once: int | None
     ) -> Array:
-        engine.tapes.rely_on(theta=theta)
+        engine.tapes.register(theta=theta)
         views = self.layout.views(theta)
-        params = engine.constant("folded", lambda room: plan.folded(views, room.empty))
+        params = engine.derive("folded", lambda room: plan.fold_parameters(views, room.empty))
         parts = []
         for lo, hi in cut(len(rows), min(at_once or PREDICT, PREDICT)):
             index = _part(rows.index, lo, hi)
@@ -141,7 +141,7 @@ class Network:
 
         ``identify`` computes the hashes of its samples, which random numbers depend on.
         """
-        engine.tapes.rely_on(theta=theta, grad=grad)
+        engine.tapes.register(theta=theta, grad=grad)
         params, grads = self.layout.views(theta), self.layout.views(grad)
         shares = (
             None if weights is None else weights / weights.mean()

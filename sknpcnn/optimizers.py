@@ -1,8 +1,8 @@
-"""Optimizers: how a gradient becomes a step. The formulas and defaults are those of PyTorch.
+"""Optimizers: how a gradient becomes a step. Formulas and defaults are those of PyTorch.
 
-An optimizer is a frozen rule; what it has to remember is a dict of flat arrays, as long as the
-parameters, which the caller keeps. ``step`` works in place on any stretch of them, so that the
-caller can go through the parameters in blocks that stay in the cache.
+An optimizer is a frozen rule; its state, such as momentum, is a dict of flat arrays of the length
+of the parameters, which the caller keeps. ``step`` works in place on any slice of them, so that the
+caller can process the parameters in blocks that fit into the cache.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ Memory = dict[str, Array]
 
 @dataclass(frozen=True, repr=False)
 class Optimizer(Spec, ABC):
-    """The contract: names of what it remembers, its usual learning rate, and the rule itself.
+    """The contract: the names of its state arrays, its default learning rate, and the rule itself.
 
     Examples
     --------
@@ -29,7 +29,7 @@ class Optimizer(Spec, ABC):
     >>> from sknpcnn.optimizers import Optimizer
     >>> @dataclass(frozen=True, repr=False)
     ... class SignDescent(Optimizer):
-    ...     def remembers(self):
+    ...     def state_names(self):
     ...         return ()
     ...     def step(self, theta, grad, memory, lr, t):
     ...         theta -= lr * np.sign(grad)
@@ -40,16 +40,16 @@ class Optimizer(Spec, ABC):
     """What ``learning_rate_init="auto"`` stands for."""
 
     @abstractmethod
-    def remembers(self) -> tuple[str, ...]:
-        """Name the arrays that the rule keeps from step to step."""
+    def state_names(self) -> tuple[str, ...]:
+        """Return the names of the arrays that the rule keeps from step to step."""
 
     @abstractmethod
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
-        """Change theta, in place; ``t`` counts the steps from 1. ``grad`` may be overwritten."""
+        """Update theta in place; ``t`` counts the steps from 1. ``grad`` may be overwritten."""
 
     def start(self, theta: Array) -> Memory:
-        """Make the memory that training starts with."""
-        return {name: np.zeros_like(theta) for name in self.remembers()}
+        """Return the state arrays at the start of training."""
+        return {name: np.zeros_like(theta) for name in self.state_names()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,9 +59,9 @@ class SGD(Optimizer):
     Parameters
     ----------
     momentum : float
-        How much of the last direction is kept.
+        Fraction of the last direction that is kept.
     nesterov : bool
-        Look ahead: take the gradient where the momentum leads.
+        Whether to use Nesterov's momentum.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class SGD(Optimizer):
         if self.nesterov and self.momentum == 0:
             refuse(self, "nesterov", "a momentum above 0, or nesterov=False")
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -96,7 +96,7 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
-    """Step by the mean of the gradients over the root of the mean of their squares.
+    """Divide the mean of the gradients by the root of the mean of their squares.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         check_betas(self)
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return "total", "squares"
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -134,7 +134,7 @@ class AdamW(Optimizer):
     Parameters
     ----------
     weight_decay : float
-        Before each step all parameters shrink by this times the learning rate.
+        Before each step, parameters shrink by this fraction times the learning rate.
     beta_1, beta_2 : float
         Decay of the two running means.
     epsilon : float
@@ -157,7 +157,7 @@ class AdamW(Optimizer):
         check_real(self, "weight_decay")
         check_betas(self)
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return "total", "squares"
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -167,14 +167,14 @@ class AdamW(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class RMSprop(Optimizer):
-    """Step by the gradient over the root of the mean of its squares.
+    """Divide the gradient by the root of the mean of its squares.
 
     Parameters
     ----------
     rho : float
         Decay of the running mean of squares.
     momentum : float
-        How much of the last step is kept.
+        Fraction of the last step that is kept.
     epsilon : float
         Added to the root.
 
@@ -197,7 +197,7 @@ class RMSprop(Optimizer):
         check_real(self, "momentum", 0.0, 1.0, open_="high")
         check_real(self, "epsilon", 0.0, open_="low")
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return ("square", "velocity") if self.momentum else ("square",)
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -215,14 +215,14 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class Adadelta(Optimizer):
-    """Step in the units of the parameters: by the ratio of past steps and past gradients.
+    """Step in the units of the parameters: by the ratio of past steps to past gradients.
 
     Parameters
     ----------
     rho : float
         Decay of both running means of squares.
     epsilon : float
-        Added below both roots.
+        Added under both roots.
 
     Examples
     --------
@@ -241,7 +241,7 @@ class Adadelta(Optimizer):
         check_real(self, "rho", 0.0, 1.0, open_="high")
         check_real(self, "epsilon", 0.0, open_="low")
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return "square", "moved"
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -256,7 +256,7 @@ class Adadelta(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class Adagrad(Optimizer):
-    """Step by the gradient over the root of the sum of all its squares.
+    """Divide the gradient by the root of the sum of all its squares.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ class Adagrad(Optimizer):
         check_real(self, "lr_decay")
         check_real(self, "epsilon", 0.0, open_="low")
 
-    def remembers(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return ("square",)
 
     def step(self, theta: Array, grad: Array, memory: Memory, lr: float, t: int) -> None:
@@ -296,7 +296,7 @@ def adam_step(
 ) -> None:
     """Take one step of Adam, for Adam and AdamW; overwrites ``grad``.
 
-    It remembers running sums; the means of the textbook are these times ``1 - beta``.
+    It keeps running sums; the running means of the textbook are these times ``1 - beta``.
     """
     total, squares = memory["total"], memory["squares"]
     total *= rule.beta_1
@@ -313,7 +313,7 @@ def adam_step(
 
 
 def check_betas(rule: Adam | AdamW) -> None:
-    """Refuse numbers that make no sense for Adam."""
+    """Raise if a hyperparameter of Adam is out of range."""
     check_real(rule, "beta_1", 0.0, 1.0, open_="high")
     check_real(rule, "beta_2", 0.0, 1.0, open_="high")
     check_real(rule, "epsilon", 0.0, open_="low")
@@ -329,4 +329,4 @@ NAMED = {
     "adadelta": Adadelta(),
     "adagrad": Adagrad(),
 }
-"""What the strings that ``solver`` takes stand for."""
+"""What the strings for ``solver`` stand for."""

@@ -1,8 +1,8 @@
-"""How a mini-batch is cut up into chunks, which run on threads.
+"""Data parallelism: a mini-batch is split into chunks, which run on threads.
 
-The work is cut by the data alone, never by the number of threads, and partial sums are added in a
-fixed order: so the number of threads never changes a bit of the result. BLAS itself is held to one
-thread meanwhile; the threads share out whole stretches of layers, not single products.
+The split depends on the data alone, never on the number of threads, and partial sums are added in a
+fixed order, so that the number of threads never changes a bit of the result. BLAS itself is limited
+to one thread meanwhile: the threads share chunks of whole segments, not single products.
 """
 
 from collections.abc import Callable
@@ -10,54 +10,64 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.chunks import cut, laid_out, of_samples, with_samples
-from sknpcnn.context import MiniBatch, Place, RunningContext, backward, forward, prepare
+from sknpcnn.chunks import batch_shape, cut, sample_slice, unflatten
+from sknpcnn.context import MiniBatch, RunningContext, Workspace, backward, forward, prepare
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.layers.base import Array, Arrays
-from sknpcnn.plan import Stretch
-from sknpcnn.tape import NEW, SPOILED, Reel, Tape, arrays_in, holds_only_arrays, place_of
+from sknpcnn.plan import Segment
+from sknpcnn.tape import (
+    SEEN_ONCE,
+    UNRECORDABLE,
+    Tape,
+    TapeSet,
+    arrays_in,
+    holds_only_arrays,
+    memory_layout,
+)
 
-# How many elements a layer should work with at once, so that they stay in the caches of a core.
-CHUNK = 2**20
-# The products of fewer samples are short; so there are that many, unless that is far too much.
-MIN_SAMPLES = 4
+# In elements: what a layer works on at once should stay in the caches of a core.
+MAX_CHUNK_SIZE = 2**20
+# Products of fewer samples are too short, so chunks may be up to four times MAX_CHUNK_SIZE.
+MIN_CHUNK_SAMPLES = 4
 
 
-def whole_batch(engine: Engine, batch: MiniBatch) -> Place:
-    """Make the place of a whole mini-batch, which is cut up where its layers allow it."""
-    return Place(engine, batch, Chunks)
+def whole_batch(engine: Engine, batch: MiniBatch) -> Workspace:
+    """Create the workspace of a whole mini-batch, which is split where its layers allow it."""
+    return Workspace(engine, batch, ThreadedRunner)
 
 
-class Chunks:
-    """Runs a stretch of layers on a few samples at a time, chunks shared by the threads."""
+class ThreadedRunner:
+    """Runs segments of layers chunk by chunk; the threads share the chunks."""
 
     @staticmethod
-    def forward(stretch: Stretch, params: Arrays, x: Any, place: Place) -> tuple[Array, Any]:
-        """Run a stretch; ``x`` may be a source that makes rows when they are asked for."""
-        engine, n = place.engine, place.batch.n
-        params = _prepared(stretch, params, place)
-        chunks = cut(n, _samples_at_once(stretch), even=True)
+    def forward(
+        segment: Segment, params: Arrays, x: Any, workspace: Workspace
+    ) -> tuple[Array, Any]:
+        """Run a segment; ``x`` may be a source that loads rows on demand."""
+        engine, n = workspace.engine, workspace.batch.n
+        params = _prepared(segment, params, workspace)
+        chunks = cut(n, _samples_at_once(segment), even=True)
         whole = None
         if len(chunks) > 1:
-            output = RunningContext(place, passes=stretch.passes).output
-            whole = output(with_samples(stretch.output_shape, n))
-        plan = stretch.uncopied if whole is None else stretch.copied
+            output = RunningContext(workspace, transient=segment.transient_output).output
+            whole = output(batch_shape(segment.output_shape, n))
+        plan = segment.single_chunk if whole is None else segment.chunked
         caches: list[Any] = [None] * len(chunks)
         ys: list[Array] = [np.empty(0)] * len(chunks)
-        # a source makes its rows in the memory of the chunk
+        # a source loads its rows into the memory of the chunk
         outside = x if isinstance(x, np.ndarray) else None
-        reel = None
-        if holds_only_arrays(params):  # other values may be others the next time
-            reel = _reel(stretch, "forward", place, [params, outside, whole])
+        tapes = None
+        if holds_only_arrays(params):  # other objects may change between calls
+            tapes = _tape_set(segment, "forward", workspace, [params, outside, whole])
 
         def run(i: int, thread: int) -> None:
-            chunk = _chunk(stretch, place, i, chunks[i], thread, keep=place.batch.training)
+            chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=workspace.batch.training)
             lo, hi = chunks[i]
             if isinstance(x, np.ndarray):
-                xi = x[of_samples(x, lo, hi)]
+                xi = x[sample_slice(x, lo, hi)]
             else:
                 xi = x.load(RunningContext(chunk), lo, hi)
-            target = None if whole is None else whole[of_samples(whole, lo, hi)]
+            target = None if whole is None else whole[sample_slice(whole, lo, hi)]
 
             def compute(params: Arrays, x: Array, target: Array | None) -> Any:
                 y, cache = forward(plan, params, x, chunk)
@@ -66,35 +76,37 @@ class Chunks:
                 return y, cache
 
             key = (i, thread)
-            (ys[i], cache), played = _run_or_play(reel, key, chunk, compute, [params, xi], [target])
-            caches[i] = cache, (key if played else None)
+            (ys[i], cache), replayed = _run_or_replay(
+                tapes, key, chunk, compute, [params, xi], [target]
+            )
+            caches[i] = cache, (key if replayed else None)
 
         engine.run(run, len(chunks))
-        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params, reel)
+        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params, tapes)
 
     @staticmethod
     def backward(
-        stretch: Stretch, cache: Any, dy: Array, grads: Arrays, place: Place
+        segment: Segment, cache: Any, dy: Array, grads: Arrays, workspace: Workspace
     ) -> Array | None:
-        """Run a stretch backwards; every chunk has a gradient of its own, added up in order."""
-        chunks, caches, x_shape, params, forward_reel = cache
-        plan = stretch.uncopied if len(chunks) == 1 else stretch.copied
-        own = {name: grads[name] for name in stretch.names if name in grads}
-        rows, views = _gradient_rows(stretch, own, place, len(chunks))
+        """Run the backward pass; each chunk has its own gradient, and these are summed in order."""
+        chunks, caches, x_shape, params, forward_tapes = cache
+        plan = segment.single_chunk if len(chunks) == 1 else segment.chunked
+        own = {name: grads[name] for name in segment.names if name in grads}
+        rows, views = _gradient_rows(segment, own, workspace, len(chunks))
         whole = None
-        if stretch.needs_dx and len(chunks) > 1:
-            whole = RunningContext(place, passes=stretch.passes_back).output(x_shape)
+        if segment.needs_dx and len(chunks) > 1:
+            whole = RunningContext(workspace, transient=segment.transient_gradient).output(x_shape)
         dxs: list[Array | None] = [None] * len(chunks)
-        reel = None
-        if forward_reel is not None:
+        tapes = None
+        if forward_tapes is not None:
             arrays = [params, dy, views[0], whole]
-            reel = _reel(stretch, "backward", place, arrays, forward_reel)
+            tapes = _tape_set(segment, "backward", workspace, arrays, forward_tapes)
 
         def run(i: int, thread: int) -> None:
-            chunk = _chunk(stretch, place, i, chunks[i], thread, keep=False)
-            dyi = dy[of_samples(dy, *chunks[i])]
-            target = None if whole is None else whole[of_samples(whole, *chunks[i])]
-            chunk_cache, played = caches[i]
+            chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=False)
+            dyi = dy[sample_slice(dy, *chunks[i])]
+            target = None if whole is None else whole[sample_slice(whole, *chunks[i])]
+            chunk_cache, replayed = caches[i]
 
             def compute(
                 params: Arrays, cache: Any, dy: Array, grads: Arrays, target: Array | None
@@ -104,16 +116,16 @@ class Chunks:
                     target[...] = dx
                 return dx
 
-            dxs[i], _ = _run_or_play(
-                reel if played else None,  # only a played forward has put its cache where it lay
-                (i, thread, played),
+            dxs[i], _ = _run_or_replay(
+                tapes if replayed else None,  # only a replayed cache is at the same address
+                (i, thread, replayed),
                 chunk,
                 compute,
                 [params, chunk_cache, dyi],
                 [views[i], target],
             )
 
-        place.engine.run(run, len(chunks))
+        workspace.engine.run(run, len(chunks))
         if len(chunks) > 1:
             start = 0
             for array in arrays_in(own):
@@ -123,89 +135,92 @@ class Chunks:
         return dxs[0] if whole is None else whole
 
 
-def _samples_at_once(stretch: Stretch) -> int:
-    """Decide how many samples make a chunk, by the layer that works with most elements."""
-    most = stretch.working_set
-    return max(CHUNK // most, min(MIN_SAMPLES, MIN_SAMPLES * CHUNK // most), 1)
+def _samples_at_once(segment: Segment) -> int:
+    """Return the number of samples per chunk, by the largest working set of a layer."""
+    size = segment.working_set
+    at_least = min(MIN_CHUNK_SAMPLES, MIN_CHUNK_SAMPLES * MAX_CHUNK_SIZE // size)
+    return max(MAX_CHUNK_SIZE // size, at_least, 1)
 
 
-def _prepared(stretch: Stretch, params: Arrays, place: Place) -> dict[str, Any]:
-    """Prepare the parameters of a stretch; what is kept is for mini-batches of this size."""
-    engine, batch = place.engine, place.batch
+def _prepared(segment: Segment, params: Arrays, workspace: Workspace) -> dict[str, Any]:
+    """Prepare the parameters of a segment; a cached result is for mini-batches of this size."""
+    engine, batch = workspace.engine, workspace.batch
 
     def make(memory: Arena) -> dict[str, Any]:
-        return prepare(stretch.uncopied, params, Place(engine, batch, Chunks, memory=memory))
+        own = Workspace(engine, batch, ThreadedRunner, memory=memory)
+        return prepare(segment.single_chunk, params, own)
 
-    kept = engine.constants is not None
-    return engine.constant((*stretch.label, batch.n) if kept else stretch.label, make)
+    cached = engine.derived is not None
+    return engine.derive((*segment.memory_key, batch.n) if cached else segment.memory_key, make)
 
 
 def _chunk(
-    stretch: Stretch, place: Place, i: int, rows: tuple[int, int], thread: int, keep: bool
-) -> Place:
-    """Make the place of a chunk. What backward needs is kept by chunk, the rest by thread."""
+    segment: Segment, workspace: Workspace, i: int, rows: tuple[int, int], thread: int, keep: bool
+) -> Workspace:
+    """Create the workspace of a chunk. Memory for backward is per chunk, the rest per thread."""
     owner = ("chunk", i) if keep else (thread,)
-    memory = place.engine.arena(stretch.label, *owner)
+    memory = workspace.engine.arena(segment.memory_key, *owner)
     memory.rewind()
-    chunk = Place(place.engine, place.batch, Chunks, rows, thread, memory)
+    chunk = Workspace(workspace.engine, workspace.batch, ThreadedRunner, rows, thread, memory)
     chunk.scratch.rewind()
     return chunk
 
 
 def _gradient_rows(
-    stretch: Stretch, own: Arrays, place: Place, n_chunks: int
+    segment: Segment, own: Arrays, workspace: Workspace, n_chunks: int
 ) -> tuple[Array, list[Arrays]]:
-    """Return one row of gradients per chunk, and each row's views; one chunk writes at once."""
+    """Return one row of gradients per chunk, and its views; a single chunk needs no rows."""
     if n_chunks == 1:
         return np.empty((0, 0)), [own]
-    engine, key = place.engine, (*stretch.label, n_chunks)
+    engine, key = workspace.engine, (*segment.memory_key, n_chunks)
     found = engine.gradient_rows.get(key)
     if found is None:
         size = sum(array.size for array in arrays_in(own))
-        rows = engine.arena(*stretch.label, "gradients", n_chunks).empty((n_chunks, size))
-        found = engine.gradient_rows[key] = rows, [laid_out(own, row)[0] for row in rows]
+        rows = engine.arena(*segment.memory_key, "gradients", n_chunks).empty((n_chunks, size))
+        found = engine.gradient_rows[key] = rows, [unflatten(own, row)[0] for row in rows]
     return found
 
 
-def _reel(
-    stretch: Stretch, direction: str, place: Place, arrays: list[Any], *before: Any
-) -> Reel | None:
-    """Find the tapes of a stretch, by where the arrays lie that it is given from outside.
+def _tape_set(
+    segment: Segment, direction: str, workspace: Workspace, arrays: list[Any], *before: Any
+) -> TapeSet | None:
+    """Return the tapes of a segment for the memory layout of its inputs.
 
-    There are none where a layer is not of this package, and may do anything, or where an array may
-    lie elsewhere the next time.
+    There are none if a layer is not of this package, as it may do anything, or if an array may be
+    at another address in the next step.
     """
-    tapes, outside = place.engine.tapes, list(arrays_in(arrays))
-    if not (stretch.recordable and all(map(tapes.stays, outside))):
+    tapes, outside = workspace.engine.tapes, list(arrays_in(arrays))
+    if not (segment.recordable and all(map(tapes.is_stable, outside))):
         return None
-    return tapes.reel((stretch, direction, place.batch.n), (*map(place_of, outside), *before))
+    layout = (*map(memory_layout, outside), *before)
+    return tapes.tape_set((segment, direction, workspace.batch.n), layout)
 
 
-def _run_or_play(
-    reel: Reel | None,
+def _run_or_replay(
+    tape_set: TapeSet | None,
     key: tuple[Any, ...],
-    chunk: Place,
+    chunk: Workspace,
     task: Callable[..., Any],
-    given: list[Any],
-    written: list[Any],
+    inputs: list[Any],
+    outputs: list[Any],
 ) -> tuple[Any, bool]:
-    """Run the task of a chunk; when it comes again record it, from then on play it.
+    """Run the task of a chunk; record it the second time, and replay it from then on.
 
-    Also return whether the result is that of a tape, which will have it in the same place again.
+    Also return whether the result is that of a tape, and so will be at the same address again.
     """
-    if reel is None:
-        return task(*given, *written), False
-    tape = reel.tapes.get(key)
-    if tape is None or tape is SPOILED:  # the first time: perhaps it never comes again
-        reel.tapes[key] = tape or NEW
-        return task(*given, *written), False
-    if tape is not NEW:
-        return tape.play(), True
+    if tape_set is None:
+        return task(*inputs, *outputs), False
+    tape = tape_set.tapes.get(key)
+    if tape is None or tape is UNRECORDABLE:  # the first time, which may be the only one
+        tape_set.tapes[key] = tape or SEEN_ONCE
+        return task(*inputs, *outputs), False
+    if tape is not SEEN_ONCE:
+        return tape.replay(), True
     tapes = chunk.engine.tapes
-    moves = tapes.moves
+    generation = tapes.generation
     tape = Tape()
     chunk.recording = True
-    result = tape.record(task, given, written, tapes.stays)
-    if tapes.moves == moves:
-        reel.tapes[key] = SPOILED if tape.spoiled else tape
-    return result, reel.tapes[key] is tape
+    result = tape.record(task, inputs, outputs, tapes.is_stable)
+    if tapes.generation == generation:
+        tape_set.tapes[key] = UNRECORDABLE if tape.unrecordable else tape
+    return result, tape_set.tapes[key] is tape

@@ -1,8 +1,8 @@
-"""Named arrays inside one flat vector.
+"""Parameters as named views of one flat vector.
 
-Everything that a network learns lies in one vector, and its gradient in another. Optimizers,
-clipping, checkpoints and the restoring of the best weights are one operation on one array; layers
-see named views.
+All parameters of a network are in one vector, and their gradients in another. The optimizer,
+clipping, checkpoints and restoring the best weights are one operation on one array; layers see
+named views.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Parameter:
-    """One array that a layer learns: its shape, how it starts and how it is trained.
+    """One array that a layer learns: its shape, its initialization and how it is trained.
 
-    ``fan_in``, the number of inputs of one unit, asks for a random start (He et al. 2015), which is
-    then scaled by what the layer makes of some images (see ``sknpcnn.start``); without it the array
-    starts at ``start``. ``decay`` puts it under the L2 penalty. ``running`` marks a running average
-    with that momentum: no optimizer touches it, and what backward writes into its gradient is the
-    new observation. No weights that are set or loaded may be below ``minimum``.
+    ``fan_in``, the number of inputs of one unit, asks for random initialization (He et al. 2015),
+    which is then scaled by the layer's output for some images (see ``sknpcnn.start``); without it
+    all elements are ``start``. ``decay`` applies the L2 penalty. ``running`` marks a running
+    average with that momentum: it is not optimized, and backward writes the new observation into
+    its gradient. Weights that are set or loaded must not be below ``minimum``.
 
     Examples
     --------
@@ -40,13 +40,13 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return prod(self.shape)
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A stretch of the flat vector whose parameters are all trained alike."""
+class ParameterGroup:
+    """A slice of the flat vector whose parameters are all trained alike."""
 
     start: int
     stop: int
@@ -55,71 +55,71 @@ class Segment:
 
 
 class Layout:
-    """Where each parameter lies in the flat vector.
+    """The position of each parameter in the flat vector.
 
-    Parameters that are trained alike lie side by side (weights, then biases, then running
-    averages), so that the optimizer works on few long segments.
+    Parameters that are trained alike are adjacent (weights, then biases, then running averages), so
+    that the optimizer works on a few long slices.
     """
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
         self.parameters = dict(parameters)
-        self.places: dict[str, slice] = {}
-        self.segments: list[Segment] = []
+        self.slices: dict[str, slice] = {}
+        self.groups: list[ParameterGroup] = []
         self.averages: list[tuple[slice, float]] = []
         position = 0
         for name, p in sorted(self.parameters.items(), key=lambda item: _training_order(item[1])):
             place = slice(position, position + p.size)
-            self.places[name] = place
+            self.slices[name] = place
             position = place.stop
             if p.running is not None:
                 if p.lr_scale > 0:
                     self.averages.append((place, p.running))
-            elif self.segments and _continues(self.segments[-1], p):
-                last = self.segments.pop()
-                self.segments.append(Segment(last.start, place.stop, p.lr_scale, p.decay))
+            elif self.groups and _continues(self.groups[-1], p):
+                previous = self.groups.pop()
+                self.groups.append(ParameterGroup(previous.start, place.stop, p.lr_scale, p.decay))
             else:
-                self.segments.append(Segment(place.start, place.stop, p.lr_scale, p.decay))
+                self.groups.append(ParameterGroup(place.start, place.stop, p.lr_scale, p.decay))
         self.size = position
-        self.n_trained = self.segments[-1].stop if self.segments else 0
+        self.n_trained = self.groups[-1].stop if self.groups else 0
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name all arrays with their shapes."""
+        """Return the shapes of all arrays by name."""
         return {name: p.shape for name, p in self.parameters.items()}
 
-    def carry(self, vector: np.ndarray, before: "Layout") -> np.ndarray:
-        """Copy a vector that was laid out otherwise: the same arrays, trained in another way.
+    def reorder(self, vector: np.ndarray, before: "Layout") -> np.ndarray:
+        """Return a vector of another layout of the same arrays in the order of this one.
 
-        It may be as long as the parameters or, like the memory of an optimizer, as what is trained.
+        It has the length of all parameters or, as the state of an optimizer, of the trained ones.
         """
         whole = np.zeros(before.size, vector.dtype)
         whole[: len(vector)] = vector
-        carried = np.empty_like(whole)
-        for name, place in self.places.items():
-            carried[place] = whole[before.places[name]]
-        return carried[: len(vector)]
+        reordered = np.empty_like(whole)
+        for name, place in self.slices.items():
+            reordered[place] = whole[before.slices[name]]
+        return reordered[: len(vector)]
 
     def start(self, seed: int, dtype: Any) -> np.ndarray:
-        """Draw the vector that a start is made from; the same numbers whatever the dtype.
+        """Return the initial vector before scaling; the same values for any dtype.
 
-        How large the weights then have to be is measured: see ``sknpcnn.start``.
+        ``sknpcnn.start`` then scales the weights by measurements.
         """
         rng = np.random.default_rng(seed)
         theta = np.empty(self.size, dtype)
         for name, p in self.parameters.items():
             if p.fan_in is None:
-                theta[self.places[name]] = p.start
+                theta[self.slices[name]] = p.start
             else:
                 bound = np.sqrt(6.0 / p.fan_in)  # a variance of 2 / fan_in
-                theta[self.places[name]] = rng.uniform(-bound, bound, p.size)
+                theta[self.slices[name]] = rng.uniform(-bound, bound, p.size)
         return theta
 
     def arrays(self, vector: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Name every parameter (``conv2d_1.W``) with its view of the vector."""
+        """Iterate over the parameters by name (``conv2d_1.W``) as views of the vector."""
         for name, p in self.parameters.items():
-            yield name, vector[self.places[name]].reshape(p.shape)
+            yield name, vector[self.slices[name]].reshape(p.shape)
 
     def views(self, vector: np.ndarray) -> dict[str, Any]:
-        """Lay out the views of the vector as the layers are nested: ``["conv2d_1"]["W"]``."""
+        """Return the views of the vector, nested like the layers: ``["conv2d_1"]["W"]``."""
         tree: dict[str, Any] = {}
         for name, array in self.arrays(vector):
             *parents, leaf = name.split(".")
@@ -134,5 +134,5 @@ def _training_order(p: Parameter) -> tuple[bool, float, bool]:
     return p.running is not None, p.lr_scale, not p.decay
 
 
-def _continues(segment: Segment, p: Parameter) -> bool:
-    return (segment.lr_scale, segment.decay) == (p.lr_scale, p.decay)
+def _continues(group: ParameterGroup, p: Parameter) -> bool:
+    return (group.lr_scale, group.decay) == (p.lr_scale, p.decay)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import blocks, optimizers
-from sknpcnn.balance import is_seen
+from sknpcnn.balance import is_valid_seen
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.constraints import CONSTRAINTS, check_together
 from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
@@ -94,7 +94,7 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     if classes is None:
         raise ValueError("it has no classes")
     _check_classes(classes)
-    demand(is_seen(found["_seen"], len(classes)), "what it has seen of its classes is odd")
+    demand(is_valid_seen(found["_seen"], len(classes)), "what it has seen of its classes is odd")
     network = Network(blocks.build(architecture, image), image, len(classes))
     theta = _floats(arrays, "theta", network.layout.size)
     demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
@@ -207,8 +207,8 @@ def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any
     rule = SPECS.get(progress["rule"])
     if rule is None or not issubclass(rule, optimizers.Optimizer):
         raise ValueError("its progress is of no optimizer")
-    known = {*rule().remembers(), "velocity"}  # which some have only with momentum
-    demand(set(rule().remembers()) <= set(memory) <= known, "its memory is incomplete")
+    known = {*rule().state_names(), "velocity"}  # which some have only with momentum
+    demand(set(rule().state_names()) <= set(memory) <= known, "its memory is incomplete")
     demand(0 <= progress["seed"] < 2**31, "its seed is none")
     for name in ("epoch", "step", "forgotten"):
         demand(0 <= progress[name] <= MAX_COUNT, f"its progress has an odd {name}")

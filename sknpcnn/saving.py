@@ -92,7 +92,7 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
         values["progress"] = {name: to_plain(progress[name], name) for name in PROGRESS}
         arrays |= {f"memory.{name}": array for name, array in progress["memory"].items()}
     try:  # nothing is saved that will not be loaded
-        rebuilt(storage.read_back(values), arrays)
+        rebuilt(storage.round_trip(values), arrays)
     except ValueError as error:
         raise ValueError(
             f"The classifier cannot be saved, as it could not be loaded again ({_short(error)})."
@@ -135,7 +135,7 @@ def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
     ...     sknpcnn.load(file.name)
     Traceback (most recent call last):
         ...
-    ValueError: ...npz: is not an intact file (it is no archive).
+    ValueError: ...npz: is not an intact file (it is not an archive).
     """
     file = Path(fspath(path))
     values, arrays = storage.read(file)

@@ -1,7 +1,7 @@
-"""Schedules: the learning rate as a function of how far training has come.
+"""Schedules: the learning rate as a function of the progress of training.
 
-A schedule returns a factor, which multiplies ``learning_rate_init``. It has no memory: what it
-needs to know, the curve of the losses included, is in the ``Progress`` that it is given.
+A schedule returns a factor on ``learning_rate_init``. It is stateless: all it needs, the loss curve
+included, is in the ``Progress`` that it receives.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from sknpcnn.spec import Spec
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training has come: what a schedule is given.
+    """The progress of training, which a schedule receives.
 
     Examples
     --------
@@ -27,20 +27,20 @@ class Progress:
     """
 
     epoch: float
-    """Epochs behind us, counting half of the step that is about to be taken."""
+    """Epochs completed, counted to the middle of the next step."""
     n_epochs: float
-    """Epochs in all, if nothing stops training before."""
+    """Epochs in total, if training does not stop early."""
     curve: Sequence[float] = ()
-    """What training tries to lower, per epoch: the validation loss, or else the training loss."""
+    """The monitored loss of each epoch: the validation loss, or else the training loss."""
     forgotten: int = 0
-    """Epochs before the curve begins: ``partial_fit`` keeps the last 1,000."""
+    """Epochs dropped from the start of the curve: ``partial_fit`` keeps the last 1,000."""
     summary: tuple[float, ...] = ()
-    """What the schedule itself has kept of those, by ``summarize``."""
+    """What the schedule itself has kept of these, by ``summarize``."""
 
 
 @dataclass(frozen=True, repr=False)
 class Schedule(Spec, ABC):
-    """The contract. For ``warmup`` epochs the rate rises linearly, then the schedule begins.
+    """The contract. For ``warmup`` epochs the rate rises linearly, then the schedule starts.
 
     Parameters
     ----------
@@ -60,23 +60,23 @@ class Schedule(Spec, ABC):
     """
 
     ends: ClassVar[bool] = False
-    """Whether it lowers the rate until the last epoch, so that training is to get there."""
+    """Whether the rate falls until the last epoch, so that training should not stop early."""
     peak: ClassVar[float] = 1.0
-    """By how much the solver's usual rate may be exceeded, as ``learning_rate_init="auto"`` does:
-    a rate that is there only for a while may be higher than one that stays."""
+    """Factor on the solver's default rate if ``learning_rate_init="auto"``: a peak that is reached
+    only briefly may be higher than a constant rate."""
     warmup: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         check_real(self, "warmup")
 
     def multiplier(self, progress: Progress) -> float:
-        """Return what the initial learning rate is multiplied by."""
+        """Return the factor on the initial learning rate."""
         if progress.epoch < self.warmup:
             return progress.epoch / self.warmup
         return self.after_warmup(self._since_warmup(progress))
 
     def summary_of(self, progress: Progress) -> tuple[float, ...]:
-        """Return what has to be kept of a curve that is going to be forgotten."""
+        """Return the summary of a curve that is about to be dropped."""
         return self.summarize(self._since_warmup(progress))
 
     def _since_warmup(self, progress: Progress) -> Progress:
@@ -91,17 +91,17 @@ class Schedule(Spec, ABC):
 
     @abstractmethod
     def after_warmup(self, progress: Progress) -> float:
-        """Return the same for the schedule proper; the epochs of the warm-up do not count."""
+        """Return the factor after the warm-up, whose epochs are not counted in ``progress``."""
 
     def summarize(self, progress: Progress) -> tuple[float, ...]:
-        """Sum up the curve, and the summary so far, in a few numbers; none by default.
+        """Summarize the curve and the previous summary in a few numbers; by default in none.
 
-        For a schedule that goes by more than the last 1,000 values of the curve.
+        For a schedule that depends on more than the last 1,000 values of the curve.
         """
         return ()
 
-    def exhausted(self, progress: Progress) -> bool:
-        """Tell whether training may stop where it no longer improves; no: lower rates may help."""
+    def finished(self, progress: Progress) -> bool:
+        """Return whether training may stop early; False if a lower rate is still to come."""
         return True
 
 
@@ -132,9 +132,9 @@ class StepDecay(Schedule):
     Parameters
     ----------
     epochs : int or tuple of int
-        After these epochs; a single number means every so many epochs.
+        After these epochs; a single integer k means after every k epochs.
     factor : float
-        What the learning rate is multiplied by each time.
+        The learning rate is multiplied by this each time.
     warmup : float
         Epochs of linear rise at the start; ``epochs`` count from its end.
 
@@ -151,13 +151,13 @@ class StepDecay(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_real(self, "factor", 0.0, 1.0, open_="low")
-        needed = "an integer of at least 1, or a rising tuple of them"
+        needed = "an integer of at least 1, or an increasing tuple of them"
         if (items := plain_items(self.epochs)) is None:
             check_integer(self, "epochs", needed=needed)
             return
-        numbers = [plain_integer(epoch) for epoch in items]
-        epochs = tuple(number for number in numbers if number is not None and number >= 1)
-        if not epochs or len(epochs) < len(numbers) or any(a >= b for a, b in pairwise(epochs)):
+        integers = [plain_integer(epoch) for epoch in items]
+        epochs = tuple(epoch for epoch in integers if epoch is not None and epoch >= 1)
+        if not epochs or len(epochs) < len(integers) or any(a >= b for a, b in pairwise(epochs)):
             refuse(self, "epochs", needed)
         object.__setattr__(self, "epochs", epochs)
 
@@ -175,7 +175,7 @@ class ExponentialDecay(Schedule):
     Parameters
     ----------
     factor : float
-        What the learning rate is multiplied by.
+        The learning rate is multiplied by this.
     warmup : float
         Epochs of linear rise at the start.
 
@@ -198,7 +198,7 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class CosineDecay(Schedule):
-    """Lower the learning rate along half a cosine, step by step, over all of ``max_iter``.
+    """Lower the learning rate along half a cosine, in every step, over ``max_iter`` epochs.
 
     Parameters
     ----------
@@ -222,20 +222,20 @@ class CosineDecay(Schedule):
         check_real(self, "final", 0.0, 1.0)
 
     def after_warmup(self, progress: Progress) -> float:
-        return _glide(1.0, self.final, progress.epoch / progress.n_epochs)
+        return _cosine(1.0, self.final, progress.epoch / progress.n_epochs)
 
 
 @dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
-    """Rise to the full learning rate and fall far below the start (Smith and Topin 2018).
+    """Raise the learning rate to a peak, then lower it below the start (Smith and Topin 2018).
 
-    Both along half a cosine, step by step, as PyTorch's ``OneCycleLR``; the peak is
+    Both follow half a cosine and change in every step, as PyTorch's ``OneCycleLR``; the peak is
     ``learning_rate_init``.
 
     Parameters
     ----------
     rise : float
-        The part of the epochs that the rise takes.
+        Fraction of the epochs that the rise takes.
     start : float
         Factor at the start.
     final : float
@@ -265,24 +265,24 @@ class OneCycle(Schedule):
     def after_warmup(self, progress: Progress) -> float:
         done = progress.epoch / progress.n_epochs
         if done < self.rise:
-            return _glide(self.start, 1.0, done / self.rise)
-        return _glide(1.0, self.final, (done - self.rise) / (1 - self.rise))
+            return _cosine(self.start, 1.0, done / self.rise)
+        return _cosine(1.0, self.final, (done - self.rise) / (1 - self.rise))
 
 
 @dataclass(frozen=True, repr=False)
 class ReduceOnPlateau(Schedule):
-    """Multiply the learning rate by a factor whenever the loss has stopped falling.
+    """Multiply the learning rate by a factor whenever the loss stops improving.
 
     Training does not stop early before the factor has reached ``min_factor``.
 
     Parameters
     ----------
     factor : float
-        What the learning rate is multiplied by.
+        The learning rate is multiplied by this.
     patience : int
-        After so many epochs without improvement.
+        Number of epochs without improvement after which the rate is lowered.
     tol : float
-        What counts as an improvement.
+        The smallest decrease of the loss that counts as an improvement.
     min_factor : float
         The product of all factors does not go below this.
     warmup : float
@@ -309,25 +309,25 @@ class ReduceOnPlateau(Schedule):
         check_real(self, "min_factor", 0.0, 1.0)
 
     def after_warmup(self, progress: Progress) -> float:
-        reached, _, _ = self.summarize(progress)
-        return reached
+        multiplier, _, _ = self.summarize(progress)
+        return multiplier
 
     def summarize(self, progress: Progress) -> tuple[float, ...]:
-        reached, best, waited = progress.summary or (1.0, inf, 0.0)
+        multiplier, best, waited = progress.summary or (1.0, inf, 0.0)
         for loss in progress.curve:
             waited = 0 if loss < best - self.tol else waited + 1
             best = min(best, loss)
             if waited == self.patience:
-                reached, waited = max(reached * self.factor, self.min_factor), 0
-        return reached, best, float(waited)
+                multiplier, waited = max(multiplier * self.factor, self.min_factor), 0
+        return multiplier, best, float(waited)
 
-    def exhausted(self, progress: Progress) -> bool:
+    def finished(self, progress: Progress) -> bool:
         lowest = self.min_factor * (1 + 1e-9)  # 0.1**2 > 0.01
         return progress.epoch >= self.warmup and self.multiplier(progress) <= lowest
 
 
-def _glide(start: float, end: float, done: float) -> float:
-    """Go from start to end along half a cosine."""
+def _cosine(start: float, end: float, done: float) -> float:
+    """Interpolate from start to end along half a cosine."""
     return end + (start - end) * (1 + cos(pi * min(done, 1.0))) / 2
 
 
@@ -343,4 +343,4 @@ __all__ = [
 ]
 
 NAMED = {"constant": Constant(), "adaptive": ReduceOnPlateau()}
-"""What the strings that ``learning_rate`` takes stand for."""
+"""What the strings for ``learning_rate`` stand for."""

@@ -1,4 +1,4 @@
-"""Frozen hyperparameters that answer ``get_params``, so that a grid search can reach into them."""
+"""Frozen hyperparameters with ``get_params``, so that a grid search can set nested ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
@@ -20,27 +20,27 @@ from sknpcnn.checks import (
 from sknpcnn.suggestions import KnownKeywords, elsewhere, instance_of, meant
 
 MAX_DEPTH = 32
-"""How deep layers may lie inside each other: copying takes about twelve Python frames per level,
-of which there are a thousand, and the caller needs some."""
+"""Maximum nesting of layers: copying takes about twelve Python frames per level, and Python's limit
+is a thousand, of which the caller needs some."""
 MAX_SPECS = 2**16
-"""How many layers may lie inside one; a few that are used again and again are soon many."""
+"""Maximum number of nested layers, counted as often as they are used."""
 
 
 @dataclass(frozen=True, repr=False)
 class Spec(KnownKeywords):
-    """A value made of named hyperparameters: compared by value, hashable, never modified.
+    """An immutable value made of named hyperparameters: compared by value and hashable.
 
-    What the ``check_`` functions have accepted is kept as Python's own numbers and tuples. A
-    number of lower precision stands for what it holds: np.float32(0.1) for 0.10000000149011612.
+    The ``check_`` functions convert hyperparameters to plain Python types. A number of lower
+    precision keeps its exact value: np.float32(0.1) becomes 0.10000000149011612.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the hyperparameters, and with ``deep`` those of the specs inside, by nested names."""
+        """Return the hyperparameters, with ``deep`` also those of nested specs, by nested names."""
         params = {field.name: getattr(self, field.name) for field in fields(self)}
         return params | nested_params(params) if deep else params
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some hyperparameters changed; nested names reach inside."""
+        """Return a copy with some hyperparameters changed, also by nested names."""
         return replace(self, **resolve(self.get_params(deep=False), changes, self))
 
     def __sklearn_clone__(self) -> Self:
@@ -56,29 +56,29 @@ class Spec(KnownKeywords):
 
 
 def _is_default(value: Any, field: Field) -> bool:
-    """Return whether a value is its default; what cannot be compared, such as an array, is not."""
+    """Return whether a value is its default; False if it cannot be compared, as an array."""
     try:
         return type(value) is type(field.default) and bool(value == field.default)
-    except Exception:  # a comparison may raise whatever it likes
+    except Exception:  # a comparison may raise anything
         return False
 
 
 Steps = tuple[tuple[str, Any], ...]
 
 _LAYER = "layer", "Conv2D(16)"
-_THINGS = {"augment": ("augmentation", "Shift(2)")}
-"""What the lists hold, by the name of the parameter; all others hold layers."""
+_KINDS = {"augment": ("augmentation", "Shift(2)")}
+"""The kind of items by name of the parameter; other lists hold layers."""
 
 
 def named(items: Any, owner: str = "layers", kind: type | None = None) -> Steps:
-    """Give every plain spec of a list a name (``conv2d_1``, ``conv2d_2``, ...), as Pipelines do.
+    """Name every plain spec of a list (``conv2d_1``, ``conv2d_2``, ...), as pipelines do.
 
-    Items may also be ``(name, spec)`` pairs; they keep their names. ``kind`` is what they have to
-    be instances of, by default any Spec.
+    Items may also be ``(name, spec)`` pairs, which keep their names. ``kind`` is the class of which
+    they must be instances, by default Spec.
     """
-    thing, example = _THINGS.get(owner, _LAYER)
+    word, example = _KINDS.get(owner, _LAYER)
     if (given := plain_items(items)) is None:
-        raise TypeError(f"{owner} is given {brief(items)}; needed: a list of {thing}s.")
+        raise TypeError(f"{owner} is given {brief(items)}; needed: a list of {word}s.")
     steps: dict[str, Any] = {}
     count: dict[str, int] = {}
     for item in given:
@@ -92,54 +92,52 @@ def named(items: Any, owner: str = "layers", kind: type | None = None) -> Steps:
         if not isinstance(spec, kind or Spec):
             raise TypeError(
                 f"{owner} holds {brief(item)} of type {type(item).__name__}; each item must be "
-                f"{_a(thing)}, such as {example}, or a (name, {thing}) pair.{_instead(spec, thing)}"
+                f"{_a(word)}, such as {example}, or a (name, {word}) pair.{_instead(spec, word)}"
             )
-        word = type(spec).__name__.lower()
-        count[word] = count.get(word, 0) + 1
-        name = str.__str__(pair[0]) if is_pair else f"{word}_{count[word]}"
+        lower = type(spec).__name__.lower()
+        count[lower] = count.get(lower, 0) + 1
+        name = str.__str__(pair[0]) if is_pair else f"{lower}_{count[lower]}"
         if not name.isidentifier() or "__" in name:
             raise ValueError(
-                f"{owner} names {_a(thing)} {brief(name)}; a name must be a Python identifier "
+                f"{owner} names {_a(word)} {brief(name)}; a name must be a Python identifier "
                 "without '__'."
             )
         if name in steps:
-            raise ValueError(
-                f"{owner} names two {thing}s {brief(name)}; every name must be unique."
-            )
+            raise ValueError(f"{owner} names two {word}s {brief(name)}; every name must be unique.")
         steps[name] = spec
     return tuple(steps.items())
 
 
-def _instead(item: Any, thing: str) -> str:
-    """Return what to write in place of an item of a list that is no spec, if that is known."""
+def _instead(item: Any, word: str) -> str:
+    """Return a hint what to write instead of an item that is not a spec, if there is one."""
     if isfunction(item):
         return f" Call the function: {item.__name__}()."
     inner = plain_items(item)
     if inner and all(isinstance(spec, Spec) for spec in inner):
         return " Take it out of its list: a network is one list, *inner unpacks another."
-    example = instance_of(item) if thing == "layer" else ""
+    example = instance_of(item) if word == "layer" else ""
     return f" Did you mean {example}?" if example else ""
 
 
-def _a(thing: str) -> str:
-    return f"an {thing}" if thing[0] in "aeiou" else f"a {thing}"
+def _a(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
-def check_free(names: Iterable[str], params: Iterable[str], owner: str) -> None:
-    """Refuse a name in a list that would hide a parameter."""
+def check_reserved(names: Iterable[str], params: Iterable[str], owner: str) -> None:
+    """Raise if a name in a list is that of a parameter, which it would hide."""
     hidden = sorted(set(names) & set(params))
     if hidden:
-        thing, _ = _THINGS.get(owner, _LAYER)
+        word, _ = _KINDS.get(owner, _LAYER)
         raise ValueError(
-            f"{owner} names {_a(thing)} {brief(hidden[0])}, which is the name of a parameter. "
+            f"{owner} names {_a(word)} {brief(hidden[0])}, which is the name of a parameter. "
             "Choose another one."
         )
 
 
 def check_nesting(value: Any, owner: str) -> None:
-    """Raise if specs lie too deep inside each other, or are too many in all.
+    """Raise if specs are nested too deeply, or are too many.
 
-    What walks through them, in this package and outside, calls itself once or more for each level.
+    Code that walks through them, in this package and elsewhere, is recursive.
     """
     level = list(_specs_in(value))
     depth = count = 0
@@ -162,7 +160,7 @@ def check_nesting(value: Any, owner: str) -> None:
 
 
 def _specs_in(value: Any) -> Iterator["Spec"]:
-    """Go through the specs that a value is, or holds directly, with names or without."""
+    """Iterate over the specs that a value is or directly holds, named or not."""
     if isinstance(value, Spec):
         yield value
     for item in plain_items(value) or ():
@@ -171,9 +169,9 @@ def _specs_in(value: Any) -> Iterator["Spec"]:
 
 
 def holds_specs(value: Any) -> bool:
-    """Tell whether a parameter's value is a list of specs or of ``(name, spec)`` pairs.
+    """Return whether a parameter's value is a list of specs or of ``(name, spec)`` pairs.
 
-    One that could not be named is no such list: ``fit`` will refuse it.
+    False for a list that cannot be named, which ``fit`` will reject.
     """
     if not plain_items(value):
         return False
@@ -185,7 +183,7 @@ def holds_specs(value: Any) -> bool:
 
 
 def _shown(value: Any) -> Any:
-    """Leave out the names of layers where they are the automatic ones."""
+    """Omit the names of layers if they are the automatic ones."""
     plain = [spec for _, spec in value] if holds_specs(value) and _all_pairs(value) else []
     return plain if plain and named(plain) == tuple(value) else value
 
@@ -195,7 +193,7 @@ def _all_pairs(items: Iterable[Any]) -> bool:
 
 
 def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what lies inside the parameters: ``solver__momentum``, ``conv2d_1__filters``, ..."""
+    """Return nested parameters by name: ``solver__momentum``, ``conv2d_1__filters``, ..."""
     found: dict[str, Any] = {}
     for key, value in params.items():
         inside: Steps = ((key, value),) if isinstance(value, Spec) else ()
@@ -208,21 +206,21 @@ def nested_params(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -> dict[str, Any]:
-    """Turn changes by nested names into changes of whole parameters.
+    """Convert changes by nested names into changes of whole parameters.
 
-    A list of layers one of whose layers is changed is spelled out as ``(name, layer)`` pairs, so
-    that the names stay what they were.
+    A list of layers in which a layer changes becomes ``(name, layer)`` pairs, so that the names
+    stay the same.
     """
     whole = {key: value for key, value in changes.items() if key in params}
     current = {**params, **whole}
     layers: dict[str, Any] = {}
-    # all changes within one spec at a time: none of them may be possible without the others
+    # all changes within one spec at once: one may be valid only together with another
     inside: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
         head, delimiter, rest = key.partition("__")
         if key in params:
             continue
-        if bool(delimiter) != bool(rest) or not _known(head, current, bool(rest)):
+        if bool(delimiter) != bool(rest) or not _names_spec(head, current, bool(rest)):
             instead = _valid(key, value, current, type(owner))
             raise ValueError(f"Invalid parameter {brief(key)} for {type(owner).__name__}{instead}")
         if rest:
@@ -247,7 +245,7 @@ def resolve(params: Mapping[str, Any], changes: Mapping[str, Any], owner: Any) -
 
 
 def _valid(key: str, value: Any, params: Mapping[str, Any], owner: type) -> str:
-    """Return the end of the error about an invalid name: what was probably meant."""
+    """Return the end of the error about an invalid name: a suggestion."""
     head, _, rest = key.partition("__")
     if rest and head in params:
         word = params[head]
@@ -257,8 +255,8 @@ def _valid(key: str, value: Any, params: Mapping[str, Any], owner: type) -> str:
     return meant(key, value, [*params, *nested_params(params)], elsewhere(owner))
 
 
-def _known(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
-    """Tell whether a name stands for a spec among the parameters or in one of their lists."""
+def _names_spec(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
+    """Return whether a name is that of a spec among the parameters or in one of their lists."""
     if as_spec and isinstance(params.get(head), Spec):
         return True
     lists = [named(items, field) for field, items in params.items() if holds_specs(items)]
@@ -269,11 +267,11 @@ __all__ = [
     "Spec",
     "as_pair",
     "check_flag",
-    "check_free",
     "check_integer",
     "check_nesting",
     "check_pair",
     "check_real",
+    "check_reserved",
     "holds_specs",
     "is_finite",
     "is_integer",

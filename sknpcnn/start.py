@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.batches import Array, Rows
-from sknpcnn.chunks import of_one_sample
+from sknpcnn.chunks import sample_shape
 from sknpcnn.context import MiniBatch, forward
 from sknpcnn.engine import Engine
 from sknpcnn.kernels.randomness import keyed
@@ -203,7 +203,7 @@ class _Measured:
             params = params.get(name, {})
         name = ".".join(path)  # others may have the same one, in other composite layers
         place = whole_batch(self._engine, MiniBatch(self._n, training=True))
-        single = plan([(name, layer)], of_one_sample(x.shape), training=True)
+        single = plan([(name, layer)], sample_shape(x.shape), training=True)
         y, _ = forward(single, {name: params}, x, place)
         return y.copy()
 

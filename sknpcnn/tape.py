@@ -1,20 +1,20 @@
-"""What a chunk does, written down once and done again: NumPy's calls without the code around them.
+"""Recorded NumPy calls of a chunk, replayed in later steps without the Python code around them.
 
 A training step makes the same NumPy calls on the same memory as the step before; only the values
-differ. So while a chunk runs for the second time, its arrays are ``Recorded``: they do what is
-asked of them and write it down. From then on the tape is played instead of the layers' code. That
-saves the time which Python takes to find out what to call; and as a thread holds the interpreter's
-lock for that time, it is what lets a second thread get on with its work.
+differ. So while a chunk runs for the second time, its arrays are ``RecordingArray``, which log each
+call that they execute. From then on the tape is replayed instead of the layers' code. That saves
+the time in which Python finds out what to call. As a thread holds the interpreter's lock for that
+time, replaying is also what lets a second thread run.
 
-A tape may only be played where it would do what the code does. Three things see to that:
+A tape may be replayed only where it does what the code would do. Three rules ensure that:
 
-* Every array that a call reads or writes must lie in memory that *stays*: the engine's, or that of
-  the parameters and their gradients. Any other array, whatever way it came, spoils the tape.
-* Whatever the task is given from outside must lie where it lay; a ``Reel`` holds the tapes of one
-  task for one such situation. Backward is played only on the cache that a played forward returns.
-* What cannot be written down spoils the tape: a new array, a value read out of an array, random
-  bits. There are ways around a NumPy array that it knows nothing of, and a layer may decide by what
-  it found on one. So only the layers of this package are recorded, which do neither.
+* Every array that a call reads or writes must be in *stable* memory: the engine's, or that of the
+  parameters and their gradients. Any other array, wherever it comes from, makes the tape unusable.
+* The inputs of the task must be at the same addresses; a ``TapeSet`` holds the tapes of one task
+  for one such layout. Backward is replayed only on the cache that a replayed forward returns.
+* A new array, a value read from an array, or random bits cannot be recorded. Code can bypass the
+  methods of a NumPy array, or branch on values it read from one. So only layers of this package are
+  recorded, which do neither.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,215 +31,217 @@ _recording = local()
 
 
 class Tape:
-    """A list of calls, and what the chunk returned."""
+    """A list of calls, and the result of the chunk."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
-        self.spoiled = False
+        self.unrecordable = False
         self.result: Any = None
 
     def record(
         self,
         task: Callable[..., Any],
-        given: list[Any],
-        written: list[Any],
-        stays: Callable[[Array], bool],
+        inputs: list[Any],
+        outputs: list[Any],
+        is_stable: Callable[[Array], bool],
     ) -> Any:
-        """Run a task on nested arrays that it reads and writes, and write down what it does."""
-        outer = vars(_recording).copy()  # a signal handler that predicts may interrupt a recording
-        _recording.tape, _recording.stays = self, stays
+        """Run a task on nested arrays that it reads and writes, and record its calls."""
+        outer = vars(_recording).copy()  # a signal handler that predicts may interrupt it
+        _recording.tape, _recording.is_stable = self, is_stable
         try:
-            self.result = plain(task(*map(recorded, given), *map(recorded, written)))
+            self.result = as_plain(task(*map(as_recording, inputs), *map(as_recording, outputs)))
         finally:
             vars(_recording).clear()
             vars(_recording).update(outer)
-        if not _lies_open(self.result, stays):
-            self.spoiled = True
-        if self.spoiled:
+        if not _is_stable_result(self.result, is_stable):
+            self.unrecordable = True
+        if self.unrecordable:
             self.calls.clear()
         return self.result
 
-    def play(self) -> Any:
-        """Do it again."""
+    def replay(self) -> Any:
+        """Execute the recorded calls again."""
         for function, arguments, options in self.calls:
             function(*arguments, **options)
         return self.result
 
 
-NEW, SPOILED = Tape(), Tape()
-"""In the place of a tape: what has been met once, and what cannot be recorded."""
+SEEN_ONCE, UNRECORDABLE = Tape(), Tape()
+"""Placeholders: for a task that has run once, and for one that cannot be recorded."""
 
 
-class Reel:
-    """The tapes of one task, by chunk and thread, for one situation.
+class TapeSet:
+    """The tapes of one task, by chunk and thread, for one memory layout.
 
-    The situation tells where everything lies that the task is given from outside.
+    The layout holds the addresses, shapes, strides and dtypes of all inputs of the task.
     """
 
-    def __init__(self, situation: tuple[Any, ...]) -> None:
-        self.situation = situation
+    def __init__(self, layout: tuple[Any, ...]) -> None:
+        self.layout = layout
         self.tapes: dict[Any, Tape] = {}
 
 
 class Tapes:
-    """The tapes of one engine, and the memory that they may rely upon."""
+    """The tapes of one engine, and the memory that is stable for them."""
 
     def __init__(self) -> None:
         self.owner = object()
-        """Whose the memory of the engine is; not the engine itself, which it would keep alive."""
-        self.moves = 0
-        """How often some of it has moved, after which no tape is valid any more."""
-        self._reels: dict[tuple[Any, ...], Reel] = {}
+        """Owner of the engine's memory; not the engine itself, which that would keep alive."""
+        self.generation = 0
+        """Increases when stable memory moves, which invalidates all tapes."""
+        self._tape_sets: dict[tuple[Any, ...], TapeSet] = {}
         self._vectors: dict[str, Array] = {}
 
     def __iter__(self) -> Iterator[Tape]:
-        for reel in list(self._reels.values()):
-            yield from list(reel.tapes.values())
+        for tape_set in list(self._tape_sets.values()):
+            yield from list(tape_set.tapes.values())
 
-    def rely_on(self, **vectors: Array) -> None:
-        """Note where the parameters and their gradients lie: tapes may read and write there."""
+    def register(self, **vectors: Array) -> None:
+        """Declare the memory of parameters and gradients stable."""
         for name, vector in vectors.items():
             if self._vectors.get(name) is not vector:
                 self._vectors[name] = vector
-                self.forget()
+                self.invalidate()
 
-    def stays(self, array: Array) -> bool:
-        """Return whether an array lies in memory that will be in the same place the next time."""
+    def is_stable(self, array: Array) -> bool:
+        """Return whether an array is in memory that keeps its address."""
         owner = owner_of(array)
         if owner is not None:
             return owner is self.owner or owner is CONSTANT
         root = root_of(array)
         return any(root is root_of(vector) for vector in self._vectors.values())
 
-    def reel(self, key: tuple[Any, ...], situation: tuple[Any, ...]) -> Reel:
-        """Return the tapes of a task in a situation: those that there are, or room for new ones."""
-        reel = self._reels.get(key)
-        if reel is None or reel.situation != situation:
-            reel = self._reels[key] = Reel(situation)
-        return reel
+    def tape_set(self, key: tuple[Any, ...], layout: tuple[Any, ...]) -> TapeSet:
+        """Return the tapes of a task for a layout, or a new set of them."""
+        tape_set = self._tape_sets.get(key)
+        if tape_set is None or tape_set.layout != layout:
+            tape_set = self._tape_sets[key] = TapeSet(layout)
+        return tape_set
 
-    def forget(self) -> None:
-        """Forget all tapes: something that they rely upon has moved."""
-        self.moves += 1
-        self._reels.clear()
+    def invalidate(self) -> None:
+        """Drop all tapes, after stable memory has moved."""
+        self.generation += 1
+        self._tape_sets.clear()
 
 
-class Recorded(np.ndarray):
-    """An array that writes down what is done with it."""
+class RecordingArray(np.ndarray):
+    """An array that records the operations on it."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name not in _HARMLESS:
-            spoil()
+        if name not in _VALUE_FREE:
+            mark_unrecordable()
         return super().__getattribute__(name)
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         function = getattr(ufunc, method)
-        arguments, options = plain(inputs), plain(options)
+        arguments, options = as_plain(inputs), as_plain(options)
         if out is None or any(array is None for array in out):
-            spoil()
-            return function(*arguments, **options, **({} if out is None else {"out": plain(out)}))
-        options["out"] = plain(out)
+            mark_unrecordable()
+            return function(
+                *arguments, **options, **({} if out is None else {"out": as_plain(out)})
+            )
+        options["out"] = as_plain(out)
         function(*arguments, **options)
-        _write_down(function, arguments, options)
+        _record_call(function, arguments, options)
         return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        spoil()
+        mark_unrecordable()
         return super().__array_function__(func, types, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
         if not _is_view(part, self):
-            spoil()
+            mark_unrecordable()
         return part
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        target = plain(self)[key]
-        # single values, or a copy of places that are picked one by one
+        target = as_plain(self)[key]
+        # a scalar, or a copy by fancy indexing
         if not _is_view(target, self):
-            spoil()
-            plain(self)[key] = plain(value)
+            mark_unrecordable()
+            as_plain(self)[key] = as_plain(value)
             return
-        np.copyto(target, plain(value), casting="unsafe")  # as an assignment does
-        _write_down(np.copyto, (target, plain(value)), {"casting": "unsafe"})
+        np.copyto(target, as_plain(value), casting="unsafe")  # as an assignment does
+        _record_call(np.copyto, (target, as_plain(value)), {"casting": "unsafe"})
 
     def reshape(self, *args: Any, **kwargs: Any) -> Any:
-        """Reshape; a copy spoils the tape."""
+        """Reshape; a copy cannot be recorded."""
         result = super().reshape(*args, **kwargs)
-        if not np.may_share_memory(plain(result), plain(self)):
-            spoil()
+        if not np.may_share_memory(as_plain(result), as_plain(self)):
+            mark_unrecordable()
         return result
 
     def view(self, *args: Any, **kwargs: Any) -> Any:
-        """View as another data type; a view as an ordinary array spoils the tape."""
+        """View as another data type; a view as an ordinary array cannot be recorded."""
         result = super().view(*args, **kwargs)
-        if type(result) is not Recorded:
-            spoil()
+        if type(result) is not RecordingArray:
+            mark_unrecordable()
         return result
 
 
-_HARMLESS = {
+_VALUE_FREE = {
     *("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags", "T"),
     *("reshape", "transpose", "swapaxes", "squeeze", "view", "__class__"),
 }
-"""Attributes that tell nothing of the values, and methods that return views of the same kind."""
+"""Attributes that do not depend on values, and methods that return views of the same type."""
 
 
 def _is_view(part: Any, whole: Array) -> bool:
-    """Return whether a part of an array is a view of it: not a value, nor a copy."""
+    """Return whether a part of an array is a view of it, neither a scalar nor a copy."""
     if not isinstance(part, np.ndarray):
         return False
     return np.asarray(part).size == 0 or np.may_share_memory(np.asarray(part), np.asarray(whole))
 
 
-def _spoiling(name: str) -> Callable[..., Any]:
-    def method(self: Recorded, *args: Any, **kwargs: Any) -> Any:
-        spoil()
-        return getattr(plain(self), name)(*args, **kwargs)
+def _unrecordable_method(name: str) -> Callable[..., Any]:
+    def method(self: RecordingArray, *args: Any, **kwargs: Any) -> Any:
+        mark_unrecordable()
+        return getattr(as_plain(self), name)(*args, **kwargs)
 
     return method
 
 
-# Python looks for these on the class, past __getattribute__.
+# Python looks these up on the class, without __getattribute__.
 for _name in (
     *("__bool__", "__int__", "__float__", "__complex__", "__index__", "__contains__"),
     *("__format__", "__str__", "__repr__", "__copy__", "__deepcopy__", "__reduce_ex__"),
 ):
-    setattr(Recorded, _name, _spoiling(_name))
+    setattr(RecordingArray, _name, _unrecordable_method(_name))
 
 
-def spoil() -> None:
-    """Note that what happens now cannot be played again."""
+def mark_unrecordable() -> None:
+    """Note that the task does something that cannot be replayed."""
     if (tape := getattr(_recording, "tape", None)) is not None:
-        tape.spoiled = True
+        tape.unrecordable = True
 
 
-def recorded(tree: Any) -> Any:
-    """View the arrays in nested tuples, lists and dictionaries as ``Recorded``."""
-    return _mapped(lambda array: array.view(Recorded), tree)
+def as_recording(tree: Any) -> Any:
+    """View the arrays in nested tuples, lists and dictionaries as ``RecordingArray``."""
+    return _map_arrays(lambda array: array.view(RecordingArray), tree)
 
 
-def plain(tree: Any) -> Any:
-    """View the arrays in nested tuples, lists and dictionaries as ordinary ones."""
-    return _mapped(np.asarray, tree)
+def as_plain(tree: Any) -> Any:
+    """View the arrays in nested tuples, lists and dictionaries as ordinary arrays."""
+    return _map_arrays(np.asarray, tree)
 
 
-def _mapped(change: Callable[[Array], Array], tree: Any) -> Any:
+def _map_arrays(change: Callable[[Array], Array], tree: Any) -> Any:
     if isinstance(tree, np.ndarray):
         return change(tree)
     if isinstance(tree, dict):
-        return {name: _mapped(change, branch) for name, branch in tree.items()}
+        return {name: _map_arrays(change, branch) for name, branch in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_make"):
-        return tree._make(_mapped(change, branch) for branch in tree)
+        return tree._make(_map_arrays(change, branch) for branch in tree)
     if type(tree) in (tuple, list):
-        return type(tree)(_mapped(change, branch) for branch in tree)
+        return type(tree)(_map_arrays(change, branch) for branch in tree)
     return tree
 
 
 def arrays_in(tree: Any) -> Iterator[Array]:
-    """Walk through the arrays in nested tuples, lists and dictionaries."""
+    """Iterate over the arrays in nested tuples, lists and dictionaries."""
     if isinstance(tree, np.ndarray):
         yield tree
     elif isinstance(tree, (tuple, list)):
@@ -251,33 +253,33 @@ def arrays_in(tree: Any) -> Iterator[Array]:
 
 
 def holds_only_arrays(tree: Any) -> bool:
-    """Return whether nested dictionaries hold arrays and nothing else."""
+    """Return whether nested dictionaries hold only arrays."""
     if isinstance(tree, dict):
         return all(map(holds_only_arrays, tree.values()))
     return isinstance(tree, np.ndarray)
 
 
-def _lies_open(tree: Any, stays: Callable[[Array], bool]) -> bool:
-    """Return whether all arrays of a result can be found in it, and lie in memory that stays."""
+def _is_stable_result(tree: Any, is_stable: Callable[[Array], bool]) -> bool:
+    """Return whether a result is made of known types, with all arrays in stable memory."""
     if isinstance(tree, np.ndarray):
-        return stays(tree)
+        return is_stable(tree)
     if isinstance(tree, (tuple, list)):
-        return all(_lies_open(branch, stays) for branch in tree)
+        return all(_is_stable_result(branch, is_stable) for branch in tree)
     if isinstance(tree, dict):
-        return all(_lies_open(branch, stays) for branch in tree.values())
+        return all(_is_stable_result(branch, is_stable) for branch in tree.values())
     return tree is None or isinstance(tree, (bool, int, float, str, np.generic, np.dtype))
 
 
-def place_of(array: Array) -> tuple[Any, ...]:
-    """Tell where an array lies, and how."""
+def memory_layout(array: Array) -> tuple[Any, ...]:
+    """Return address, shape, strides and dtype of an array."""
     return array.ctypes.data, array.shape, array.strides, array.dtype
 
 
-def _write_down(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Note a call, unless one of its arrays may lie elsewhere the next time."""
+def _record_call(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Record a call, unless one of its arrays may be elsewhere in the next step."""
     if (tape := getattr(_recording, "tape", None)) is None:
         return
-    if not all(map(_recording.stays, arrays_in((arguments, options)))):
-        tape.spoiled = True
-    if not tape.spoiled:
+    if not all(map(_recording.is_stable, arrays_in((arguments, options)))):
+        tape.unrecordable = True
+    if not tape.unrecordable:
         tape.calls.append((function, arguments, options))

@@ -1,9 +1,9 @@
-"""The threads that help an engine's own, however a signal, a fork or the end of Python comes by.
+"""A thread pool that survives signal handlers, forks and the shutdown of the interpreter.
 
 concurrent.futures has one lock for all pools of a process: a signal handler that predicts while
-the main thread has it would wait for ever. It also refuses work once the main thread has ended,
-and a forked process would wait for threads that it has not. Here nobody waits for anything
-but tasks that a thread is known to be at work on; helpers that cannot be started are done without.
+the main thread holds it would deadlock. It also refuses work once the main thread has ended, and a
+forked process would wait for threads that it does not have. Here a thread waits only for tasks that
+another one is known to be running, and the pool does without helpers that cannot be started.
 """
 
 import os
@@ -18,64 +18,64 @@ from typing import Any
 
 import numpy as np
 
-# Seconds after which somebody who waits looks whether it still waits for anybody.
-PATIENCE = 0.5
+# Seconds between checks whether a thread that waits was forked and waits for nothing.
+POLL_INTERVAL = 0.5
 
-FORKED = b"""sknpcnn: a process was forked by one of the threads of a fit or prediction and has
-nothing to go on with; needed: os._exit() in the new process, or n_jobs=1.
+FORKED = b"""sknpcnn: a process was forked by one of the threads of a fit or prediction and cannot
+continue it; needed: os._exit() in the new process, or n_jobs=1.
 """
 
 
 class _Job:
-    """Tasks that are shared out among threads. Every thread begins with its own."""
+    """Tasks shared among threads. Each thread first runs its own."""
 
     def __init__(self, task: Callable[[int, int], None], n_tasks: int, n_threads: int) -> None:
         self._task = task
         self._n_tasks = n_tasks
         self._n_threads = n_threads
         self._waiting = dict.fromkeys(range(n_tasks), True)
-        self._came: deque[int] = deque()
-        self._went: deque[int] = deque()
-        """The helpers that have begun and ended; one that begins when no task is left does none."""
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._started: deque[int] = deque()
+        self._ended: deque[int] = deque()
+        """The helpers that have started and ended; one that finds no task left does not count."""
+        self._wakeup: SimpleQueue[None] = SimpleQueue()
         self._errors: dict[int, BaseException] = {}
         self._process = os.getpid()
 
     def work(self, thread: int) -> None:
-        """Do tasks until none is left."""
+        """Run tasks until none is left."""
         waiting, task = self._waiting, self._task
         own = range(thread, self._n_tasks, self._n_threads)
         try:
-            with np.errstate(all="ignore"):  # of this thread; the loss shows what is not finite
+            with np.errstate(all="ignore"):  # per thread; non-finite values show in the loss
                 for i in (*own, *reversed(range(self._n_tasks))):
                     if waiting.pop(i, False):
                         task(i, thread)
         except BaseException:
-            waiting.clear()  # an error or Ctrl-C: nobody starts another task
+            waiting.clear()  # an error or Ctrl-C: no thread starts another task
             raise
 
     def help(self, thread: int) -> None:
-        """Do tasks in the thread of a helper, which lives on after an error."""
+        """Run tasks in the thread of a helper, which survives an error."""
         if not self._waiting:
             return
-        self._came.append(thread)
+        self._started.append(thread)
         try:
             self.work(thread)
         except BaseException as error:
             self._errors[thread] = error
         finally:
-            self._went.append(thread)
-            self._bell.put(None)
+            self._ended.append(thread)
+            self._wakeup.put(None)
 
     def finish(self) -> None:
-        """Wait until nobody does a task any more; what interrupts that is raised afterwards."""
+        """Wait until no task is running; an exception that interrupts this is raised afterwards."""
         interrupt = None
         while True:
             try:
                 self._waiting.clear()
-                while len(self._went) < len(self._came) and self._process == os.getpid():
-                    with suppress(Empty):  # which bell it was does not matter
-                        self._bell.get(timeout=PATIENCE)
+                while len(self._ended) < len(self._started) and self._process == os.getpid():
+                    with suppress(Empty):  # which helper ended does not matter
+                        self._wakeup.get(timeout=POLL_INTERVAL)
                 break
             except BaseException as raised:
                 interrupt = raised
@@ -83,23 +83,23 @@ class _Job:
             raise interrupt
 
     def check(self) -> None:
-        """Raise what a helper has raised, or if helpers are not there any more."""
+        """Raise the first error of a helper, or an error if helpers were lost in a fork."""
         if self._errors:
             raise self._errors[min(self._errors)]
-        if len(self._went) < len(self._came):
+        if len(self._ended) < len(self._started):
             raise RuntimeError(
-                "The process was forked while several threads were computing, and the new one has "
-                "not what the others were at work on; needed: a fork between epochs, as in a "
-                "callback, or n_jobs=1."
+                "The process was forked while several threads were computing, and in the new one "
+                "the others do not exist; needed: a fork between epochs, as in a callback, or "
+                "n_jobs=1."
             )
 
 
 class _Helper:
-    """A thread and what it is given to do."""
+    """A thread and its queue of jobs."""
 
     def __init__(self, number: int) -> None:
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        # Python does not wait for a daemon when it ends; it waits for the thread that is helped
+        # Python does not wait for a daemon at exit, but for the thread that it helps
         self.thread = Thread(
             target=_serve, args=(self.jobs, number), name=f"sknpcnn_{number}", daemon=True
         )
@@ -109,32 +109,32 @@ def _serve(jobs: "SimpleQueue[_Job | None]", number: int) -> None:
     process = os.getpid()
     while (job := jobs.get()) is not None:
         job.help(number)
-        del job  # and the arrays that it works with
-        if os.getpid() != process:  # forked by a task: nobody is there to go on with the rest
+        del job  # frees its arrays
+        if os.getpid() != process:  # forked by a task: the other threads do not exist here
             os.write(2, FORKED)
-            os._exit(1)  # merely to return would end this thread, but not those of BLAS
+            os._exit(1)  # to return would end this thread, but not those of BLAS
 
 
 def _may_start_threads() -> bool:
-    """Return whether a thread that is started now would ever begin.
+    """Return whether a thread that is started now would actually run.
 
-    It would not at the very end of Python, nor for a signal handler that has interrupted the
-    starting of a thread: the new one would wait for a lock of threading's that this one has.
+    It would not while the interpreter shuts down, nor in a signal handler that has interrupted the
+    start of a thread: the new one would wait for a lock of ``threading`` that this one holds.
     """
     lock: Any = getattr(threading, "_active_limbo_lock", None)
     return not (sys.is_finalizing() or (lock is not None and lock._is_owned()))
 
 
 class Team:
-    """The helpers of one engine, started when there is something to share."""
+    """The helper threads of one engine, started on first use."""
 
     def __init__(self) -> None:
         self._helpers: list[_Helper] = []
         self._process = os.getpid()
 
     def run(self, task: Callable[[int, int], None], n_tasks: int, n_threads: int) -> None:
-        """Run ``task(i, thread)`` for all i, on so many threads at most; this one is the first."""
-        helpers = self._gather(n_threads - 1)
+        """Run ``task(i, thread)`` for all i on at most ``n_threads`` threads; this is thread 0."""
+        helpers = self._start_helpers(n_threads - 1)
         job = _Job(task, n_tasks, len(helpers) + 1)
         try:
             for helper in helpers:
@@ -142,13 +142,13 @@ class Team:
             job.work(0)
             job.finish()
         except BaseException:
-            job.finish()  # nobody may still use our memory when we go
+            job.finish()  # no thread may use our memory after we return
             raise
         job.check()
 
-    def _gather(self, size: int) -> list[_Helper]:
-        """Start helpers until there are so many, or the system or the end of Python forbids it."""
-        if self._process != os.getpid():  # forked: their threads are not in this process
+    def _start_helpers(self, size: int) -> list[_Helper]:
+        """Start up to ``size`` helpers, or as many as the system or the interpreter allows."""
+        if self._process != os.getpid():  # forked: their threads do not exist in this process
             self._helpers, self._process = [], os.getpid()
         while len(self._helpers) < size and _may_start_threads():
             helper = _Helper(len(self._helpers) + 1)
@@ -156,18 +156,18 @@ class Team:
             try:
                 helper.thread.start()
             except RuntimeError as error:
-                if "thread" not in str(error):  # it comes from a signal handler
+                if "thread" not in str(error):  # raised by a signal handler
                     raise
                 self._helpers.remove(helper)
                 break
         return self._helpers[:size]
 
-    def dismiss(self, wait: bool = True) -> None:
+    def shutdown(self, wait: bool = True) -> None:
         """End all threads."""
         for helper in self._helpers:
             helper.jobs.put(None)
         if wait and self._process == os.getpid():
             for helper in self._helpers:
-                if helper.thread.ident is not None:  # Ctrl-C may have come before it was started
+                if helper.thread.ident is not None:  # Ctrl-C may have prevented its start
                     helper.thread.join()
         self._helpers.clear()

@@ -190,7 +190,7 @@ def _one_epoch(
         epoch_now = state.epoch + (i + 0.5) / n_steps
         lr = plan.learning_rate * plan.schedule.multiplier(state.progress(epoch_now, plan))
         if plan.clip_norm is not None:
-            for segment in network.layout.segments:
+            for segment in network.layout.groups:
                 if segment.lr_scale == 0:  # frozen: its gradient goes nowhere
                     grad[segment.start : segment.stop] = 0
             clip(grad[: network.layout.n_trained], plan.clip_norm)
@@ -251,7 +251,7 @@ def _penalise(theta: Array, grad: Array, layout: Layout, penalty: float) -> floa
     """Add the L2 penalty on the weights to the gradient; return its value."""
     value = 0.0
     if penalty:
-        for segment in layout.segments:
+        for segment in layout.groups:
             if segment.decay:
                 weights = theta[segment.start : segment.stop]
                 grad[segment.start : segment.stop] += penalty * weights
@@ -270,7 +270,7 @@ def _update(
     """Take one step: the optimizer on what is trained, block by block, and running averages."""
     blocks = [
         (slice(segment.start + lo, segment.start + hi), segment.lr_scale)
-        for segment in layout.segments
+        for segment in layout.groups
         if segment.lr_scale > 0
         for lo, hi in cut(segment.stop - segment.start, BLOCK)
     ]

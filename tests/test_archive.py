@@ -101,7 +101,7 @@ def test_members_that_overlap_are_refused(whole, tmp_path):
         table += archives.entry(f"{i}.npy", parts[-1], offset)
         offset += header
     spoiled = nested + table + archives.end(10, len(table), len(nested))
-    assert "do not lie one behind the other" in refused(tmp_path / "model.npz", spoiled)
+    assert "are not contiguous" in refused(tmp_path / "model.npz", spoiled)
 
 
 def test_bytes_that_no_member_owns_are_refused(whole, tmp_path):
@@ -117,7 +117,7 @@ def test_bytes_that_no_member_owns_are_refused(whole, tmp_path):
 
 DOUBLE = {
     "the same name": ("theta.npy", "twice"),
-    "a name without its ending": ("theta", "which is no array"),
+    "a name without its ending": ("theta", "which is not an array"),
     "another case": ("Theta.npy", "mean nothing here"),
     "a way to it": ("./theta.npy", "mean nothing here"),
     "a way out": ("../theta.npy", "mean nothing here"),

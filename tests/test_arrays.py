@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.arrays import in_numpy
+from sknpcnn.arrays import to_numpy
 from tests.processes import python
 
 TENSORS = """
@@ -117,7 +117,7 @@ class Foreign:
 def test_an_array_that_can_only_be_handed_over_is_not_copied(digits):
     X, _, y, _ = digits
     X, y = X[:100].copy(), y[:100]
-    found = in_numpy(Foreign(X), "X")
+    found = to_numpy(Foreign(X), "X")
     assert np.shares_memory(found, X)
     clf, wanted = (
         NumpyCNNClassifier(max_iter=1, random_state=0).fit(data, y) for data in (Foreign(X), X)
@@ -128,4 +128,4 @@ def test_an_array_that_can_only_be_handed_over_is_not_copied(digits):
 def test_all_else_stays_what_it_is():
     pd = pytest.importorskip("pandas")
     for values in ([1, 2], (1, 2), None, "ab", pd.Series([1, 2]), pd.DataFrame([1, 2]), np.ones(2)):
-        assert in_numpy(values, "X") is values
+        assert to_numpy(values, "X") is values

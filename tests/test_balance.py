@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.balance import MAX_BITS, added, balanced, counts_of, is_seen
+from sknpcnn.balance import MAX_BITS, add_counts, balanced_weights, class_counts, is_valid_seen
 
 X, y = load_digits(n_class=3, return_X_y=True)
 KEEP = np.r_[np.flatnonzero(y == 0)[:90], np.flatnonzero(y == 1)[:20], np.flatnonzero(y == 2)[:40]]
@@ -62,24 +62,24 @@ def test_a_stream_goes_on_from_a_pickle_and_from_a_file(tmp_path):
 
 
 def test_weights_are_those_of_scikit_learn_and_the_same_after_any_number_of_calls():
-    counts = counts_of(y, WEIGHTS, 4)
-    once = balanced(added((), counts))
+    counts = class_counts(y, WEIGHTS, 4)
+    once = balanced_weights(add_counts((), counts))
     wanted = compute_class_weight("balanced", classes=np.array(ALL), y=y, sample_weight=WEIGHTS)
     np.testing.assert_allclose(once[:3], wanted, rtol=1e-14)
     assert once[3] == 1.0  # not seen
     seen = ()
     for times in (1, 2, 7, 990):
-        seen = added(seen, counts, times)
-        assert balanced(seen).tobytes() == once.tobytes()
+        seen = add_counts(seen, counts, times)
+        assert balanced_weights(seen).tobytes() == once.tobytes()
 
 
 def test_counts_stay_small_in_a_stream_of_extreme_weights():
     seen = ()
     for scale in [1e-300, 1e300, 1.0, 1 / 3] * 250:
-        seen = added(seen, counts_of(y, WEIGHTS * scale, 3))
-    assert is_seen(seen, 3)
+        seen = add_counts(seen, class_counts(y, WEIGHTS * scale, 3))
+    assert is_valid_seen(seen, 3)
     assert max(number.bit_length() for pair in seen for number in pair) < MAX_BITS / 1.5
-    assert np.isfinite(balanced(seen)).all()
+    assert np.isfinite(balanced_weights(seen)).all()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_counts_stay_small_in_a_stream_of_extreme_weights():
     ],
 )
 def test_what_cannot_have_been_seen_is_refused_in_a_file(odd, tmp_path):
-    assert not is_seen(odd, 3)
+    assert not is_valid_seen(odd, 3)
     clf = small().partial_fit(X, y, ALL)
     clf._seen = odd
     with pytest.raises((TypeError, ValueError), match=r"cannot be saved|_seen"):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sknpcnn.batches import Rows
-from sknpcnn.context import MiniBatch, Place, RunningContext
+from sknpcnn.context import MiniBatch, RunningContext, Workspace
 from sknpcnn.engine import Engine
 from sknpcnn.kernels.randomness import row_ids
-from sknpcnn.parallel import Chunks
+from sknpcnn.parallel import ThreadedRunner
 from sknpcnn.samples import Samples, content_ids
 from sknpcnn.standard import Standard, standard_of
 
@@ -31,7 +31,7 @@ def samples(X, weights=None, index=None):
 def load(rows, lo, hi, dtype=np.float32):
     with Engine(1, dtype) as engine:
         batch = MiniBatch(len(rows), training=True)
-        ctx = RunningContext(Place(engine, batch, Chunks, (lo, hi)))
+        ctx = RunningContext(Workspace(engine, batch, ThreadedRunner, (lo, hi)))
         return rows.load(ctx, lo, hi).copy()
 
 

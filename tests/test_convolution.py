@@ -32,8 +32,8 @@ def convolve(way, x, W, dy, window):
     y = way.correlate(x, way.prepare(W, window), window)
     dW = np.full_like(W, np.nan)
     way.kernel_gradient(x, dy, window, dW)
-    turned = way.prepare(convolution.turned(W), convolution.backwards(window, size))
-    with patch.object(convolution, "way", lambda *shape: way):
+    turned = way.prepare(convolution.flip_kernel(W), convolution.gradient_window(window, size))
+    with patch.object(convolution, "choose_algorithm", lambda *shape: way):
         dx = convolution.input_gradient(dy, turned, channels, window, size, x.shape[2])
     return y, dx, dW
 
@@ -88,7 +88,7 @@ def test_any_shape_agrees_with_the_loops_at_points(shape, kernel, padding, numbe
 def test_the_matrices_make_a_convolution_along_one_axis(length, tile):
     rng = np.random.default_rng(0)
     x, W = rng.normal(size=length + tile - 1), rng.normal(size=length)
-    matrices = winograd.mixtures(length, tile)
+    matrices = winograd.transforms(length, tile)
     y = matrices.output @ ((matrices.kernel @ W) * (matrices.input @ x))
     np.testing.assert_allclose(y, np.correlate(x, W, "valid"), rtol=1e-11)
 
@@ -112,7 +112,7 @@ def test_the_matrices_make_a_convolution_along_one_axis(length, tile):
 )
 def test_layer_goes_the_way_that_suits_its_shape_and_agrees_with_the_loops(layer, shape, way):
     params, x, dy = example(layer, shape, n=8)
-    assert convolution.way(layer._window(shape), *params["W"].shape[2:], 8) is way
+    assert convolution.choose_algorithm(layer._window(shape), *params["W"].shape[2:], 8) is way
     assert_same(run(layer, params, x, dy), naive(layer, params, x, dy))
     check_layer(layer, shape)
 
@@ -121,7 +121,7 @@ def test_layer_goes_the_way_that_suits_its_shape_and_agrees_with_the_loops(layer
 def test_a_kernel_is_brought_to_the_points_only_for_enough_tiles(images, way):
     layer, shape = Conv2D(16), (4, 4, 16)  # one tile
     params, x, dy = example(layer, shape, n=images)
-    assert convolution.way(layer._window(shape), 16, 16, images) is way
+    assert convolution.choose_algorithm(layer._window(shape), 16, 16, images) is way
     assert_same(run(layer, params, x, dy), naive(layer, params, x, dy))
 
 
@@ -129,7 +129,7 @@ def test_a_kernel_is_brought_to_the_points_only_for_enough_tiles(images, way):
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize(("channels", "filters"), [(16, 16), (32, 64), (64, 32), (128, 128)])
 def test_error_in_single_precision_is_below_1e_5(way, kernel, channels, filters):
-    if way is winograd and not winograd.tile(kernel, channels):
+    if way is winograd and not winograd.tile_size(kernel, channels):
         way = rows  # as a layer would
     rng = np.random.default_rng(0)
     window = window_of((16, 10), (kernel, kernel))

@@ -191,11 +191,11 @@ def test_names_that_are_not_those_of_ten_classes_are_refused(tmp_path, meta):
     [
         ({}, "holds nothing; needed: data and labels"),
         ({"data": 1, "fine_labels": []}, "holds data, fine_labels; needed: data and labels"),
-        (batch(data=None), r"its data are no array; needed: \(n, 3072\)"),
+        (batch(data=None), r"its data are not an array; needed: \(n, 3072\)"),
         (batch(data=np.zeros((3, 3071), np.uint8)), r"shape \(3, 3071\); needed: \(n, 3072\)"),
-        (batch(data=np.zeros((3, 32, 96), np.uint8)), "an array that is no table"),
-        (batch(data=np.zeros((3, 3072))), "no array of bytes"),
-        (batch(data=np.dtype("u1")), "no array of bytes"),
+        (batch(data=np.zeros((3, 32, 96), np.uint8)), "an array that is not 2-D"),
+        (batch(data=np.zeros((3, 3072))), "not a byte array"),
+        (batch(data=np.dtype("u1")), "not a byte array"),
         (batch(labels=[1, 2]), "3 images and 2 labels"),
         (batch(labels=(1, 2, 3)), "not a list of integers"),
         (batch(labels=[1, 2, None]), "not a list of integers"),
@@ -204,7 +204,7 @@ def test_names_that_are_not_those_of_ten_classes_are_refused(tmp_path, meta):
         (batch(labels=[1, -1, 10]), "label 1 is -1; needed: 0 to 9"),
         ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "0 images and 0 labels"),
         ({7: 8}, "keys are not strings"),
-        ([1, 2, 3], "no dictionary"),
+        ([1, 2, 3], "not hold a dictionary"),
     ],
 )
 def test_content_that_is_no_batch_is_refused(tmp_path, content, problem):
@@ -213,10 +213,10 @@ def test_content_that_is_no_batch_is_refused(tmp_path, content, problem):
 
 def test_pickle_that_is_cut_or_goes_on_is_refused(tmp_path):
     content = python2_pickle(batch()["data"], [1, 2, 3])
-    refused(tmp_path, b"", "cut short")
-    refused(tmp_path, content[:-1], "cut short")
+    refused(tmp_path, b"", "truncated")
+    refused(tmp_path, content[:-1], "truncated")
     refused(tmp_path, content[:1000], "not an intact pickle")
-    refused(tmp_path, content + b"\n", "goes on after its end")
+    refused(tmp_path, content + b"\n", "continues after its end")
     refused(tmp_path, b"<html>Not found</html>", "byte 0 is b'<'")
 
 

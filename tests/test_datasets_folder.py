@@ -177,7 +177,7 @@ def test_image_with_16_bits_is_not_cut_off(tmp_path, monkeypatch, kind, steps):
         pixels = np.full((40, 40), value, np.uint16)
         save(tmp_path / "k" / f"{value}.{kind}", Image.fromarray(pixels))
     if steps:
-        monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+        monkeypatch.setattr(images, "MAX_DIRECT_PIXELS", 1000)
     found = load_image_folder(tmp_path, size=2, color=False).data
     np.testing.assert_array_equal(found, np.repeat([0, 1, 255], 4).reshape(3, 2, 2))
 
@@ -287,7 +287,7 @@ def test_no_room_is_made_for_what_a_chunk_only_says_it_holds(tmp_path):
     assert peak < 2_000_000
 
 
-def test_sizes_are_compared_before_there_is_room_for_all(tmp_path):
+def test_sizes_are_compared_before_there_is_allocate_all(tmp_path):
     """As many as there are files, of the size of the first."""
     save(tmp_path / "k" / "1.png", Image.new("L", (9000, 9000)))
     for i in range(2, 30):
@@ -310,7 +310,7 @@ def test_large_image_is_resized_in_steps_to_almost_the_same(
     for color in (True, False):
         whole = load_image_folder(tmp_path, size=(20, 16), color=color).data
         with monkeypatch.context() as patched:
-            patched.setattr(images, "MAX_WHOLE", 1000)
+            patched.setattr(images, "MAX_DIRECT_PIXELS", 1000)
             patched.setattr(images, "_STRIP", 10_000)
             steps = load_image_folder(tmp_path, size=(20, 16), color=color).data
             full = load_image_folder(tmp_path, size=(300, 250), color=color).data
@@ -331,7 +331,7 @@ def test_large_image_of_any_mode_is_resized_in_steps(tmp_path, monkeypatch, mode
     save(tmp_path / "k" / f"1.{kind}", Image.fromarray(pixels).convert(mode))
     whole = load_image_folder(tmp_path, size=8).data
     assert (whole[0, 0].mean(), whole[0, -1].mean()) == (255, 0)
-    monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    monkeypatch.setattr(images, "MAX_DIRECT_PIXELS", 1000)
     steps = load_image_folder(tmp_path, size=8).data
     np.testing.assert_allclose(steps, whole, atol=5)
 
@@ -370,10 +370,10 @@ def test_jpeg_of_very_many_scans_is_refused(tmp_path, monkeypatch):
     path.parent.mkdir()
     last = content[content.rindex(b"\xff\xda") : -2]
     path.write_bytes(content[:-2] + last * 40 + content[-2:])
-    monkeypatch.setattr(images, "MAX_SCANNED", 64 * 64 * 49)
+    monkeypatch.setattr(images, "MAX_SCAN_PIXELS", 64 * 64 * 49)
     with pytest.raises(ValueError, match=said(path, "consists of 50 scans of 4096 pixels")):
         load_image_folder(tmp_path, size=8)
-    monkeypatch.setattr(images, "MAX_SCANNED", 64 * 64 * 50)
+    monkeypatch.setattr(images, "MAX_SCAN_PIXELS", 64 * 64 * 50)
     assert load_image_folder(tmp_path, size=8).data.shape == (1, 8, 8, 3)
 
 
@@ -422,7 +422,7 @@ def test_memory_that_runs_out_in_a_decoder_is_no_fault_of_the_image(pets, monkey
 
 def test_memory_that_runs_out_for_all_images_is_explained():
     with pytest.raises(MemoryError) as caught:
-        reading._room_for(2**40, np.zeros((2**10, 2**10), np.uint8))
+        reading._allocate(2**40, np.zeros((2**10, 2**10), np.uint8))
     assert "There are 1099511627776 images; size=(height, width)" in caught.value.__notes__[0]
 
 
@@ -491,14 +491,14 @@ def test_all_unreadable_files_are_named_in_one_error_or_left_out(pets, monkeypat
         with pytest.raises(ValueError, match="4 of 7 images cannot be read:\n") as caught:
             load_image_folder(folder, size=size)
         assert all(f"{path}: cannot be read" in str(caught.value) for path in [*bad, truncated])
-        assert caught.value.__notes__ == ["With errors='warn' such files are left out."]
-        with pytest.warns(UserWarning, match=r"(?s)Left out: 4 of 7.*2\.png") as warned:
+        assert caught.value.__notes__ == ["With errors='warn' such files are skipped."]
+        with pytest.warns(UserWarning, match=r"(?s)Skipped: 4 of 7.*2\.png") as warned:
             found = load_image_folder(folder, size=size, errors="warn")
         assert warned[0].filename == __file__
         np.testing.assert_array_equal(found.data, pixels)
         assert found.target.tolist() == [0, 0, 1]
         assert [name[-9:] for name in found.filenames] == ["cat/a.bmp", "cat/b.png", "dog/a.png"]
-    monkeypatch.setattr(reading, "MAX_TOLD", 2)
+    monkeypatch.setattr(reading, "MAX_LISTED", 2)
     with pytest.raises(ValueError, match=r"(?s)1\.png.*\n  and 2 more\nneeded: "):
         load_image_folder(folder, size=8)
 
@@ -575,18 +575,20 @@ def test_options_that_mean_nothing_are_refused(pets, options, message):
 
 def test_photos_in_a_format_of_telephones_are_not_passed_over_in_silence(pets):
     (pets[0] / "dog" / "IMG_1.HEIC").write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"dog: 1 files such as 'IMG_1\.HEIC' are left") as warned:
+    with pytest.warns(
+        UserWarning, match=r"dog: 1 files such as 'IMG_1\.HEIC' are skipped"
+    ) as warned:
         assert len(load_image_folder(pets[0]).data) == 3
     assert warned[0].filename == __file__
 
 
 def test_progress_is_shown_from_a_thousand_images_on(pets, monkeypatch, capsys):
     load_image_folder(pets[0])
-    monkeypatch.setattr(reading, "MIN_SHOWN", 3)
+    monkeypatch.setattr(reading, "MIN_FOR_PROGRESS", 3)
     load_image_folder(pets[0], verbose=False)
     assert capsys.readouterr() == ("", "")
     load_image_folder(pets[0])
     assert capsys.readouterr() == ("", "Loading images: 3 of 3\n")
-    monkeypatch.setattr(reading, "PAUSE", 0.0)
+    monkeypatch.setattr(reading, "UPDATE_INTERVAL", 0.0)
     load_image_folder(pets[0])
     assert capsys.readouterr().err.splitlines() == [f"Loading images: {i} of 3" for i in range(4)]

@@ -119,11 +119,11 @@ def said(path, problem):
         (b"<html>Not found</html>", "begins with the bytes 3c 68 74 6d; needed: an IDX file"),
         (b"\0\0\x0d\x03" + bytes(40), "begins with the bytes 00 00 0d 03"),  # floats
         (idx(np.zeros((5, 6))), "array of 2 dimensions; needed: images, which have 3 or 4"),
-        (idx(np.zeros(5)), "array of 1 dimensions; needed: images.*exchanged"),
+        (idx(np.zeros(5)), "array of 1 dimensions; needed: images.*swapped"),
         (b"\0\0\x08\xff" + b"\xff" * 2000, "array of 255 dimensions"),
         (idx(np.zeros((5, 3, 2)))[:15], r"have the shape \(5, 3\); needed: 3 sizes"),
         (idx(np.zeros((0, 3, 2))), r"have the shape \(0, 3, 2\); needed: 3 sizes above 0"),
-        (idx(np.zeros((5, 3, 2)))[:16], r"promises.*\(5, 3, 2\), 30 bytes, but only 0 follow"),
+        (idx(np.zeros((5, 3, 2)))[:16], r"declares.*\(5, 3, 2\), 30 bytes, but only 0 follow"),
         (idx(np.zeros((5, 3, 2)))[:-1], "but only 29 follow; needed: a fresh copy"),
         (idx(np.zeros((5, 3, 2))) + b"\0", "30 bytes, but more follow"),
     ],
@@ -136,9 +136,9 @@ def test_file_that_is_no_images_is_refused(pair, content, problem, pack):
 
 
 def test_exchanged_images_and_labels_are_noticed(pair):
-    with pytest.raises(ValueError, match=said(pair[1], "1 dimensions; needed: images.*exchanged")):
+    with pytest.raises(ValueError, match=said(pair[1], "1 dimensions; needed: images.*swapped")):
         load_idx(pair[1], pair[0])
-    with pytest.raises(ValueError, match=said(pair[0], "3 dimensions; needed: labels.*exchanged")):
+    with pytest.raises(ValueError, match=said(pair[0], "3 dimensions; needed: labels.*swapped")):
         load_idx(pair[0], pair[0])
 
 
@@ -224,7 +224,7 @@ def test_images_are_not_unpacked_before_their_labels_are_read(pair):
     """Which are few, and tell how many images there must be."""
     pair[0].write_bytes(bomb(header(5, 3000, 4000), 60_000_000))
     pair[1].write_bytes(gzip.compress(idx(np.arange(5)))[:-9])
-    assert peak_of_refusal(pair, f"^{re.escape(str(pair[1]))}: is cut short") < 4_000_000
+    assert peak_of_refusal(pair, f"^{re.escape(str(pair[1]))}: is truncated") < 4_000_000
 
 
 def test_black_images_are_read_though_they_are_small_when_compressed(pair):
@@ -245,10 +245,10 @@ def test_file_of_several_compressed_members_is_read(pair):
     ("end", "problem"),
     [
         (gzip.compress(b"\0"), "30 bytes, but more follow"),
-        (gzip.compress(b"\0")[:-1], "30 bytes, but more follow|cut short"),
-        (b"\x1f\x8b", "cut short or corrupt"),
-        (b"<html>", "cut short or corrupt"),
-        (b"\0\0<html>", "cut short or corrupt"),
+        (gzip.compress(b"\0")[:-1], "30 bytes, but more follow|truncated"),
+        (b"\x1f\x8b", "truncated or corrupt"),
+        (b"<html>", "truncated or corrupt"),
+        (b"\0\0<html>", "truncated or corrupt"),
     ],
     ids=["another stream", "half of another", "a mark", "text", "zeros and text"],  # no time of day
 )
@@ -287,7 +287,7 @@ def test_images_of_mnist_are_of_its_size(tmp_path):
 def test_compressed_file_that_is_cut_short_is_refused(pair, left):
     content = gzip.compress(pair[0].read_bytes())
     pair[0].write_bytes(content[:left])
-    with pytest.raises(ValueError, match=said(pair[0], "cut short or corrupt")):
+    with pytest.raises(ValueError, match=said(pair[0], "truncated or corrupt")):
         load_idx(*pair)
 
 
@@ -303,7 +303,7 @@ def test_compressed_file_that_is_cut_short_is_refused(pair, left):
 )
 def test_compressed_file_that_is_corrupt_is_refused(pair, spoil):
     pair[0].write_bytes(spoil(gzip.compress(pair[0].read_bytes())))
-    with pytest.raises(ValueError, match=said(pair[0], "cut short or corrupt")) as caught:
+    with pytest.raises(ValueError, match=said(pair[0], "truncated or corrupt")) as caught:
         load_idx(*pair)
     assert isinstance(caught.value.__cause__, (EOFError, gzip.BadGzipFile, zlib.error))
 

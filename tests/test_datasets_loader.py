@@ -111,12 +111,12 @@ def test_crop_takes_the_middle_and_pad_shows_all(tmp_path, monkeypatch, orientat
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
     stored = Image.fromarray(seen)
     if undo > 1:
-        stored = stored.transpose(Image.Transpose[images._TURNS[undo]])
+        stored = stored.transpose(Image.Transpose[images._TRANSPOSES[undo]])
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
     if steps:
-        monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+        monkeypatch.setattr(images, "MAX_DIRECT_PIXELS", 1000)
         monkeypatch.setattr(images, "_STRIP", 10_000)
     crop = load_images(tmp_path, size=10, fit="crop")[0]
     assert np.abs(crop.astype(int) - RED)[:, 1:-1].max() <= 2
@@ -146,14 +146,14 @@ def test_crop_is_what_pillow_makes_of_the_middle():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 7)])
 def test_any_proportions_are_brought_to_any_size(monkeypatch, fit, shape):
     for max_whole in (1, 10**6):
-        monkeypatch.setattr(images, "MAX_WHOLE", max_whole)
+        monkeypatch.setattr(images, "MAX_DIRECT_PIXELS", max_whole)
         for size in ((1, 1), (1, 200), (200, 1), (7, 3)):
             found = load_images([np.full(shape, 255, np.uint8)], size=size, fit=fit)
             assert (found == np.full((1, *size, 3), 255)).all()
 
 
 def test_image_of_the_caller_stays_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    monkeypatch.setattr(images, "MAX_DIRECT_PIXELS", 1000)
     Image.fromarray(picture(400, 600)).save(tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
         found = load_images([image, image], size=20)
@@ -198,8 +198,8 @@ def test_folder_without_images_says_what_it_holds(photos, tmp_path):
 
 
 def test_progress_is_shown_on_a_terminal_and_not_by_default_in_a_pipeline(monkeypatch, capsys):
-    monkeypatch.setattr(reading, "MIN_SHOWN", 2)
-    monkeypatch.setattr(reading, "PAUSE", 0.0)
+    monkeypatch.setattr(reading, "MIN_FOR_PROGRESS", 2)
+    monkeypatch.setattr(reading, "UPDATE_INTERVAL", 0.0)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     load_images([picture()] * 2)
     shown = capsys.readouterr().err

@@ -19,7 +19,7 @@ fcntl = pytest.importorskip("fcntl")
 
 
 def write(path, content=b"new"):
-    with files.replacing(Path(path)) as file:
+    with files.atomic_write(Path(path)) as file:
         file.write(content)
 
 
@@ -74,7 +74,7 @@ def test_while_it_is_written_nobody_may_read_more_than_before(tmp_path):
     path = tmp_path / "file"
     path.touch()
     path.chmod(0o600)
-    with files.replacing(path):
+    with files.atomic_write(path):
         (beside,) = tmp_path.glob(".sknpcnn-*")
         assert stat.S_IMODE(beside.stat().st_mode) & 0o077 == 0
 
@@ -235,7 +235,7 @@ def test_what_was_left_long_ago_is_removed_and_nothing_else(tmp_path):
 
 def test_what_somebody_writes_is_never_removed_however_old(tmp_path):
     path = tmp_path / "file"
-    with files.replacing(path) as file:
+    with files.atomic_write(path) as file:
         (beside,) = tmp_path.glob(".sknpcnn-*")
         os.utime(beside, (0, 0))
         files.remove_stale(tmp_path)
@@ -260,7 +260,7 @@ def test_cleaning_a_folder_that_is_not_there_does_nothing(tmp_path):
 
 def test_a_process_that_was_killed_while_it_wrote_leaves_what_a_later_one_removes(tmp_path):
     def killed():
-        with files.replacing(tmp_path / "file") as file:
+        with files.atomic_write(tmp_path / "file") as file:
             file.write(b"ne")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)

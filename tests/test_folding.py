@@ -21,7 +21,7 @@ from sknpcnn.layers import (
     Sequential,
     rewriting,
 )
-from sknpcnn.layers.rewriting import folded
+from sknpcnn.layers.rewriting import fold_batch_norms
 from sknpcnn.network import FOLD, Network
 from sknpcnn.plan import plan
 from sknpcnn.spec import named
@@ -49,7 +49,7 @@ def parameters_of(network, seed):
     theta = network.layout.start(seed, np.float64)
     for name, parameter in network.layout.parameters.items():
         if parameter.fan_in is None:
-            theta[network.layout.places[name]] = rng.uniform(0.2, 2.0, parameter.size)
+            theta[network.layout.slices[name]] = rng.uniform(0.2, 2.0, parameter.size)
     return theta
 
 
@@ -96,7 +96,7 @@ def test_a_bias_for_every_pixel_is_scaled_too(rows):
 
 def test_only_what_follows_weights_is_folded():
     steps = named([BatchNorm(), Conv2D(4), BatchNorm(), ReLU(), BatchNorm(), Residual([Conv2D(4)])])
-    left, foldings = folded(steps)
+    left, foldings = fold_batch_norms(steps)
     assert [(folding.into, folding.norm) for folding in foldings] == [("conv2d_1", "batchnorm_2")]
     assert [name for name, _ in left] == [name for name, _ in steps if name != "batchnorm_2"]
 
@@ -136,7 +136,7 @@ def test_rewriting_inside_of_layers_changes_no_result(layer, rows, monkeypatch):
         return logits, loss, grad
 
     found = results(network)
-    monkeypatch.setattr(rewriting, "rewritten", lambda steps, fold: (tuple(steps), []))
+    monkeypatch.setattr(rewriting, "rewrite", lambda steps, fold: (tuple(steps), []))
     for one, two in zip(found, results(network_of([Conv2D(4), layer, *TAIL])), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-10)
 

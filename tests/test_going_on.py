@@ -140,7 +140,7 @@ class SlowInHelpers(Optimizer):
 
     learning_rate = SGD.learning_rate
 
-    def remembers(self):
+    def state_names(self):
         return ()
 
     def step(self, theta, grad, memory, lr, t):

@@ -135,9 +135,9 @@ def train(network, rng, n_threads, chunk, monkeypatch, tapes=True):
     theta += rng.uniform(0, 0.2, theta.size)
     grad, found = np.zeros_like(theta), []
     with monkeypatch.context() as patch, Engine(n_threads, theta.dtype) as engine:
-        patch.setattr(parallel, "CHUNK", chunk)
+        patch.setattr(parallel, "MAX_CHUNK_SIZE", chunk)
         if not tapes:
-            patch.setattr(parallel, "_reel", lambda *args: None)
+            patch.setattr(parallel, "_tape_set", lambda *args: None)
         for step in range(STEPS):
             n = 7 if step == 5 else 12
             X = rng.normal(size=(n, np.prod(network.image)))

@@ -51,9 +51,9 @@ def test_layer_keeps_its_promises(layer, shape):
 
 @every_case
 def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape, monkeypatch):
-    monkeypatch.setattr(parallel, "CHUNK", 1)
-    monkeypatch.setattr("sknpcnn.context.TILE", 1)
-    monkeypatch.setattr(dense, "WIDE", 1)
+    monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 1)
+    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 1)
+    monkeypatch.setattr(dense, "MIN_TILE_WIDTH", 1)
     check_layer(layer, shape)
 
 
@@ -61,9 +61,9 @@ def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape,
 def test_chunks_and_tiles_do_not_change_the_result(layer, shape, monkeypatch):
     params, x, dy = example(layer, shape, n=5)
     whole = run(layer, params, x, dy)
-    monkeypatch.setattr(parallel, "CHUNK", 40)
-    monkeypatch.setattr("sknpcnn.context.TILE", 40)
-    monkeypatch.setattr(dense, "WIDE", 1)
+    monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 40)
+    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 40)
+    monkeypatch.setattr(dense, "MIN_TILE_WIDTH", 1)
     assert_same(run(layer, params, x, dy), whole)
 
 

@@ -149,7 +149,7 @@ def test_a_file_that_promises_too_much_is_refused(file, tmp_path):
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("values.json", "{}")
         archive.writestr("theta.npy", bytes(10**8))
-    with pytest.raises(ValueError, match="packed in a way that is not used here"):
+    with pytest.raises(ValueError, match="stored in an unsupported way"):
         sknpcnn.load(bomb)
 
 

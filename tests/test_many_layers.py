@@ -4,7 +4,7 @@ import pytest
 
 from sknpcnn.layers import Conv2D, Identity, Layer, MaxPool2D, ReLU
 from sknpcnn.layers.base import Hints
-from sknpcnn.layers.rewriting import pooled_first
+from sknpcnn.layers.rewriting import pool_first
 from sknpcnn.spec import named
 
 
@@ -44,13 +44,13 @@ def test_twice_as_many_layers_take_twice_as_long():
     named([(Counted(f"a{i}"), ReLU()) for i in range(n)])
     assert Counted.looked <= 3 * n
     steps = [(f"a{i}", Asked()) for i in range(n)]
-    pooled_first(steps + [(f"p{i}", MaxPool2D(1)) for i in range(n)])
+    pool_first(steps + [(f"p{i}", MaxPool2D(1)) for i in range(n)])
     assert Asked.count <= n
 
 
 def test_poolings_move_before_all_that_never_falls_in_their_order():
     steps = named([Conv2D(2), ReLU(), MaxPool2D(2), ReLU(), MaxPool2D(1), Identity(), MaxPool2D(1)])
-    assert [(name, type(layer).__name__) for name, layer in pooled_first(steps)] == [
+    assert [(name, type(layer).__name__) for name, layer in pool_first(steps)] == [
         ("conv2d_1", "Conv2D"),
         ("maxpool2d_1", "MaxPool2D"),
         ("maxpool2d_2", "MaxPool2D"),

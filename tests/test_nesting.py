@@ -135,8 +135,8 @@ class Around(Layer):
 class Slower(Optimizer):
     rule: Optimizer
 
-    def remembers(self):
-        return self.rule.remembers()
+    def state_names(self):
+        return self.rule.state_names()
 
     def step(self, theta, grad, memory, lr, t):
         self.rule.step(theta, grad, memory, lr / 2, t)

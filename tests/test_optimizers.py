@@ -164,7 +164,7 @@ def test_step_works_in_place_and_keeps_the_dtype(optimizer, dtype):
     ],
 )
 def test_memory_starts_with_zeros_under_the_names_that_the_rule_tells(optimizer, names):
-    assert optimizer.remembers() == names
+    assert optimizer.state_names() == names
     theta = np.ones(3, np.float32)
     memory = optimizer.start(theta)
     assert tuple(memory) == names

@@ -14,7 +14,7 @@ from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.blas import one_thread_blas, threads_for
 from sknpcnn.chunks import cut
-from sknpcnn.context import MiniBatch, Place, RunningContext, forward
+from sknpcnn.context import MiniBatch, RunningContext, Workspace, forward
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.kernels.randomness import row_ids
 from sknpcnn.layers import (
@@ -29,7 +29,7 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.network import Network
-from sknpcnn.parallel import Chunks, whole_batch
+from sknpcnn.parallel import ThreadedRunner, whole_batch
 from sknpcnn.plan import plan
 from sknpcnn.spec import named
 from sknpcnn.standard import Standard
@@ -431,8 +431,8 @@ class Case:
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(parallel, "CHUNK", 3000)
-    monkeypatch.setattr("sknpcnn.context.TILE", 500)
+    monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 3000)
+    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 500)
     monkeypatch.setattr("sknpcnn.network.PREDICT", 25)
 
 
@@ -459,8 +459,8 @@ def test_number_of_threads_changes_no_bit(case, weighted):
 def test_chunks_change_the_result_by_no_more_than_rounding(case, monkeypatch):
     found = []
     for chunk, tile in ((3000, 500), (2**17, 2**17), (1, 1)):
-        monkeypatch.setattr(parallel, "CHUNK", chunk)
-        monkeypatch.setattr("sknpcnn.context.TILE", tile)
+        monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", chunk)
+        monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", tile)
         grad = np.empty_like(case.theta)
         with Engine(2, case.dtype) as engine:
             loss, hits = case.learn(engine, grad, weighted=True)
@@ -552,7 +552,7 @@ def test_weights_in_sight_are_those_of_the_rows_in_sight():
     weights = np.arange(5.0)
     with Engine(1, np.float64) as engine:
         batch = MiniBatch(5, True, weights=weights)
-        some = RunningContext(Place(engine, batch, Chunks, (1, 3)))
+        some = RunningContext(Workspace(engine, batch, ThreadedRunner, (1, 3)))
         np.testing.assert_array_equal(some.weights, [1, 2])
         np.testing.assert_array_equal(RunningContext(whole_batch(engine, batch)).weights, weights)
         assert RunningContext(whole_batch(engine, MiniBatch(5, True))).weights is None
@@ -571,7 +571,9 @@ def test_samples_are_identified_once_and_only_if_somebody_draws_for_them():
         RunningContext(place).empty((3, 2))
         assert not asked
         drawn = RunningContext(place, ("a",)).random_bits((3, 4))
-        part = RunningContext(Place(engine, batch, Chunks, (1, 3)), ("a",)).random_bits((2, 4))
+        part = RunningContext(Workspace(engine, batch, ThreadedRunner, (1, 3)), ("a",)).random_bits(
+            (2, 4)
+        )
     assert asked == [1]
     np.testing.assert_array_equal(drawn[0], drawn[2])
     np.testing.assert_array_equal(part, drawn[1:])
@@ -604,8 +606,8 @@ def test_the_working_set_of_a_layer_is_about_what_it_asks_for(layer, shape):
     n, asked = 32, []
     x = np.ones((*shape[:2], n, shape[2]), np.float32)
     engine = Engine(1, np.float32)
-    place = Place(engine, MiniBatch(n, training=True), Chunks, (0, n))
-    place.given = lambda array: asked.append(array.size) or array
+    place = Workspace(engine, MiniBatch(n, training=True), ThreadedRunner, (0, n))
+    place.wrap = lambda array: asked.append(array.size) or array
     layout = Network([("layer", layer)], shape, 2).layout
     planned = plan([("layer", layer)], shape, training=True, whole=False)
     forward(planned, layout.views(layout.start(0, np.float32)), x, place)

@@ -15,7 +15,7 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.layers.steps import parameters
-from sknpcnn.parameters import Layout, Parameter, Segment
+from sknpcnn.parameters import Layout, Parameter, ParameterGroup
 from sknpcnn.spec import named
 
 STEPS = named(
@@ -53,9 +53,9 @@ def test_arrays_and_views_share_memory_with_the_vector(layout):
     views = layout.views(vector)
     views["conv2d_1"]["W"][...] = 3
     views["residual_1"]["shortcut"]["b"][...] = 4
-    place = layout.places["conv2d_1.W"]
+    place = layout.slices["conv2d_1.W"]
     assert (vector[place] == 3).all()
-    assert (vector[layout.places["residual_1.shortcut.b"]] == 4).all()
+    assert (vector[layout.slices["residual_1.shortcut.b"]] == 4).all()
     assert np.count_nonzero(vector) == place.stop - place.start + 4
     vector[:] = 7
     assert (views["dense_2"]["b"] == 7).all()
@@ -84,24 +84,24 @@ def test_arrays_come_in_the_order_of_the_layers_with_dotted_names(layout):
 
 
 def test_segments_cover_what_is_trained_without_gap_or_overlap(layout):
-    ends = [(segment.start, segment.stop) for segment in layout.segments]
+    ends = [(segment.start, segment.stop) for segment in layout.groups]
     assert ends[0][0] == 0
     assert ends[-1][1] == layout.n_trained
     assert all(before[1] == after[0] for before, after in pairwise(ends))
 
 
 def test_segments_hold_only_parameters_that_are_trained_alike(layout):
-    for segment in layout.segments:
+    for segment in layout.groups:
         inside = [
             p
             for name, p in layout.parameters.items()
-            if segment.start <= layout.places[name].start < segment.stop
+            if segment.start <= layout.slices[name].start < segment.stop
         ]
         assert inside
         for p in inside:
             assert (p.lr_scale, p.decay) == (segment.lr_scale, segment.decay)
             assert p.running is None
-    kinds = [(segment.lr_scale, segment.decay) for segment in layout.segments]
+    kinds = [(segment.lr_scale, segment.decay) for segment in layout.groups]
     assert len(set(kinds)) == len(kinds), "alike, but in two segments"
     assert set(kinds) == {(s, d) for s in (0.0, 0.5, 1.0) for d in (False, True)}
 
@@ -110,12 +110,12 @@ def test_running_averages_come_last_and_belong_to_no_segment(layout):
     running = {name for name, p in layout.parameters.items() if p.running is not None}
     assert len(running) == 6
     for name in layout.parameters:
-        assert (layout.places[name].start >= layout.n_trained) == (name in running)
+        assert (layout.slices[name].start >= layout.n_trained) == (name in running)
 
 
 def test_averages_tell_the_momentum_and_leave_out_what_is_frozen(layout):
     expected = {
-        (layout.places[f"{layer}.{name}"].start, momentum)
+        (layout.slices[f"{layer}.{name}"].start, momentum)
         for layer, momentum in (("batchnorm_1", 0.9), ("residual_1.batchnorm_1", 0.5))
         for name in ("mean", "var")
     }
@@ -126,20 +126,20 @@ def test_averages_tell_the_momentum_and_leave_out_what_is_frozen(layout):
 def test_weights_and_biases_form_one_segment_each():
     W, b = Parameter((2, 3), (2, 3), decay=True), Parameter((3,))
     layout = Layout({"a.W": W, "a.b": b, "c.W": W, "c.b": b})
-    assert layout.segments == [Segment(0, 12, 1.0, True), Segment(12, 18, 1.0, False)]
+    assert layout.groups == [ParameterGroup(0, 12, 1.0, True), ParameterGroup(12, 18, 1.0, False)]
     assert layout.n_trained == layout.size == 18
 
 
 def test_layout_of_nothing_is_empty():
     layout = Layout({})
     assert layout.size == layout.n_trained == 0
-    assert layout.segments == []
+    assert layout.groups == []
     assert layout.views(layout.start(0, np.float32)) == {}
 
 
 def test_layout_of_running_averages_alone_trains_nothing():
     layout = Layout({"a.mean": Parameter((4,), running=0.9)})
-    assert (layout.size, layout.n_trained, layout.segments) == (4, 0, [])
+    assert (layout.size, layout.n_trained, layout.groups) == (4, 0, [])
     assert layout.averages == [(slice(0, 4), 0.9)]
 
 
@@ -150,14 +150,14 @@ def test_a_vector_is_carried_to_a_layout_that_trains_the_same_arrays_otherwise(l
     ]
     other = Layout(parameters(frozen, (6, 6, 2)))
     assert other.shapes() == layout.shapes()
-    assert other.places != layout.places
+    assert other.slices != layout.slices
     theta = layout.start(0, np.float64)
-    carried = other.carry(theta, layout)
+    carried = other.reorder(theta, layout)
     before = dict(layout.arrays(theta))
     for name, array in other.arrays(carried):
         np.testing.assert_array_equal(array, before[name])
     memory = np.arange(layout.n_trained, dtype=np.float64)
-    assert sorted(other.carry(memory, layout)) == list(memory)
+    assert sorted(other.reorder(memory, layout)) == list(memory)
 
 
 def test_start_is_the_same_whatever_the_dtype(layout):
@@ -178,7 +178,7 @@ def test_start_of_a_layer_does_not_depend_on_how_it_is_trained():
     def start(lr_scale):
         steps = named([Conv2D(4, lr_scale=lr_scale), Flatten(), Dense(3)])
         layout = Layout(parameters(steps, (5, 5, 1)))
-        return layout.places, dict(layout.arrays(layout.start(0, np.float64)))
+        return layout.slices, dict(layout.arrays(layout.start(0, np.float64)))
 
     (places, arrays), (places_frozen, arrays_frozen) = start(1.0), start(0.0)
     assert places != places_frozen

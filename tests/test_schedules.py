@@ -150,14 +150,14 @@ def test_warm_up_longer_than_training_is_all_there_is(schedule):
 
 @pytest.mark.parametrize("schedule", [s for s in SCHEDULES if not isinstance(s, ReduceOnPlateau)])
 def test_training_may_stop_whenever_it_no_longer_improves(schedule):
-    assert schedule.exhausted(Progress(0, LENGTH))
-    assert schedule.exhausted(Progress(5, LENGTH, [1.0] * 5))
+    assert schedule.finished(Progress(0, LENGTH))
+    assert schedule.finished(Progress(5, LENGTH, [1.0] * 5))
 
 
 def test_training_may_not_stop_before_a_plateau_has_lowered_the_rate_to_its_minimum():
     rule = ReduceOnPlateau(0.1, patience=1, min_factor=0.01)
-    exhausted = [rule.exhausted(Progress(n, LENGTH, [1.0] * n)) for n in range(5)]
-    assert exhausted == [False, False, False, True, True]
+    finished = [rule.finished(Progress(n, LENGTH, [1.0] * n)) for n in range(5)]
+    assert finished == [False, False, False, True, True]
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,7 +9,7 @@ from sklearn.datasets import make_blobs
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures
 from sknpcnn.blocks import ACTIVATIONS
-from sknpcnn.chunks import of_one_sample
+from sknpcnn.chunks import sample_shape
 from sknpcnn.context import MiniBatch, forward
 from sknpcnn.engine import Engine
 from sknpcnn.layers import (
@@ -69,7 +69,7 @@ def sizes(network, X, seed=0):
     with Engine(1, np.float64) as engine:
         for name, layer in network.steps[:-1]:
             place = whole_batch(engine, MiniBatch(len(X), training=True))
-            single = plan([(name, layer)], of_one_sample(x.shape), training=True)
+            single = plan([(name, layer)], sample_shape(x.shape), training=True)
             x = forward(single, params, x, place)[0].copy()
             if isinstance(layer, (Conv2D, Dense, Residual)):
                 found.append(x.var())
@@ -233,7 +233,7 @@ def test_it_depends_on_what_the_images_are_and_not_on_order_copies_or_weights():
     twice = initial_parameters(
         network, samples_of(np.concatenate([X, X])[::-1]), started(network, X)[1], 0, np.float64
     )
-    hidden = slice(0, network.layout.places["output.b"].start)  # the bias knows how many there are
+    hidden = slice(0, network.layout.slices["output.b"].start)  # the bias knows how many there are
     np.testing.assert_array_equal(theta[hidden], twice[hidden])
     np.testing.assert_allclose(started(network, X[order])[0], theta, rtol=1e-9)
     weights = np.where(np.arange(400) < 300, 1.0, 0.0)

@@ -25,7 +25,7 @@ from sknpcnn.layers import (
 )
 from sknpcnn.network import Network
 from sknpcnn.spec import named
-from sknpcnn.tape import SPOILED
+from sknpcnn.tape import UNRECORDABLE
 from tests.layer_cases import CASES
 
 HOME = Path(sknpcnn.__file__).parent
@@ -59,7 +59,7 @@ def learn(layers, image, sizes=(9, 9, 9, 4, 9, 9), n_threads=1, chunk=None):
 
 
 def no_tapes(monkeypatch):
-    monkeypatch.setattr(parallel, "_reel", lambda *args: None)
+    monkeypatch.setattr(parallel, "_tape_set", lambda *args: None)
 
 
 def assert_same_without_tapes(monkeypatch, *args, **options):
@@ -77,7 +77,7 @@ def assert_same_without_tapes(monkeypatch, *args, **options):
 def test_nearly_every_layer_is_played_again(case, n_threads, monkeypatch):
     engine = assert_case_same_without_tapes(case, n_threads, monkeypatch)
     assert list(engine.tapes)
-    assert SPOILED not in engine.tapes
+    assert UNRECORDABLE not in engine.tapes
     assert any(tape.calls for tape in engine.tapes)
 
 
@@ -94,7 +94,7 @@ def test_what_the_others_do_is_not_played_again(case, n_threads, monkeypatch):
 
 
 def assert_case_same_without_tapes(case, n_threads, monkeypatch):
-    monkeypatch.setattr("sknpcnn.parallel.CHUNK", 1)  # one image per chunk
+    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 1)  # one image per chunk
     image, before = case.shape, []
     if len(image) == 1:
         image, before = (1, image[0], 1), [Flatten()]
@@ -112,7 +112,7 @@ LAYERS = [Conv2D(16), ReLU(), MaxPool2D(), Conv2D(16), Residual([Conv2D(16), ReL
 def test_batches_of_changing_size_move_the_memory_and_are_recorded_anew(
     sizes, n_threads, chunk, monkeypatch
 ):
-    monkeypatch.setattr("sknpcnn.parallel.CHUNK", chunk)
+    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", chunk)
     assert_same_without_tapes(monkeypatch, LAYERS, (8, 8, 1), sizes=sizes, n_threads=n_threads)
 
 
@@ -171,10 +171,10 @@ WAYS += ["ordinary view", "base", "address", "another's memory"]
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_written_down_spoils_the_tape(way, monkeypatch):
-    monkeypatch.setattr("sknpcnn.plan.is_ours", lambda *args, **options: True)
+    monkeypatch.setattr("sknpcnn.plan.is_builtin", lambda *args, **options: True)
     layers = [Conv2D(2), Spoiler(way)]
     engine = assert_same_without_tapes(monkeypatch, layers, (4, 4, 1))
-    assert SPOILED in engine.tapes
+    assert UNRECORDABLE in engine.tapes
 
 
 @dataclass(frozen=True, repr=False)
@@ -198,10 +198,10 @@ class Keeper(Layer):
 @pytest.mark.parametrize("own", [True, False])
 def test_an_array_from_before_spoils_the_tape(own, monkeypatch):
     """That of the engine too, once its memory has moved."""
-    monkeypatch.setattr("sknpcnn.plan.is_ours", lambda *args, **options: True)
+    monkeypatch.setattr("sknpcnn.plan.is_builtin", lambda *args, **options: True)
     sizes = (4, 9, 9, 9, 9)
     played, engine = learn([Conv2D(2), Keeper(own)], (4, 4, 1), sizes)
-    assert SPOILED in engine.tapes
+    assert UNRECORDABLE in engine.tapes
     no_tapes(monkeypatch)
     run, _ = learn([Conv2D(2), Keeper(own)], (4, 4, 1), sizes)
     np.testing.assert_array_equal(played, run)
@@ -293,7 +293,7 @@ class Fickle(Layer):
 def test_a_layer_that_returns_another_array_each_time_deceives_no_tape(
     n_threads, chunk, monkeypatch
 ):
-    monkeypatch.setattr("sknpcnn.parallel.CHUNK", chunk)
+    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", chunk)
     layers = [Conv2D(8), Fickle(), Conv2D(8), ReLU()]
     assert_same_without_tapes(monkeypatch, layers, (8, 8, 1), sizes=[9] * 16, n_threads=n_threads)
 
@@ -301,7 +301,7 @@ def test_a_layer_that_returns_another_array_each_time_deceives_no_tape(
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_prediction_is_played_too(n_threads, monkeypatch):
     monkeypatch.setattr("sknpcnn.network.PREDICT", 10)
-    monkeypatch.setattr("sknpcnn.parallel.CHUNK", 2**11)
+    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2**11)
     network = Network(named([Conv2D(16), BatchNorm(), ReLU(), MaxPool2D()]), (8, 8, 3), 3)
     theta = network.layout.start(0, np.float32)
     rows = Rows(np.random.default_rng(0).normal(size=(100, 192)).astype(np.float32), (8, 8, 3))

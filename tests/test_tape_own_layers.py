@@ -73,11 +73,11 @@ def test_these_layers_keep_every_promise(own):
 
 @pytest.mark.parametrize("layers", CASES)
 def test_tapes_change_no_bit(layers, monkeypatch):
-    monkeypatch.setattr("sknpcnn.parallel.CHUNK", 2**14)  # several chunks
+    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2**14)  # several chunks
     with_tapes = fitted(layers, n_jobs=2)
     single = [with_tapes.predict_proba(X[i : i + 1]) for i in range(6)]
     together = with_tapes.predict_proba(X)
-    monkeypatch.setattr(parallel, "_reel", lambda *args: None)
+    monkeypatch.setattr(parallel, "_tape_set", lambda *args: None)
     without = fitted(layers)
     np.testing.assert_array_equal(with_tapes._theta, without._theta)
     np.testing.assert_array_equal(together, without.predict_proba(X))
@@ -89,7 +89,7 @@ def test_a_layer_that_makes_new_arrays_learns_as_well_as_without_tapes(monkeypat
     layers = [Conv2D(8), Square(), Residual(AROUND), GlobalAvgPool2D()]
     params = {"batch_size": 32, "max_iter": 10, "learning_rate_init": 0.02}
     with_tapes = fitted(layers, **params)
-    monkeypatch.setattr(parallel, "_reel", lambda *args: None)
+    monkeypatch.setattr(parallel, "_tape_set", lambda *args: None)
     np.testing.assert_array_equal(with_tapes._theta, fitted(layers, **params)._theta)
     assert with_tapes.score(X, y) > 0.6
 
@@ -116,7 +116,7 @@ class Deciding(Layer):
 def test_a_layer_that_decides_by_its_data_decides_for_every_mini_batch(place, monkeypatch):
     size, sizes, layers = norm, [], stacks(Deciding(np.inf))[place]
     with monkeypatch.context() as patch:
-        patch.setattr(parallel, "_reel", lambda *args: None)
+        patch.setattr(parallel, "_tape_set", lambda *args: None)
         patch.setattr("tests.test_tape_own_layers.norm", lambda x: sizes.append(size(x)) or 0)
         fitted(layers, max_iter=4)
     of_steps = sizes[-4 * len(X) // 40 :]  # before them, the start measures
@@ -124,7 +124,7 @@ def test_a_layer_that_decides_by_its_data_decides_for_every_mini_batch(place, mo
     assert max(of_steps[10:]) > limit  # it decides otherwise only after an epoch
     layers = stacks(Deciding(limit))[place]
     with_tapes = fitted(layers, max_iter=4)
-    monkeypatch.setattr(parallel, "_reel", lambda *args: None)
+    monkeypatch.setattr(parallel, "_tape_set", lambda *args: None)
     np.testing.assert_array_equal(with_tapes._theta, fitted(layers, max_iter=4)._theta)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sknpcnn.engine import Arena
 from sknpcnn.kernels import pooling
-from sknpcnn.kernels.windows import Empty, axis_pads, output_length, pad, steps
+from sknpcnn.kernels.windows import Empty, axis_pads, output_length, pad, strided_slice
 
 from . import Measured, in_turns, reusing
 
@@ -121,7 +121,7 @@ def _before(case: Case, x: np.ndarray, dy: np.ndarray) -> dict[str, Task]:
 
 
 def _along(x: np.ndarray, axis: int, offset: int, stride: int, outputs: int) -> np.ndarray:
-    part = steps(offset, stride, outputs)
+    part = strided_slice(offset, stride, outputs)
     return x[part] if axis == 0 else x[:, part]
 
 

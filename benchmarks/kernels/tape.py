@@ -12,7 +12,7 @@ from benchmarks import networks
 from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
-from sknpcnn.tape import SPOILED
+from sknpcnn.tape import UNRECORDABLE
 
 from . import Measured, in_turns
 
@@ -29,7 +29,7 @@ def check() -> None:
                 for _ in range(WARM):
                     played = step().copy()
                 tapes = list(engine.tapes)
-                assert SPOILED not in tapes, f"{name}: spoiled tapes"
+                assert UNRECORDABLE not in tapes, f"{name}: spoiled tapes"
                 assert any(tape.calls for tape in tapes), f"{name}: no tapes"
                 with directly():
                     run = step()
@@ -67,9 +67,9 @@ def training_step(name: str, engine: Engine) -> Callable[[], np.ndarray]:
 @contextmanager
 def directly() -> Iterator[None]:
     """Switch all tapes off."""
-    usual = parallel._reel
-    parallel._reel = lambda *args: None
+    usual = parallel._tape_set
+    parallel._tape_set = lambda *args: None
     try:
         yield
     finally:
-        parallel._reel = usual
+        parallel._tape_set = usual

@@ -56,9 +56,13 @@ def agree(fast: ModuleType, cases: Iterable[Case], parts: Iterable[str]) -> None
     """Check that a way to convolve is the one that is used, and agrees with the direct one."""
     for case in cases:
         window, back = windows(case)
-        assert convolution.way(window, case.channels, case.filters, case.n) is fast, case
+        assert convolution.choose_algorithm(window, case.channels, case.filters, case.n) is fast, (
+            case
+        )
         if "input gradient" in parts:
-            assert convolution.way(back, case.filters, case.channels, case.n) is fast, case
+            assert (
+                convolution.choose_algorithm(back, case.filters, case.channels, case.n) is fast
+            ), case
         for dtype, tolerance in TOLERANCES.items():
             arrays = data(case, dtype)
             before, now = tasks(rows, case, *arrays), tasks(fast, case, *arrays)
@@ -85,7 +89,7 @@ def windows(case: Case) -> tuple[Window, Window]:
     pads = axis_pads(case.size, case.kernel, 1, 1, case.padding)
     outputs = output_length(case.size, pads, case.kernel, 1, 1)
     there = Window((case.kernel,) * 2, (1, 1), (1, 1), (pads, pads), (outputs, outputs))
-    return there, convolution.backwards(there, (case.size, case.size))
+    return there, convolution.gradient_window(there, (case.size, case.size))
 
 
 def data(case: Case, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +112,7 @@ def tasks(
 ) -> dict[str, Callable[[], np.ndarray]]:
     """Return the parts of a convolution, done in one way."""
     window, back = windows(case)
-    kernel, turned = way.prepare(W, window), way.prepare(convolution.turned(W), back)
+    kernel, turned = way.prepare(W, window), way.prepare(convolution.flip_kernel(W), back)
 
     def kernel_gradient(empty: Empty, scratch: Empty) -> np.ndarray:
         dW = empty(W.shape, W.dtype)

@@ -1,4 +1,4 @@
-"""Augmentation: training images, changed a little at random every time that they are seen."""
+"""Augmentation: random changes of the training images, different in every epoch."""
 
 from sknpcnn.augmentation.base import Augmentation, augment_images
 from sknpcnn.augmentation.geometry import Affine, HorizontalFlip, RandomCrop, Shift

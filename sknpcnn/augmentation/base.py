@@ -1,4 +1,4 @@
-"""What an augmentation is: training images, changed a little every time that they are seen."""
+"""The contract of augmentations, and the functions that apply them to images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.arrays import in_numpy
+from sknpcnn.arrays import to_numpy
 from sknpcnn.brief import brief
 from sknpcnn.spec import Spec, Steps, named
 
@@ -18,11 +18,11 @@ Image = tuple[int, int, int]
 
 @dataclass(frozen=True, repr=False)
 class Augmentation(Spec, ABC):
-    """A random change of training images, all images of a part of the mini-batch at once.
+    """A random change of training images, applied to several images of a mini-batch at once.
 
-    It sees the numbers that the user gave, before ``standardize``. Which random numbers an image
-    is given depends on the seed, the step and the content of the image alone: so the same seed
-    makes the same images, whatever ``n_jobs``.
+    It sees the pixels as the user passed them, before ``standardize``. The random numbers of an
+    image depend on the seed, the step and the content of the image alone, so that the same seed
+    gives the same images for any ``n_jobs``.
 
     Examples
     --------
@@ -39,22 +39,22 @@ class Augmentation(Spec, ABC):
     """
 
     draws: ClassVar[int] = 1
-    """How many random numbers it needs for each image."""
+    """How many random numbers it uses per image."""
 
     @abstractmethod
     def apply(self, images: Array, random: Array) -> Array:
-        """Return changed images; those given must not be modified.
+        """Return changed images, without modifying ``images``.
 
-        ``images`` are floats (n, h, w, c), ``random`` numbers from 0 to 1 (n, draws); what is
-        returned has the shape of the images.
+        ``images`` are floats (n, h, w, c), ``random`` uniform numbers in [0, 1) (n, draws); the
+        result has the shape of the images.
         """
 
     def check(self, image: Image) -> None:
-        """Raise ValueError if images of that shape, (h, w, c), cannot be changed in this way."""
+        """Raise ValueError if it cannot be applied to images of that shape, (h, w, c)."""
 
 
 def steps_of(augment: Any, image: Image) -> Steps:
-    """Name the augmentations, and check that images of that shape can be changed so."""
+    """Return the augmentations by name; raise if one does not apply to images of that shape."""
     steps = named(() if augment is None else augment, "augment", Augmentation)
     for name, step in steps:
         try:
@@ -66,21 +66,21 @@ def steps_of(augment: Any, image: Image) -> Steps:
 
 @np.errstate(all="ignore")
 def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array:
-    """Change some images as training would, to look at them.
+    """Augment some images as in training, to look at them.
 
     Parameters
     ----------
     images : array-like of shape (n, height, width) or (n, height, width, channels)
         The images.
     augment : list of augmentations or of (name, augmentation) pairs
-        As the parameter of the classifier.
+        As the parameter ``augment`` of the classifier.
     random_state : int, numpy.random.Generator or None, default=None
-        What the random numbers are drawn from.
+        Seed or generator of the random numbers.
 
     Returns
     -------
     changed : ndarray of the shape of the images
-        The changed images, in floating point.
+        The augmented images, in floating point.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array
     array([[[1., 0.],
             [3., 2.]]], dtype=float32)
     """
-    given = np.asarray(in_numpy(images, "images"))
+    given = np.asarray(to_numpy(images, "images"))
     if given.ndim not in (3, 4) or 0 in given.shape[1:]:
         raise ValueError(
             f"images has the shape {given.shape}; needed: (n, h, w) or (n, h, w, channels)."
@@ -113,7 +113,7 @@ def augment_images(images: Any, augment: Any, random_state: Any = None) -> Array
 
 
 def augmented(images: Array, steps: Steps, random: Callable[[str, int], Array]) -> Array:
-    """Change images (n, h, w, c) by all steps; ``random(name, count)`` draws their numbers."""
+    """Apply all steps to images (n, h, w, c); ``random(name, count)`` draws their numbers."""
     for name, step in steps:
         changed = step.apply(images, random(name, step.draws))
         if np.shape(changed) != images.shape:

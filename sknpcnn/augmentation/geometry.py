@@ -1,4 +1,4 @@
-"""Augmentations that move pixels: shifts, crops, mirrors and small turns."""
+"""Augmentations that move pixels: shifts, crops, flips and affine transforms."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from sknpcnn.checks import as_pair, check_fill, check_pair, check_real, is_word
 
 BORDERS = ("edge", "reflect")
 MAX_SHIFT = 2.0**20
-"""How many pixels an image may be moved or sheared: more than it has, which float32 can count."""
+"""Maximum shift in pixels and shear: beyond any image, and still exact in float32."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,9 +21,9 @@ class Shift(Augmentation):
     Parameters
     ----------
     pixels : int or (rows, columns)
-        How far at most.
+        Maximum shift.
     fill : float
-        What comes in from outside, in the units of the data.
+        Value of pixels outside of the image, in the units of the data.
 
     Examples
     --------
@@ -46,19 +46,19 @@ class Shift(Augmentation):
         _check_inside(self, "pixels", self.pixels, image)
 
     def apply(self, images: Array, random: Array) -> Array:
-        return _cut_out(images, self.pixels, random, constant_values=self.fill)
+        return _random_crop(images, self.pixels, random, constant_values=self.fill)
 
 
 @dataclass(frozen=True, repr=False)
 class RandomCrop(Augmentation):
-    """Put a border around the image and cut a part of the old size out of it.
+    """Pad the image, and crop a random part of the original size.
 
     Parameters
     ----------
     padding : int or (rows, columns)
-        How wide the border is.
+        Width of the border.
     border : "reflect", "edge" or float
-        What the border is made of: the image in a mirror, its outermost pixels, or a number.
+        Values of the border: the reflected image, its edge pixels, or a constant.
 
     Examples
     --------
@@ -82,18 +82,18 @@ class RandomCrop(Augmentation):
 
     def apply(self, images: Array, random: Array) -> Array:
         if self.border in BORDERS:
-            return _cut_out(images, self.padding, random, mode=self.border)
-        return _cut_out(images, self.padding, random, constant_values=self.border)
+            return _random_crop(images, self.padding, random, mode=self.border)
+        return _random_crop(images, self.padding, random, constant_values=self.border)
 
 
 @dataclass(frozen=True, repr=False)
 class HorizontalFlip(Augmentation):
-    """Show some of the images in a mirror.
+    """Flip some of the images horizontally.
 
     Parameters
     ----------
     rate : float
-        How many of them.
+        Fraction of the images, in expectation.
 
     Examples
     --------
@@ -118,22 +118,20 @@ class HorizontalFlip(Augmentation):
 
 @dataclass(frozen=True, repr=False)
 class Affine(Augmentation):
-    """Turn, zoom, shear and move the image a little around its centre.
-
-    New pixels lie between old ones and are mixed from the four around them.
+    """Rotate, zoom, shear and shift the image around its center, with bilinear interpolation.
 
     Parameters
     ----------
     degrees : float
-        How far it is turned at most, to either side.
+        Maximum rotation, in either direction.
     zoom : float
-        By which part it is made larger or smaller at most.
+        Maximum relative change of the size.
     shear : float
-        How many pixels per pixel its rows are moved against each other at most; up to 2**20.
+        Maximum shear, in pixels per row; up to 2**20.
     shift : float
-        How many pixels it is moved at most, along each axis; up to 2**20.
+        Maximum shift in pixels, along each axis; up to 2**20.
     fill : float
-        What comes in from outside, in the units of the data; a number that float32 can hold.
+        Value of pixels outside of the image, in the units of the data; must fit into float32.
 
     Examples
     --------
@@ -159,17 +157,17 @@ class Affine(Augmentation):
 
     def apply(self, images: Array, random: Array) -> Array:
         _, h, w, _ = images.shape
-        most = np.array([np.deg2rad(self.degrees), self.zoom, self.shear, self.shift, self.shift])
-        drawn = ((2 * random - 1) * most).astype(images.dtype)
+        limits = np.array([np.deg2rad(self.degrees), self.zoom, self.shear, self.shift, self.shift])
+        drawn = ((2 * random - 1) * limits).astype(images.dtype)
         angle, zoom, shear, down, along = drawn.T[..., None, None]
         rows, columns = np.arange(h, dtype=images.dtype), np.arange(w, dtype=images.dtype)
         y, x = rows[:, None] - (h - 1) / 2 - down, columns - (w - 1) / 2 - along
-        # backwards: where in the old image does each pixel of the new one come from?
-        larger = np.maximum(1 + zoom, np.finfo(images.dtype).eps)  # which rounding may make zero
+        # inverse transform: the position in the input of each pixel of the output
+        larger = np.maximum(1 + zoom, np.finfo(images.dtype).eps)  # rounding may make it zero
         cos, sin = np.cos(angle) / larger, np.sin(angle) / larger
         from_y = cos * y + sin * x
         from_x = cos * x - sin * y - shear * from_y
-        return _between(images, from_y + (h - 1) / 2, from_x + (w - 1) / 2, self.fill)
+        return _interpolate(images, from_y + (h - 1) / 2, from_x + (w - 1) / 2, self.fill)
 
 
 def _check_inside(step: Augmentation, name: str, value: Any, image: Image) -> None:
@@ -180,18 +178,18 @@ def _check_inside(step: Augmentation, name: str, value: Any, image: Image) -> No
         )
 
 
-def _cut_out(images: Array, pixels: int | tuple[int, int], random: Array, **how: Any) -> Array:
-    """Put a border around images and cut the old size out, each at a place of its own."""
+def _random_crop(images: Array, pixels: int | tuple[int, int], random: Array, **how: Any) -> Array:
+    """Pad images, and crop the original size from each at a random position."""
     n, h, w, c = images.shape
-    around = as_pair(pixels)
-    padded = np.pad(images, ((0, 0), *((p, p) for p in around), (0, 0)), **how)
-    rows, columns = np.floor(random * (2 * np.array(around) + 1)).astype(np.intp).T
-    places = np.lib.stride_tricks.sliding_window_view(padded, (h, w, c), axis=(1, 2, 3))
-    return places[np.arange(n), rows, columns, 0]
+    border = as_pair(pixels)
+    padded = np.pad(images, ((0, 0), *((p, p) for p in border), (0, 0)), **how)
+    rows, columns = np.floor(random * (2 * np.array(border) + 1)).astype(np.intp).T
+    crops = np.lib.stride_tricks.sliding_window_view(padded, (h, w, c), axis=(1, 2, 3))
+    return crops[np.arange(n), rows, columns, 0]
 
 
-def _between(images: Array, y: Array, x: Array, fill: float) -> Array:
-    """Read images at places between pixels, (n, h, w) each; outside they are ``fill``."""
+def _interpolate(images: Array, y: Array, x: Array, fill: float) -> Array:
+    """Interpolate images bilinearly at positions (n, h, w); outside they are ``fill``."""
     n, h, w, c = images.shape
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=fill)
     pixels = padded.reshape(-1, c)
@@ -200,17 +198,17 @@ def _between(images: Array, y: Array, x: Array, fill: float) -> Array:
     down, along = (y - top)[..., None], (x - left)[..., None]
     first = np.arange(n)[:, None, None] * (h + 2) * (w + 2)
     at = first + (top.astype(np.intp) + 1) * (w + 2) + left.astype(np.intp) + 1
-    upper, lower = (_mixed(pixels, at + step, along) for step in (0, w + 2))
-    return _mix(upper, lower, down)
+    upper, lower = (_interpolate_row(pixels, at + step, along) for step in (0, w + 2))
+    return _lerp(upper, lower, down)
 
 
-def _mixed(pixels: Array, at: Array, part: Array) -> Array:
-    """Mix pixels with their neighbours to the right."""
-    return _mix(pixels.take(at, axis=0), pixels.take(at + 1, axis=0), part)
+def _interpolate_row(pixels: Array, at: Array, weight: Array) -> Array:
+    """Interpolate between pixels and their right neighbors."""
+    return _lerp(pixels.take(at, axis=0), pixels.take(at + 1, axis=0), weight)
 
 
-def _mix(here: Array, there: Array, part: Array) -> Array:
-    there -= here
-    there *= part
-    there += here
-    return there
+def _lerp(start: Array, end: Array, weight: Array) -> Array:
+    end -= start
+    end *= weight
+    end += start
+    return end

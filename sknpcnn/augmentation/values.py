@@ -1,4 +1,4 @@
-"""Augmentations that change what the pixels say, not where they are."""
+"""Augmentations that change the values of pixels, not their positions."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,14 +12,14 @@ from sknpcnn.checks import check_fill, check_integer, check_real
 
 @dataclass(frozen=True, repr=False)
 class Cutout(Augmentation):
-    """Cover a square of the image; where it lies at the border, less than a square.
+    """Cover a random square of the image, which may extend beyond the border.
 
     Parameters
     ----------
     size : int
-        How many pixels it is long.
+        Side of the square in pixels.
     fill : float
-        What covers it, in the units of the data.
+        Value of the covered pixels, in the units of the data.
 
     Examples
     --------
@@ -61,12 +61,12 @@ class Cutout(Augmentation):
 
 @dataclass(frozen=True, repr=False)
 class Brightness(Augmentation):
-    """Make the image brighter or darker: multiply it by a number around one.
+    """Make the image brighter or darker: multiply it by a random factor around one.
 
     Parameters
     ----------
     amount : float
-        How far that number is from one at most.
+        Maximum distance of that factor from one.
 
     Examples
     --------
@@ -82,17 +82,17 @@ class Brightness(Augmentation):
         check_real(self, "amount", 0.0, 1.0)
 
     def apply(self, images: Array, random: Array) -> Array:
-        return images * _around_one(random, self.amount, images)
+        return images * _random_factors(random, self.amount, images)
 
 
 @dataclass(frozen=True, repr=False)
 class Contrast(Augmentation):
-    """Give the image more or less contrast: move its pixels away from its mean, or towards it.
+    """Change the contrast of the image: scale the distance of its pixels from its mean.
 
     Parameters
     ----------
     amount : float
-        By which part their distance from it changes at most.
+        Maximum distance of the scale from one.
 
     Examples
     --------
@@ -110,9 +110,9 @@ class Contrast(Augmentation):
 
     def apply(self, images: Array, random: Array) -> Array:
         mean = images.mean(axis=(1, 2, 3), keepdims=True)
-        return mean + (images - mean) * _around_one(random, self.amount, images)
+        return mean + (images - mean) * _random_factors(random, self.amount, images)
 
 
-def _around_one(random: Array, amount: float, images: Array) -> Array:
-    """Numbers from 1 - amount to 1 + amount, one per image."""
+def _random_factors(random: Array, amount: float, images: Array) -> Array:
+    """Return factors from 1 - amount to 1 + amount, one per image."""
     return (1 + (2 * random[:, 0] - 1) * amount).astype(images.dtype)[:, None, None, None]

@@ -1,4 +1,4 @@
-"""Data to learn from: the well-known sets of images, and images of your own, as uint8 arrays."""
+"""Loaders of image data as uint8 arrays: well-known data sets, and images of your own."""
 
 from sknpcnn.datasets.cifar import load_cifar10
 from sknpcnn.datasets.folder import load_image_folder

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its original files, the pickles of the python version or the binary ones."""
+"""CIFAR-10 from its original files, of the python version (pickles) or the binary version."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.datasets import cifar_pickle
-from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of, read_file
+from sknpcnn.datasets.loading import Array, Name, bunch_or_arrays, find, parts_of, read_file
 
 CLASSES = [
     "airplane",
@@ -34,9 +34,9 @@ _MAX_META_SIZE = 2**16  # of the file with the names of ten classes
 def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False) -> Any:
     """Load CIFAR-10 from the files of its python version or of its binary version.
 
-    The python version consists of pickles, which can do anything to who opens them. Here they are
-    interpreted by something that knows arrays, lists, numbers, bytes and strings, executes nothing,
-    and takes no more time and memory than a small multiple of a file's length.
+    The python version consists of pickles, which may execute any code when they are loaded. Here an
+    interpreter reads them that knows only arrays, lists, numbers, bytes and strings, executes
+    nothing, and takes time and memory of a small multiple of the size of the file.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False
     -------
     Bunch or (data, target)
         ``data``, uint8 images (n, 32, 32, 3); ``target``, int64 classes 0 to 9 (n,);
-        ``target_names``, what class k is called, from ``batches.meta`` or ``batches.meta.txt``
-        where that is there; ``DESCR``.
+        ``target_names``, the names of the classes, from ``batches.meta`` or ``batches.meta.txt`` if
+        there is one; ``DESCR``.
 
     Examples
     --------
@@ -75,17 +75,17 @@ def load_cifar10(folder: Name, *, split: str = "train", return_X_y: bool = False
     batches = [_read(path) for path in paths]
     _check_lengths(paths, [len(labels) for _, labels in batches])
     data, target = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    return answer(data, target, class_names, DESCR, return_X_y)
+    return bunch_or_arrays(data, target, class_names, DESCR, return_X_y)
 
 
 def to_images(rows: Array) -> Array:
-    """Turn rows (n, 3072), all red pixels first, then green, then blue, into images."""
+    """Convert rows (n, 3072), all red pixels first, then green, then blue, to images."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
 def _read(path: Path) -> tuple[Array, Array]:
     rows, labels = _read_binary(path) if path.suffix else _read_pickle(path)
-    return to_images(rows), labels  # not the rows: these are a part of the whole file's content
+    return to_images(rows), labels  # a copy: rows are views of the content of the file
 
 
 def _read_pickle(path: Path) -> tuple[Array, Array]:
@@ -97,7 +97,7 @@ def _read_pickle(path: Path) -> tuple[Array, Array]:
         )
     rows, labels = content["data"], content["labels"]
     if not isinstance(rows, np.ndarray) or rows.shape[1] != _PIXELS:
-        what = f"an array of shape {rows.shape}" if isinstance(rows, np.ndarray) else "no array"
+        what = f"an array of shape {rows.shape}" if isinstance(rows, np.ndarray) else "not an array"
         raise ValueError(f"{path}: its data are {what}; needed: (n, {_PIXELS}).")
     if type(labels) is not list or not all(type(label) is int for label in labels):
         raise ValueError(f"{path}: its labels are not a list of integers, which is needed.")
@@ -121,15 +121,15 @@ def _read_binary(path: Path) -> tuple[Array, Array]:
 
 
 def _check_lengths(paths: list[Path], lengths: list[int]) -> None:
-    """Refuse a training batch that is shorter than the others, cut off between two images."""
+    """Raise if a training batch is shorter than the others, truncated between two images."""
     training = [
         (n, path) for n, path in zip(lengths, paths, strict=True) if "test" not in path.name
     ]
     if training and min(training)[0] != max(training)[0]:
         (short, path), (long, other) = min(training), max(training)
         raise ValueError(
-            f"{path}: holds {short} images, but {other.name} {long}; needed: as many in all "
-            "batches of training data. Get a fresh copy of the file."
+            f"{path}: holds {short} images, but {other.name} {long}; needed: the same number in "
+            "all batches of training data. Get a fresh copy of the file."
         )
 
 
@@ -141,14 +141,14 @@ def _checked(path: Path, labels: Array) -> Array:
 
 
 def _class_names(batch: Path) -> list[str]:
-    """Read what the classes are called from the file beside a batch, if there is one."""
+    """Return the names of the classes, from the file next to a batch if there is one."""
     path = batch.with_name("batches.meta.txt" if batch.suffix else "batches.meta")
     if not os.path.lexists(path):
         return list(CLASSES)
     names = _lines(path) if batch.suffix else _label_names(path)
     names = [str(name, "utf-8", "replace") if type(name) is bytes else name for name in names]
-    sound = len(names) == 10 and all(type(name) is str and name for name in names)
-    if not sound or len(set(names)) != 10:
+    valid = len(names) == 10 and all(type(name) is str and name for name in names)
+    if not valid or len(set(names)) != 10:
         raise ValueError(f"{path}: needed: the names of 10 classes, all different.")
     return names
 

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder with one sub-folder per class."""
+"""Images of your own, from a folder with one sub-folder per class."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from sknpcnn.brief import brief
 from sknpcnn.datasets.images import FORMATS
 from sknpcnn.datasets.loader import ImageLoader
-from sknpcnn.datasets.loading import PARTS, Name, answer, check_word, parts_of
+from sknpcnn.datasets.loading import PARTS, Name, bunch_or_arrays, check_word, parts_of
 from sknpcnn.datasets.reading import images_in, preparation_of, read_all
 
 
@@ -32,37 +32,37 @@ def load_image_folder(
     Parameters
     ----------
     folder : str or path
-        Its sub-folders are the classes, and what is directly in them the images: png, jpg, gif,
-        webp, bmp, tif, ppm. Hidden files and files of other kinds are left out. Of a file with
+        Its sub-folders are the classes, and the files directly in them the images: png, jpg, gif,
+        webp, bmp, tif, ppm. Hidden files and other kinds of files are skipped. If a file has
         several images, the first is loaded. One with more than ``PIL.Image.MAX_IMAGE_PIXELS``
-        pixels, 89 million, is refused. Photos are turned as the camera was held; of 16 bits per
-        channel the upper 8 are kept.
+        pixels, 89 million, is an error. Photos are rotated according to their EXIF orientation; of
+        16 bits per channel the upper 8 are kept.
     size : int, (height, width) or None, default=None
-        What all images are resized to. With None they are not resized, and must be of one size.
-        Images of more than 16 million pixels that are much larger than this are read at a lower
-        resolution first, which saves memory.
+        Size to which all images are resized. With None they are not resized, and must all have the
+        same size. Images of more than 16 million pixels that are much larger than this are read at
+        a lower resolution first, which saves memory.
     color : bool, default=True
-        Whether to load three channels, red, green and blue, or one gray one.
+        Whether to load three channels, red, green and blue, or a single gray one.
     fit : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of other proportions is brought to ``size``: "stretch" changes its proportions,
-        "crop" takes the largest part of the right proportions, from its middle, and "pad" shows
-        all of it, between bars of the background.
+        How an image with another aspect ratio is resized to ``size``: "stretch" changes the ratio,
+        "crop" takes the largest centered part with the right ratio, and "pad" keeps all of it and
+        adds bars of the background.
     background : str or (red, green, blue), default="white"
-        What is seen where an image is transparent, and in the bars: the name of a color, "#aabbcc",
-        or three numbers from 0 to 255.
+        Color of transparent pixels and of the bars: the name of a color, "#aabbcc", or three
+        numbers from 0 to 255.
     split : {"train", "test", "all"}, default=None
         For a folder that holds ``train`` and ``test``, each with one sub-folder per class: which
         part to load; "all" is the training images followed by the test images. The classes are
-        those of both, so that they have the same numbers in all parts. Such a folder is refused
-        without ``split``.
+        those of both parts, so that they have the same numbers in each. For such a folder ``split``
+        is required.
     labels : {"numbers", "names"}, default="numbers"
         Whether ``target`` holds numbers, or the names of the sub-folders. A classifier takes and
         predicts either.
     errors : {"raise", "warn"}, default="raise"
-        What to do about files that cannot be read: raise an error that names them, once all others
-        have been read, or warn, and leave them out.
+        What to do about files that cannot be read: raise an error that lists them, after all others
+        have been read, or warn and skip them.
     verbose : bool, default=True
-        Whether to show, from a thousand images on, how far loading has come.
+        Whether to show the progress of loading, for a thousand images or more.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
 
@@ -70,13 +70,13 @@ def load_image_folder(
     -------
     Bunch or (data, target)
         ``data``, uint8 images (n, h, w, 3), or (n, h, w) without color; ``target``, int64 classes
-        (n,), or their names; ``target_names``, what class k is called: the sub-folders, sorted;
-        ``filenames``, where the images are from; ``loader``, the :class:`ImageLoader` that loads
-        other images in the same way; ``DESCR``.
+        (n,), or their names; ``target_names``, the names of the classes: the sub-folders, sorted;
+        ``filenames``, the paths of the images; ``loader``, an :class:`ImageLoader` that loads other
+        images in the same way; ``DESCR``.
 
     See Also
     --------
-    load_images : Load images that are in no such folder.
+    load_images : Load images that are not in such a folder.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def load_image_folder(
     >>> things.data.shape, things.target, things.target_names
     ((2, 8, 8, 3), array([0, 1]), ['apple', 'stone'])
 
-    For new photos, ``things.loader`` goes before the classifier; they are files then:
+    For new photos, put ``things.loader`` before the classifier, which then takes files:
 
     >>> from sklearn.pipeline import make_pipeline
     >>> from sknpcnn import NumpyCNNClassifier
@@ -108,7 +108,7 @@ def load_image_folder(
     paths = [path for path, _ in found]
     data, kept = read_all(paths, how, skip=errors == "warn", verbose=verbose)
     target = np.array([found[i][1] for i in kept], np.int64)
-    return answer(
+    return bunch_or_arrays(
         data,
         np.array(names)[target] if labels == "names" else target,
         names,
@@ -122,13 +122,13 @@ def load_image_folder(
 
 
 def _images_of(home: Path, split: str | None) -> tuple[list[str], list[tuple[Path, int]]]:
-    """List the classes, and each image with the number of its class."""
+    """Return the names of the classes, and each image with the number of its class."""
     if not home.is_dir():
         raise FileNotFoundError(f"{home} is not a folder; needed: one with a sub-folder per class.")
     if split is None:
         wanted = [home]
         known = _folders_in(home)
-        _check_no_parts(home, [folder.name for folder in known])
+        _check_not_split(home, [folder.name for folder in known])
     else:
         wanted = [home / part for part in parts_of(split)]
         for part in wanted:
@@ -157,8 +157,8 @@ def _folders_in(home: Path) -> list[Path]:
     return sorted(path for path in home.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
-def _check_no_parts(home: Path, names: list[str]) -> None:
-    """Raise if a folder holds the parts of a data set, not its classes."""
+def _check_not_split(home: Path, names: list[str]) -> None:
+    """Raise if the sub-folders are the parts of a split, not classes."""
     parts = [part for part in PARTS["all"] if part in names]
     if parts and all(_folders_in(home / part) for part in parts):
         raise ValueError(

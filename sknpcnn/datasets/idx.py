@@ -1,4 +1,4 @@
-"""The files of MNIST and of what was made after its example: IDX, arrays of bytes with a header."""
+"""MNIST and other data sets in IDX files, which are byte arrays with a header."""
 
 import gzip
 import zlib
@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from sknpcnn.datasets.loading import Array, Name, answer, find, parts_of, size_of
+from sknpcnn.datasets.loading import Array, Name, bunch_or_arrays, find, parts_of, size_of
 from sknpcnn.files import open_regular
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -42,20 +42,20 @@ _DIMENSIONS = {"images": (3, 4), "labels": (1,)}
 _BYTES_EACH = {"images": 1, "labels": 8}  # in memory
 _CHUNK = 2**20
 
-# What a compressed file may hold: all that is small anyway, and else a multiple of its length.
-# MNIST is five times as large as its files, and black images would be a thousand times as large.
-MAX_RATIO, MAX_SMALL = 100, 2**26
+# A compressed file may unpack to this size in any case, or else to a multiple of its own size.
+# MNIST is five times as large as its files; black images would be a thousand times as large.
+MAX_RATIO, ALLOWED_SIZE = 100, 2**26
 
 
 def load_mnist(folder: Name, *, split: str = "train", return_X_y: bool = False) -> Any:
-    """Load MNIST from its four original files, as they are or compressed.
+    """Load MNIST from its four original files, compressed or not.
 
     Parameters
     ----------
     folder : str or path
         Where ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``
-        and ``t10k-labels-idx1-ubyte`` are, with or without ``.gz``. The spelling
-        ``train-images.idx3-ubyte`` is understood too.
+        and ``t10k-labels-idx1-ubyte`` are, with or without ``.gz``. Names such as
+        ``train-images.idx3-ubyte`` are also accepted.
     split : {"train", "test", "all"}, default="train"
         Which part to load; "all" is the training images followed by the test images.
     return_X_y : bool, default=False
@@ -100,7 +100,7 @@ def load_fashion_mnist(folder: Name, *, split: str = "train", return_X_y: bool =
     -------
     Bunch or (data, target)
         ``data``, uint8 images (n, 28, 28); ``target``, int64 classes 0 to 9 (n,);
-        ``target_names``, what class k is called, "T-shirt/top" to "Ankle boot"; ``DESCR``.
+        ``target_names``, the names of the classes, "T-shirt/top" to "Ankle boot"; ``DESCR``.
 
     Examples
     --------
@@ -125,19 +125,19 @@ def load_idx(images: Name, labels: Name, *, return_X_y: bool = False) -> Any:
     Parameters
     ----------
     images : str or path
-        An IDX file of bytes with 3 or 4 dimensions, as it is or compressed with gzip.
+        An IDX file of bytes with 3 or 4 dimensions, possibly compressed with gzip.
     labels : str or path
-        An IDX file of bytes with 1 dimension: any numbers from 0 to 255. A compressed file may
-        unpack to 64 MiB, or to a hundred times its length if that is more.
+        An IDX file of bytes with 1 dimension: any integers from 0 to 255. A compressed file may
+        unpack to 64 MiB, or to a hundred times its own size if that is more.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
 
     Returns
     -------
     Bunch or (data, target)
-        ``data``, uint8 images (n, h, w) or (n, h, w, channels); ``target``, int64 labels (n,), the
-        numbers in the file; ``target_names``, the different labels as strings, sorted like the
-        ``classes_`` of a classifier; ``DESCR``.
+        ``data``, uint8 images (n, h, w) or (n, h, w, channels); ``target``, int64 labels (n,) as in
+        the file; ``target_names``, the distinct labels as strings, sorted like the ``classes_`` of
+        a classifier; ``DESCR``.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def load_idx(images: Name, labels: Name, *, return_X_y: bool = False) -> Any:
     paths = Path(images).expanduser(), Path(labels).expanduser()
     data, target = _read_pair(*paths)
     names = [str(label) for label in np.unique(target)]
-    return answer(
+    return bunch_or_arrays(
         data, target, names, f"Images from {paths[0]}, labels from {paths[1]}.", return_X_y
     )
 
@@ -166,7 +166,7 @@ def load_idx(images: Name, labels: Name, *, return_X_y: bool = False) -> Any:
 def _load(folder: Name, split: str, names: list[str], descr: str, return_X_y: bool) -> Any:
     parts = [_part(folder, _STEMS[part]) for part in parts_of(split)]
     data, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return answer(data, target, list(names), descr, return_X_y)
+    return bunch_or_arrays(data, target, list(names), descr, return_X_y)
 
 
 def _part(folder: Name, stem: str) -> tuple[Array, Array]:
@@ -175,13 +175,13 @@ def _part(folder: Name, stem: str) -> tuple[Array, Array]:
     if data.shape[1:] != (28, 28):
         raise ValueError(
             f"{images}: holds images of shape {data.shape[1:]}; needed: (28, 28). For other images "
-            "there is load_idx."
+            "use load_idx."
         )
     if target.max() > 9:
         first = int(np.argmax(target > 9))
         raise ValueError(
-            f"{labels}: label {first} is {target[first]}; needed: 0 to 9. For other labels there "
-            "is load_idx."
+            f"{labels}: label {first} is {target[first]}; needed: 0 to 9. For other labels use "
+            "load_idx."
         )
     return data, target
 
@@ -192,12 +192,12 @@ def _find(folder: Name, stem: str, dimensions: int) -> Path:
 
 
 def _read_pair(images: Path, labels: Path) -> tuple[Array, Array]:
-    """Read two files: both headers, then the labels, then as many images as there are labels."""
+    """Read two files: both headers, then the labels, then an image for each label."""
     with open_regular(images) as image_file, open_regular(labels) as label_file:
         image_content, label_content = _unpacked(image_file), _unpacked(label_file)
-        with _naming(images):
+        with _named_errors(images):
             shape = _read_header(images, image_content, "images")
-        with _naming(labels):
+        with _named_errors(labels):
             (n_labels,) = _read_header(labels, label_content, "labels")
         if shape[0] != n_labels:
             raise ValueError(
@@ -206,58 +206,58 @@ def _read_pair(images: Path, labels: Path) -> tuple[Array, Array]:
             )
         _check_size(images, image_file, image_content, shape, "images")
         _check_size(labels, label_file, label_content, (n_labels,), "labels")
-        with _naming(labels):
+        with _named_errors(labels):
             target = _read_array(labels, label_content, (n_labels,), "labels")
-        with _naming(images):
+        with _named_errors(images):
             data = _read_array(images, image_content, shape, "images")
     return data, target.astype(np.int64)
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
-    """Look into a file for whether it is compressed: some .gz arrive unpacked."""
+    """Unpack a file if its content is compressed: some .gz files are not."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file that is found to be cut short or corrupt while it is unpacked."""
+def _named_errors(path: Path) -> Iterator[None]:
+    """Raise an error with the name of the file if it turns out truncated or corrupt."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"{path}: is cut short or corrupt ({error}); needed: a fresh copy of the file."
+            f"{path}: is truncated or corrupt ({error}); needed: a fresh copy of the file."
         ) from error
 
 
 def _check_size(
     path: Path, file: BinaryIO, content: BinaryIO, shape: tuple[int, ...], kind: str
 ) -> None:
-    """Raise if a header promises what its file cannot hold, before there is room for it."""
+    """Raise if a header claims more than its file can hold, before memory is allocated."""
     n, length = prod(shape), size_of(file)
     if content is file:
-        _check_held(path, shape, kind, length - content.tell())
-    elif n * _BYTES_EACH[kind] > MAX_SMALL + MAX_RATIO * length:
+        _check_length(path, shape, kind, length - content.tell())
+    elif n * _BYTES_EACH[kind] > ALLOWED_SIZE + MAX_RATIO * length:
         raise ValueError(
-            f"{path}: its header promises {kind} of shape {shape}, {n} bytes, from {length} "
-            f"compressed ones; needed: at most {MAX_RATIO} times as many, or {MAX_SMALL} in "
+            f"{path}: its header declares {kind} of shape {shape}, {n} bytes, from {length} "
+            f"compressed ones; needed: at most {MAX_RATIO} times as many, or {ALLOWED_SIZE} in "
             "memory. If you trust the file, unpack it with gunzip first."
         )
 
 
-def _check_held(path: Path, shape: tuple[int, ...], kind: str, held: int) -> None:
+def _check_length(path: Path, shape: tuple[int, ...], kind: str, held: int) -> None:
     if held != prod(shape):
         follow = "more" if held > prod(shape) else f"only {held}"
         raise ValueError(
-            f"{path}: its header promises {kind} of shape {shape}, {prod(shape)} bytes, but "
+            f"{path}: its header declares {kind} of shape {shape}, {prod(shape)} bytes, but "
             f"{follow} follow; needed: a fresh copy of the file."
         )
 
 
 def _read_array(path: Path, content: BinaryIO, shape: tuple[int, ...], kind: str) -> Array:
     held = _read_up_to(prod(shape) + 1, content)
-    _check_held(path, shape, kind, len(held))
+    _check_length(path, shape, kind, len(held))
     return np.frombuffer(held, np.uint8).reshape(shape)
 
 
@@ -272,7 +272,7 @@ def _read_header(path: Path, file: BinaryIO, kind: str) -> tuple[int, ...]:
     if magic[3] not in wanted:
         raise ValueError(
             f"{path}: holds an array of {magic[3]} dimensions; needed: {kind}, which have "
-            f"{' or '.join(map(str, wanted))}. Images and labels may have been exchanged."
+            f"{' or '.join(map(str, wanted))}. Images and labels may have been swapped."
         )
     sizes = file.read(4 * magic[3])
     shape = tuple(np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist())
@@ -285,7 +285,7 @@ def _read_header(path: Path, file: BinaryIO, kind: str) -> tuple[int, ...]:
 
 
 def _read_up_to(size: int, file: BinaryIO) -> bytearray:
-    """Read at most so many bytes, without room for what a header promises and a file lacks."""
+    """Read up to ``size`` bytes, without allocating more than the file has."""
     content = bytearray()
     while len(content) < size and (chunk := file.read(min(_CHUNK, size - len(content)))):
         content += chunk

@@ -1,4 +1,4 @@
-"""Photos that are not in a data set yet, prepared as those were that a network has learned from."""
+"""Loading of new images, prepared in the same way as those that a network was trained on."""
 
 from typing import Any, Self
 
@@ -20,30 +20,31 @@ def load_images(
 ) -> Array:
     """Load images as one array: from files, from a folder, from Pillow, or from other arrays.
 
-    Needs Pillow: ``pip install "sknpcnn[images]"``. Images are turned as their cameras were held
-    (as EXIF has it). Gray ones, palettes, CMYK and 16 bits per channel all become what ``color``
-    says. To ask a classifier about new images later, use :class:`ImageLoader`, which remembers
-    the settings.
+    Needs Pillow: ``pip install "sknpcnn[images]"``. Images are rotated according to their EXIF
+    orientation. Gray images, palettes, CMYK and 16 bits per channel are all converted to what
+    ``color`` says. To classify new images later, use :class:`ImageLoader`, which stores the
+    settings.
 
     Parameters
     ----------
     images : path, image of Pillow, or list or array of paths, images of Pillow or arrays
-        What to load. A path may be that of a folder: then all images in it, in the order of their
-        names. An array is uint8, (n, h, w) or (n, h, w, channels); in a list, (h, w) or (h, w,
-        channels). A file is read as ``load_image_folder`` reads it.
+        What to load. The path of a folder stands for all images in it, in the order of their names.
+        An array is uint8, (n, h, w) or (n, h, w, channels); in a list, (h, w) or (h, w, channels).
+        Files are read as by ``load_image_folder``.
     size : int, (height, width) or None, default=None
-        What all images are resized to. With None they are not resized, and must be of one size.
+        Size to which all images are resized. With None they are not resized, and must all have the
+        same size.
     color : bool, default=True
-        Whether to load three channels, red, green and blue, or one gray one.
+        Whether to load three channels, red, green and blue, or a single gray one.
     fit : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of other proportions is brought to ``size``: "stretch" changes its proportions,
-        "crop" takes the largest part of the right proportions, from its middle, and "pad" shows
-        all of it, between bars of the background.
+        How an image with another aspect ratio is resized to ``size``: "stretch" changes the ratio,
+        "crop" takes the largest centered part with the right ratio, and "pad" keeps all of it and
+        adds bars of the background.
     background : str or (red, green, blue), default="white"
-        What is seen where an image is transparent, and in the bars: the name of a color, "#aabbcc",
-        or three numbers from 0 to 255.
+        Color of transparent pixels and of the bars: the name of a color, "#aabbcc", or three
+        numbers from 0 to 255.
     verbose : bool, default=True
-        Whether to show, from a thousand images on, how far loading has come.
+        Whether to show the progress of loading, for a thousand images or more.
 
     Returns
     -------
@@ -63,28 +64,28 @@ def load_images(
 
 
 class ImageLoader(TransformerMixin, BaseEstimator):
-    """Load images as a step of a Pipeline, so that a model can be asked about files.
+    """Load images as a step of a Pipeline, so that a model can predict from files.
 
-    It learns nothing: it holds the settings with which ``load_images`` loads every image, those
-    that are trained on and new ones. ``load_image_folder`` returns the one that it has used.
+    It learns nothing: it stores the settings of ``load_images`` for all images, in training and in
+    prediction. ``load_image_folder`` returns a loader with its own settings.
 
     Parameters
     ----------
     size : int, (height, width) or None, default=None
-        What all images are resized to; with None they must be of one size.
+        Size to which all images are resized; with None they must all have the same size.
     color : bool, default=True
-        Whether to load three channels, or one gray one.
+        Whether to load three channels, or a single gray one.
     fit_mode : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of other proportions is brought to ``size``: what is ``fit`` in
-        ``load_images``, and here the name of a method.
+        How an image with another aspect ratio is resized to ``size``: the ``fit`` of
+        ``load_images``, which is the name of a method here.
     background : str or (red, green, blue), default="white"
-        What is seen where an image is transparent, and beside one that is padded.
+        Color of transparent pixels, and of the bars around padded images.
     verbose : bool, default=False
-        Whether to show, from a thousand images on, how far loading has come.
+        Whether to show the progress of loading, for a thousand images or more.
 
     See Also
     --------
-    load_images : The same in one call.
+    load_images : The same as a function.
 
     Examples
     --------
@@ -125,10 +126,10 @@ class ImageLoader(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of paths, or what else ``load_images`` takes
-            Not looked at.
+        X : list of paths, or anything else that ``load_images`` takes
+            Ignored.
         y : array-like, default=None
-            Not looked at.
+            Ignored.
 
         Returns
         -------
@@ -143,7 +144,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : list of paths, or what else ``load_images`` takes
+        X : list of paths, or anything else that ``load_images`` takes
             The images.
 
         Returns

@@ -1,4 +1,4 @@
-"""What all loaders share: the part that is asked for, the file it is in, the form of the answer."""
+"""Common code of the loaders: the parts of a split, finding files, and the form of results."""
 
 import os
 from os import PathLike
@@ -19,12 +19,12 @@ PARTS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
 
 
 def parts_of(split: str) -> tuple[str, ...]:
-    """Decide which parts of a set of data are wanted."""
+    """Return the parts of a data set that a split consists of."""
     return PARTS[check_word("split", split, tuple(PARTS))]
 
 
 def check_word(name: str, word: Any, words: tuple[str, ...]) -> str:
-    """Return a parameter that is one of these words, or raise."""
+    """Return a parameter if it is one of ``words``, else raise."""
     found = plain_word(word, words)
     if found is None:
         *others, last = map(repr, words)
@@ -33,7 +33,7 @@ def check_word(name: str, word: Any, words: tuple[str, ...]) -> str:
 
 
 def find(folder: Name, *names: str) -> Path:
-    """Find a file that goes by several names."""
+    """Return the path of the first of several names that exists in a folder."""
     home = Path(folder).expanduser()
     for name in names:
         if (home / name).is_file():
@@ -41,19 +41,19 @@ def find(folder: Name, *names: str) -> Path:
     for name in names:
         if (home / name).exists():
             check_regular(home / name, (home / name).stat())
-    there = "holds no" if home.is_dir() else "is not a folder; needed: one that holds"
+    problem = "holds no" if home.is_dir() else "is not a folder; needed: one that holds"
     raise FileNotFoundError(
-        f"{home} {there} {' or '.join(names)}. Give the folder with the files in it."
+        f"{home} {problem} {' or '.join(names)}. Give the folder with the files in it."
     )
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return the length of an open file in bytes."""
+    """Return the size of an open file in bytes."""
     return os.fstat(file.fileno()).st_size
 
 
 def read_file(path: Path, max_size: int | None = None) -> bytes:
-    """Read a whole file, or raise if it is longer than what it should hold can be."""
+    """Read a whole file; raise if it is larger than ``max_size``."""
     with open_regular(path) as file:
         size = size_of(file)
         if max_size is not None and size > max_size:
@@ -61,10 +61,10 @@ def read_file(path: Path, max_size: int | None = None) -> bytes:
         return file.read(size)
 
 
-def answer(
+def bunch_or_arrays(
     data: Array, target: Array, names: list[str], descr: str, return_X_y: bool, **more: Any
 ) -> Any:
-    """Return what every loader returns: a Bunch, or two arrays."""
+    """Return the result of a loader: a Bunch, or two arrays."""
     if return_X_y:
         return data, target
     return Bunch(data=data, target=target, target_names=names, DESCR=descr, **more)

@@ -1,4 +1,4 @@
-"""The well-known sets of images for who is online: from OpenML, through scikit-learn's cache."""
+"""Well-known image data sets, downloaded from OpenML through scikit-learn's cache."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from sknpcnn.datasets.cifar import CLASSES, to_images
 from sknpcnn.datasets.idx import DIGITS, FASHION
-from sknpcnn.datasets.loading import Array, Name, answer, parts_of
+from sknpcnn.datasets.loading import Array, Name, bunch_or_arrays, parts_of
 
-# How many rows of what OpenML has are for training, and how many, after those, for testing.
+# How many of OpenML's rows are training samples, and how many of the following test samples.
 ROWS = {
     "mnist_784": (60_000, 10_000),
     "Fashion-MNIST": (60_000, 10_000),
@@ -31,17 +31,17 @@ def fetch_mnist(
     ----------
     split : {"train", "test", "all"}, default="train"
         Which part to return; "all" is the training images followed by the test images. The cache
-        holds both.
+        stores both.
     data_home : str or path, default=None
-        Where scikit-learn keeps what it downloads, see ``sklearn.datasets.get_data_home``.
+        Where scikit-learn stores its downloads, see ``sklearn.datasets.get_data_home``.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
     cache : bool, default=True
-        Whether to keep what is downloaded.
+        Whether to store what is downloaded.
     n_retries : int, default=3
-        How often to try again when the network fails.
+        Number of retries when the network fails.
     delay : float, default=1.0
-        Seconds between the tries.
+        Seconds between retries.
 
     Returns
     -------
@@ -78,17 +78,17 @@ def fetch_fashion_mnist(
     ----------
     split : {"train", "test", "all"}, default="train"
         Which part to return; "all" is the training images followed by the test images. The cache
-        holds both.
+        stores both.
     data_home : str or path, default=None
-        Where scikit-learn keeps what it downloads, see ``sklearn.datasets.get_data_home``.
+        Where scikit-learn stores its downloads, see ``sklearn.datasets.get_data_home``.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
     cache : bool, default=True
-        Whether to keep what is downloaded.
+        Whether to store what is downloaded.
     n_retries : int, default=3
-        How often to try again when the network fails.
+        Number of retries when the network fails.
     delay : float, default=1.0
-        Seconds between the tries.
+        Seconds between retries.
 
     Returns
     -------
@@ -121,24 +121,24 @@ def fetch_cifar10(
 ) -> Any:
     """Fetch CIFAR-10 from OpenML, or from scikit-learn's cache if it was fetched before.
 
-    OpenML has it as text, which takes long and gigabytes of memory to read, each time; where the
-    original files are at hand, ``load_cifar10`` takes seconds.
+    OpenML stores it as text, which takes minutes and gigabytes of memory to parse, every time;
+    ``load_cifar10`` reads the original files in seconds.
 
     Parameters
     ----------
     split : {"train", "test", "all"}, default="train"
         Which part to return; "all" is the training images followed by the test images. The cache
-        holds both.
+        stores both.
     data_home : str or path, default=None
-        Where scikit-learn keeps what it downloads, see ``sklearn.datasets.get_data_home``.
+        Where scikit-learn stores its downloads, see ``sklearn.datasets.get_data_home``.
     return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
     cache : bool, default=True
-        Whether to keep what is downloaded.
+        Whether to store what is downloaded.
     n_retries : int, default=3
-        How often to try again when the network fails.
+        Number of retries when the network fails.
     delay : float, default=1.0
-        Seconds between the tries.
+        Seconds between retries.
 
     Returns
     -------
@@ -157,12 +157,12 @@ def fetch_cifar10(
     ValueError: split='validation'; needed: 'train', 'test' or 'all'.
     """
     rows, target, descr = _fetch("CIFAR_10", 3072, split, data_home, cache, n_retries, delay)
-    return answer(to_images(rows), target, list(CLASSES), descr, return_X_y)
+    return bunch_or_arrays(to_images(rows), target, list(CLASSES), descr, return_X_y)
 
 
 def _gray(found: tuple[Array, Array, str], names: list[str], return_X_y: bool) -> Any:
     rows, target, descr = found
-    return answer(rows.reshape(-1, 28, 28), target, list(names), descr, return_X_y)
+    return bunch_or_arrays(rows.reshape(-1, 28, 28), target, list(names), descr, return_X_y)
 
 
 def _fetch(
@@ -175,10 +175,10 @@ def _fetch(
     delay: float,
 ) -> tuple[Array, Array, str]:
     parts = parts_of(split)
-    from sklearn.datasets import fetch_openml  # late: it brings much along
+    from sklearn.datasets import fetch_openml  # late: a slow import
 
-    # Pixels take half the memory this way. Labels, in the last column, are categories to OpenML,
-    # which pandas 3.1 reads as integers, on which scikit-learn 1.9.1 stumbles (its issue 34892).
+    # Pixels take half the memory this way. Labels, in the last column, are categories in OpenML,
+    # which pandas 3.1 parses as integers, and scikit-learn 1.9.1 fails on these (its issue 34892).
     dtypes = {**dict.fromkeys(range(n_features), np.float32), n_features: str}
     try:
         found = fetch_openml(
@@ -192,7 +192,7 @@ def _fetch(
             n_retries=n_retries,
             delay=delay,
         )
-    except OSError as error:  # as the network's errors are
+    except OSError as error:  # network errors among others
         error.add_note(
             f"{name} could not be fetched from openml.org. Without the internet, load_mnist, "
             "load_fashion_mnist and load_cifar10 read the original files from a folder."
@@ -213,16 +213,16 @@ def _fetch(
     )
 
 
-def _pixels(name: str, given: Array) -> Array:
-    with np.errstate(invalid="ignore"):  # what is no byte is found by the comparison
-        pixels = given.astype(np.uint8, order="C")
-    if not np.array_equal(pixels, given):
+def _pixels(name: str, values: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # the comparison below finds invalid values
+        pixels = values.astype(np.uint8, order="C")
+    if not np.array_equal(pixels, values):
         raise ValueError(f"{name}: holds pixels that are not integers from 0 to 255.")
     return pixels
 
 
-def _labels(name: str, given: Array) -> Array:
-    labels = np.char.strip(given.astype(str), "'")
+def _labels(name: str, values: Array) -> Array:
+    labels = np.char.strip(values.astype(str), "'")
     if not np.isin(labels, DIGITS).all():
         raise ValueError(f"{name}: holds labels that are not integers from 0 to 9.")
     return labels.astype(np.int64)

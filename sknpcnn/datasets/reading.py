@@ -1,4 +1,4 @@
-"""Many images from many places, in one array: what cannot be read is told all at once."""
+"""Loading of many images into one array; one error lists all files that cannot be read."""
 
 import sys
 import warnings
@@ -16,7 +16,7 @@ from sknpcnn.datasets.images import (
     FITS,
     FORMATS,
     Preparation,
-    pillow,
+    import_pillow,
     prepare_image,
     read_image,
     read_size,
@@ -24,26 +24,26 @@ from sknpcnn.datasets.images import (
 from sknpcnn.datasets.loading import Array, check_word
 
 MAX_SIDE = 2**16
-"""How high or wide an image may be made."""
-MAX_TOLD = 10
-"""How many files a message names."""
-MIN_SHOWN = 1000
-"""From so many images on, progress is shown."""
-PAUSE = 1.0
-"""A terminal need not be told more often than this, in seconds; a file ten times less often."""
+"""Maximum height and width to which images are resized."""
+MAX_LISTED = 10
+"""How many files a message lists."""
+MIN_FOR_PROGRESS = 1000
+"""Progress is shown for at least this many images."""
+UPDATE_INTERVAL = 1.0
+"""Seconds between progress updates on a terminal; in a file they are ten times as rare."""
 
-# What cameras and the web use as well, and Pillow may not read: not to be passed over in silence.
+# Formats that cameras and the web also use and Pillow may not read: skipped with a warning.
 _FOREIGN = {".avif", ".heic", ".heif", ".jp2", ".jxl", ".svg"}
 
 
 def preparation_of(
     size: Any, color: Any, fit: Any, background: Any, verbose: Any, fit_name: str = "fit"
 ) -> Preparation:
-    """Check what is to become of images, and whether to tell how far it is."""
+    """Check the parameters of a loader, and return the preparation of images."""
     if not isinstance(color, (bool, np.bool_)):
         raise ValueError(
             f"color={brief(color)}; needed: True for three channels, red, green and blue, or False "
-            "for one gray one."
+            "for a single gray one."
         )
     word = check_word(fit_name, fit, FITS)
     if not isinstance(verbose, (bool, np.bool_)) and plain_integer(verbose) is None:
@@ -56,22 +56,22 @@ def _shape_of(size: Any) -> tuple[int, int] | None:
         return None
     items = plain_items(size)
     numbers = [plain_integer(n) for n in ([size, size] if items is None else items)]
-    sound = [n for n in numbers if n is not None and 1 <= n <= MAX_SIDE]
-    if len(numbers) != 2 or len(sound) != 2:
+    valid = [n for n in numbers if n is not None and 1 <= n <= MAX_SIDE]
+    if len(numbers) != 2 or len(valid) != 2:
         raise ValueError(
             f"size={brief(size)}; needed: (height, width), one number for both, up to {MAX_SIDE}, "
             "or None for images of one size."
         )
-    return sound[0], sound[1]
+    return valid[0], valid[1]
 
 
 def _color_of(background: Any) -> tuple[int, int, int]:
     numbers = [plain_integer(n) for n in plain_items(background) or []]
-    sound = [n for n in numbers if n is not None and 0 <= n <= 255]
-    if len(numbers) == len(sound) == 3:
-        return sound[0], sound[1], sound[2]
+    valid = [n for n in numbers if n is not None and 0 <= n <= 255]
+    if len(numbers) == len(valid) == 3:
+        return valid[0], valid[1], valid[2]
     if isinstance(background, str):
-        pillow()
+        import_pillow()
         from PIL import ImageColor
 
         try:
@@ -85,9 +85,9 @@ def _color_of(background: Any) -> tuple[int, int, int]:
 
 
 def images_in(folder: Path, caller: int) -> list[Path]:
-    """List the images that are directly in a folder, by name.
+    """Return the images that are directly in a folder, sorted by name.
 
-    Warn of those that cannot be read; the user's call is so many levels up.
+    Warn about unsupported ones; ``caller`` is the stack level of the user's call.
     """
     files = [
         path
@@ -97,7 +97,7 @@ def images_in(folder: Path, caller: int) -> list[Path]:
     foreign = [path.name for path in files if path.suffix.lower() in _FOREIGN]
     if foreign:
         warnings.warn(
-            f"{folder}: {len(foreign)} files such as {brief(foreign[0])} are left out; needed: "
+            f"{folder}: {len(foreign)} files such as {brief(foreign[0])} are skipped; needed: "
             f"{', '.join(FORMATS)}. Convert them.",
             stacklevel=caller,
         )
@@ -105,7 +105,7 @@ def images_in(folder: Path, caller: int) -> list[Path]:
 
 
 def sources_of(images: Any) -> list[Any]:
-    """List what images are to come from: paths, images of Pillow, and arrays."""
+    """Return a list of the sources of images: paths, images of Pillow, and arrays."""
     if isinstance(images, (str, PathLike)):
         return _paths_of(Path(images).expanduser())
     if isinstance(images, (dict, bytes)) or not isinstance(images, Iterable):
@@ -172,19 +172,19 @@ def _source_of(item: Any, name: str) -> Any:
 def read_all(
     sources: Sequence[Any], how: Preparation, *, skip: bool | None = None, verbose: bool = False
 ) -> tuple[Array, list[int]]:
-    """Read images (n, h, w[, 3]); also return which they are.
+    """Read images (n, h, w[, 3]); also return their indices in ``sources``.
 
-    Raise if some cannot be read, and name them; with ``skip`` warn, and leave them out. None is for
-    callers who cannot: theirs are to be as many as they asked for.
+    Raise an error that lists those that cannot be read; with ``skip`` warn and skip them. None is
+    for callers that need all of them, and do not offer to skip.
     """
-    pillow()
+    import_pillow()
     failures: dict[int, Exception] = {}
-    if how.shape is None:  # before there is room for as many images of the size of the first
+    if how.shape is None:  # before memory for all images is allocated
         _check_sizes(sources, failures)
     data: Array | None = None
     first = 0
     kept: list[int] = []
-    for i in _shown(len(sources), verbose):
+    for i in _with_progress(len(sources), verbose):
         if i in failures:
             continue
         try:
@@ -193,18 +193,18 @@ def read_all(
             failures[i] = error
             continue
         if data is None:
-            data, first = _room_for(len(sources), image), i
+            data, first = _allocate(len(sources), image), i
         if image.shape != data.shape[1:]:
-            raise _of_another_size(sources, i, image.shape, first, data.shape[1:])
+            raise _size_error(sources, i, image.shape, first, data.shape[1:])
         data[len(kept)] = image
         kept.append(i)
     if failures:
-        problem = _of_all([failures[i] for i in sorted(failures)], len(sources))
+        problem = _combined_error([failures[i] for i in sorted(failures)], len(sources))
         if skip is False:
-            problem.add_note("With errors='warn' such files are left out.")
+            problem.add_note("With errors='warn' such files are skipped.")
         if not skip or data is None:
             raise problem
-        warnings.warn(f"Left out: {problem}", stacklevel=3)
+        warnings.warn(f"Skipped: {problem}", stacklevel=3)
     assert data is not None
     return data[: len(kept)], kept
 
@@ -213,12 +213,12 @@ def _read(source: Any, i: int, how: Preparation) -> Array:
     if isinstance(source, Path):
         return read_image(source, how)
     if isinstance(source, np.ndarray):
-        source = pillow().fromarray(source[..., 0] if source.shape[2:] == (1,) else source)
+        source = import_pillow().fromarray(source[..., 0] if source.shape[2:] == (1,) else source)
     return prepare_image(source, f"images[{i}]", how)
 
 
 def _check_sizes(sources: Sequence[Any], failures: dict[int, Exception]) -> None:
-    """Raise if images are not of one size; note which ones cannot even be opened."""
+    """Raise if images differ in size; note which ones cannot be opened."""
     first: tuple[int, tuple[int, int]] | None = None
     for i, source in enumerate(sources):
         try:
@@ -228,8 +228,8 @@ def _check_sizes(sources: Sequence[Any], failures: dict[int, Exception]) -> None
             continue
         if first is None:
             first = i, size
-        elif sorted(size) != sorted(first[1]):  # some may yet be turned
-            raise _of_another_size(sources, i, size, *first)
+        elif sorted(size) != sorted(first[1]):  # EXIF orientation may still swap the axes
+            raise _size_error(sources, i, size, *first)
 
 
 def _size_of(source: Any) -> tuple[int, int]:
@@ -240,7 +240,7 @@ def _size_of(source: Any) -> tuple[int, int]:
     return source.height, source.width
 
 
-def _room_for(n: int, image: Array) -> Array:
+def _allocate(n: int, image: Array) -> Array:
     try:
         return np.empty((n, *image.shape), np.uint8)
     except MemoryError as error:
@@ -248,7 +248,7 @@ def _room_for(n: int, image: Array) -> Array:
         raise
 
 
-def _of_another_size(
+def _size_error(
     sources: Sequence[Any], i: int, found: tuple[int, ...], j: int, first: tuple[int, ...]
 ) -> ValueError:
     path, other = (sources[k] if isinstance(sources[k], Path) else f"images[{k}]" for k in (i, j))
@@ -258,30 +258,31 @@ def _of_another_size(
     )
 
 
-def _of_all(failures: list[Exception], n: int) -> Exception:
-    """Make one error of those of all images that cannot be read."""
+def _combined_error(failures: list[Exception], n: int) -> Exception:
+    """Combine the errors of all images that cannot be read into one."""
     if len(failures) == 1:
         return failures[0]
-    told = [f"  {str(error).split('; needed: ')[0]}" for error in failures[:MAX_TOLD]]
-    if len(failures) > MAX_TOLD:
-        told.append(f"  and {len(failures) - MAX_TOLD} more")
+    lines = [f"  {str(error).split('; needed: ')[0]}" for error in failures[:MAX_LISTED]]
+    if len(failures) > MAX_LISTED:
+        lines.append(f"  and {len(failures) - MAX_LISTED} more")
     missing = all(isinstance(error, FileNotFoundError) for error in failures)
     kind = FileNotFoundError if missing else ValueError
     needed = "needed: intact images with 8 or 16 bits per channel."
-    return kind("\n".join([f"{len(failures)} of {n} images cannot be read:", *told, needed]))
+    return kind("\n".join([f"{len(failures)} of {n} images cannot be read:", *lines, needed]))
 
 
-def _shown(n: int, verbose: bool) -> Iterator[int]:
-    """Count from 0 to n - 1, and show how far it is, where it takes long."""
-    if not verbose or n < MIN_SHOWN or sys.stderr is None:
+def _with_progress(n: int, verbose: bool) -> Iterator[int]:
+    """Iterate over ``range(n)``, and show progress if it takes long."""
+    if not verbose or n < MIN_FOR_PROGRESS or sys.stderr is None:
         yield from range(n)
         return
     terminal = sys.stderr.isatty()
-    start, end, pause = ("\r", "", PAUSE) if terminal else ("", "\n", 10 * PAUSE)
-    told = monotonic()
+    start, end = ("\r", "") if terminal else ("", "\n")
+    interval = UPDATE_INTERVAL if terminal else 10 * UPDATE_INTERVAL
+    last_update = monotonic()
     for i in range(n):
-        if (now := monotonic()) - told >= pause:
-            told = now
+        if (now := monotonic()) - last_update >= interval:
+            last_update = now
             print(f"{start}Loading images: {i:,} of {n:,}", end=end, file=sys.stderr, flush=True)
         yield i
     print(f"{start}Loading images: {n:,} of {n:,}", file=sys.stderr, flush=True)

@@ -1,13 +1,13 @@
-"""Interprets the few instructions of pickles that arrays of bytes need, and executes nothing.
+"""A safe interpreter for the few pickle instructions that byte arrays need; it executes no code.
 
-A pickle is a program for a machine with a stack and a memo. Here is such a machine, of our own: it
-looks nothing up by name and calls nothing. What a file names, calls or gives a state to becomes a
-``Record`` of that, from which an array may be made later, by code that checks what it says.
+A pickle is a program for a virtual machine with a stack and a memo. This implementation of that
+machine imports nothing and calls nothing. What a file names, calls or sets a state of becomes a
+``Record``, from which other code may build an array after checking it.
 
-One budget bounds all the rest. A file may have a number of instructions that is known from its
-length, and each of them makes one value of at most some hundred bytes, or moves values that others
-have made; or it carries bytes or text of its own, which take at most four times the room that they
-take in the file. So time and memory stay within a small multiple of the file's length.
+A single budget bounds the resources. The number of instructions is limited by the length of the
+file. Each instruction creates one value of at most a few hundred bytes, or moves existing values;
+or it carries bytes or text, which take at most four times their size in the file. So time and
+memory stay within a small multiple of the length of the file.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import Any
 
 # A batch of CIFAR-10 needs three to eleven instructions for each image, which has 3,072 pixels.
 MIN_INSTRUCTIONS, BYTES_PER_INSTRUCTION = 1000, 100
-# Longer bytes stay where they are, in the content of the file. Shorter ones may be keys and names.
+# Longer bytes are views of the content of the file. Shorter ones are copied, as they may be keys.
 MAX_COPIED = 255
 MAX_PROTOCOL = 5
 
@@ -31,11 +31,11 @@ NAMES = {
 
 
 class PickleError(ValueError):
-    """Says what is wrong with a pickle, as the end of a sentence about it."""
+    """Raised for an invalid pickle; the message is the end of a sentence about it."""
 
 
 class Record:
-    """Stands for something that a file names, calls with ``args``, or gives a ``state`` to."""
+    """Represents an object that a file names, calls with ``args``, or sets a ``state`` of."""
 
     __slots__ = ("args", "name", "state")
 
@@ -44,9 +44,9 @@ class Record:
 
 
 def interpret(raw: bytes) -> Any:
-    """Return what a pickle holds: containers, text, integers, records, and bytes or views of them.
+    """Return the content of a pickle: containers, text, integers, records, bytes or views of them.
 
-    Containers may hold each other and themselves: nothing may go through them without a limit.
+    Containers may contain each other and themselves: callers must not traverse them without limit.
     """
     machine = _Machine(raw)
     allowed = MIN_INSTRUCTIONS + len(raw) // BYTES_PER_INSTRUCTION
@@ -54,31 +54,31 @@ def interpret(raw: bytes) -> Any:
         start, code = machine.position, machine.number(1)
         if code == _STOP:
             if machine.position < len(raw):
-                raise PickleError("it goes on after its end")
+                raise PickleError("it continues after its end")
             return machine.pop()
         if code not in _INSTRUCTIONS:
-            raise PickleError(f"byte {start} is {bytes([code])!r}, no instruction that it needs")
+            raise PickleError(f"byte {start} is {bytes([code])!r}, an unexpected instruction")
         _INSTRUCTIONS[code](machine)
-    raise PickleError(f"it holds more than {allowed} instructions, many for its {len(raw)} bytes")
+    raise PickleError(f"it holds more than {allowed} instructions, too many for {len(raw)} bytes")
 
 
 class _Machine:
-    """The stack, the memo, and how far the file was read."""
+    """The stack, the memo, and the position in the file."""
 
     def __init__(self, raw: bytes) -> None:
         self.raw, self.position = raw, 0
         self.stack: list[Any] = []
-        self.marks: list[int] = []  # how high the stack was at each mark
+        self.marks: list[int] = []  # the height of the stack at each mark
         self.memo: dict[int, Any] = {}
         self.frame_end = self.n_encoded = 0
 
-    # What an instruction carries with it
+    # Arguments of instructions
 
     def skip(self, n: int) -> int:
-        """Go on by n bytes; return where they begin."""
+        """Advance by n bytes; return where they start."""
         start = self.position
         if n > len(self.raw) - start:
-            raise PickleError("it is cut short")
+            raise PickleError("it is truncated")
         self.position = start + n
         return start
 
@@ -95,7 +95,7 @@ class _Machine:
     def line(self) -> str:
         end = self.raw.find(b"\n", self.position)
         if end < 0:
-            raise PickleError("it is cut short")
+            raise PickleError("it is truncated")
         start = self.skip(end + 1 - self.position)
         return str(self.raw[start:end], "utf-8")
 
@@ -103,7 +103,7 @@ class _Machine:
 
     def top(self) -> Any:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            raise PickleError(f"byte {self.position - 1} takes a value that is not there")
+            raise PickleError(f"byte {self.position - 1} pops from an empty stack")
         return self.stack[-1]
 
     def pop(self) -> Any:
@@ -113,20 +113,20 @@ class _Machine:
 
     def pop_to_mark(self) -> list[Any]:
         if not self.marks:
-            raise PickleError(f"byte {self.position - 1} goes back to a mark that is not there")
+            raise PickleError(f"byte {self.position - 1} refers to a missing mark")
         start = self.marks.pop()
         values = self.stack[start:]
         del self.stack[start:]
         return values
 
-    # Instructions that need more than a line
+    # Instructions of more than one line
 
     def check_protocol(self) -> None:
         if (protocol := self.number(1)) > MAX_PROTOCOL:
             raise PickleError(f"unsupported pickle protocol: {protocol}")
 
     def check_frame(self) -> None:
-        """Check a frame, which only says how much of the file may be read at once."""
+        """Check a frame, which only says how much of the file to read at once."""
         n = self.number(8)
         if self.position < self.frame_end or n > len(self.raw) - self.position:
             raise PickleError("it holds a frame that reaches beyond the file or another frame")
@@ -143,14 +143,14 @@ class _Machine:
     def extend(self, values: list[Any]) -> None:
         target = self.top()
         if type(target) is not list:
-            raise PickleError("it appends to something that is no list")
+            raise PickleError("it appends to an object that is not a list")
         target.extend(values)
 
     def set_items(self, values: list[Any]) -> None:
         target = self.top()
         keys = values[::2]
         if type(target) is not dict or len(values) % 2:
-            raise PickleError("it sets keys of something that is no dictionary")
+            raise PickleError("it sets keys of an object that is not a dictionary")
         if not all(type(key) in (str, bytes) for key in keys):
             raise PickleError("it holds a dictionary whose keys are not strings")
         target.update(zip(keys, values[1::2], strict=True))
@@ -160,14 +160,14 @@ class _Machine:
             raise PickleError(
                 f"it holds {f'{module}.{name}'[:80]!r}, which no CIFAR-10 batch does"
                 if type(module) is type(name) is str
-                else "it holds a name that is no text"
+                else "it holds a name that is not text"
             )
         self.stack.append(Record(name))
 
     def call(self) -> None:
         args, function = self.pop(), self.pop()
         if type(function) is not Record or function.args is not None or type(args) is not tuple:
-            raise PickleError("it calls something that is no function, or with no arguments")
+            raise PickleError("it calls an object that is not a function, or without arguments")
         if function.name == "encode":
             self.stack.append(self.encoded(args))
         else:
@@ -175,21 +175,21 @@ class _Machine:
 
     def encoded(self, args: tuple[Any, ...]) -> bytes:
         if len(args) != 2 or type(args[0]) is not str or args[1] != "latin1":
-            raise PickleError("it holds text that is not encoded as bytes are")
+            raise PickleError("it holds text in an unexpected encoding")
         self.n_encoded += len(args[0])
-        if self.n_encoded > len(self.raw):  # the same text, again and again
+        if self.n_encoded > len(self.raw):  # the same text may be encoded repeatedly
             raise PickleError(f"it encodes more than its {len(self.raw)} bytes")
         return args[0].encode("latin1")
 
     def build(self) -> None:
         state, target = self.pop(), self.top()
         if type(target) is not Record or target.args is None:
-            raise PickleError("it gives a state to something that has none")
+            raise PickleError("it sets a state of an object that has none")
         target.state = state
 
 
 def _push(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
-    """Make an instruction that pushes a value."""
+    """Return an instruction that pushes a value."""
 
     def instruction(machine: _Machine) -> None:
         machine.stack.append(value(machine))
@@ -198,7 +198,7 @@ def _push(value: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
 
 
 def _put(key: Callable[[_Machine], int]) -> Callable[[_Machine], None]:
-    """Make an instruction that stores what is on top of the stack."""
+    """Return an instruction that stores the top of the stack in the memo."""
 
     def instruction(machine: _Machine) -> None:
         machine.memo[key(machine)] = machine.top()

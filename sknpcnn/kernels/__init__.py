@@ -1,1 +1,1 @@
-"""Pure functions on arrays: no classes, no state. ``tests/reference.py`` says what they compute."""
+"""Stateless functions on arrays; ``tests/reference.py`` defines what they compute."""

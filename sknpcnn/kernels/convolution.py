@@ -1,10 +1,9 @@
-"""Convolution by whichever way is the fastest for the shape, and its gradients.
+"""Convolution and its gradients, by whichever algorithm is fastest for the shape.
 
-Every way is a module of four functions: ``prepare`` brings the kernel into the form that is
-needed, ``correlate`` slides it over images, ``kernel_gradient`` computes its gradient, and
-``between`` tells how much room that takes. The gradient of the input needs no function of its own:
-it is again a convolution, of ``dy`` laid out on the input's grid, with the kernel turned by 180
-degrees.
+Every algorithm is a module of four functions: ``prepare`` transforms the kernel into the form that
+it needs, ``correlate`` slides it over images, ``kernel_gradient`` computes its gradient, and
+``workspace_size`` returns how many temporary elements that takes. The gradient of the input is a
+convolution too: of ``dy``, laid out on the input's grid, with the kernel rotated by 180 degrees.
 """
 
 from functools import lru_cache
@@ -13,32 +12,32 @@ from types import ModuleType
 import numpy as np
 
 from sknpcnn.kernels import planes, rows, winograd
-from sknpcnn.kernels.windows import Empty, Pair, Window, meet
+from sknpcnn.kernels.windows import Empty, Pair, Window, overlap
 
 
 @lru_cache(1024)
-def way(window: Window, channels: int, filters: int, samples: int) -> ModuleType:
-    """Choose how to compute, by shape, and by how many images there are in the mini-batch."""
-    if winograd.saves(window, channels, filters, samples):
+def choose_algorithm(window: Window, channels: int, filters: int, samples: int) -> ModuleType:
+    """Choose the algorithm by shape and by the number of images in the mini-batch."""
+    if winograd.is_faster(window, channels, filters, samples):
         return winograd
     return planes if window.size[1] * channels < 16 else rows
 
 
-def turned(W: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
-    """Turn the kernel by 180 degrees and swap what it reads and what it writes."""
+def flip_kernel(W: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
+    """Rotate the kernel by 180 degrees and swap its input and output channels."""
     view = W[::-1, ::-1].transpose(0, 1, 3, 2)
     out = empty(view.shape, W.dtype)
     out[...] = view
     return out
 
 
-def backwards(window: Window, size: Pair) -> Window:
-    """Work out over which window ``dy`` has to be convolved for the gradient of images of a size.
+def gradient_window(window: Window, size: Pair) -> Window:
+    """Compute the window to slide over ``dy`` for the gradient of images of that size.
 
-    With stride 1, ``dy`` only needs a border. Otherwise it is laid out by ``input_gradient``.
+    With stride 1, ``dy`` only needs padding. Otherwise ``input_gradient`` lays it out.
     """
-    rows, columns, side_by_side = _places(window, size)
-    pads = (rows, columns) if side_by_side else ((0, 0), (0, 0))
+    rows, columns, only_padding = _gradient_padding(window, size)
+    pads = (rows, columns) if only_padding else ((0, 0), (0, 0))
     return Window(window.size, (1, 1), window.dilation, pads, size)
 
 
@@ -52,35 +51,35 @@ def input_gradient(
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> np.ndarray:
-    """Compute the gradient of the input from the turned kernel, prepared for the way back.
+    """Compute the gradient of the input from the flipped and prepared kernel.
 
-    Output ``o`` met input ``o * stride + i * dilation - before`` through kernel row ``i``. It
-    therefore belongs at ``o * stride + (k - 1) * dilation - before``, with zeros in between; what
-    falls outside has met only padding.
+    Output ``o`` read input ``o * stride + i * dilation - before`` through kernel row ``i``. So its
+    gradient belongs at ``o * stride + (k - 1) * dilation - before``, with zeros in between; one
+    that falls outside came from padding only.
     """
-    back = backwards(window, size)
-    (top, _), (left, _), side_by_side = _places(window, size)
-    if not side_by_side:
+    gradient = gradient_window(window, size)
+    (top, _), (left, _), only_padding = _gradient_padding(window, size)
+    if not only_padding:
         h, w = (s + d * (k - 1) for s, d, k in zip(size, window.dilation, window.size, strict=True))
-        laid = scratch((h, w, *dy.shape[2:]), dy.dtype)
-        from_rows, to_rows = meet(top, window.stride[0], dy.shape[0], h)
-        from_columns, to_columns = meet(left, window.stride[1], dy.shape[1], w)
-        laid[...] = 0
-        laid[to_rows, to_columns] = dy[from_rows, from_columns]
-        dy = laid
-    going = way(back, dy.shape[-1], channels, samples)
-    return going.correlate(dy, kernel, back, empty, scratch)
+        spread = scratch((h, w, *dy.shape[2:]), dy.dtype)
+        from_rows, to_rows = overlap(top, window.stride[0], dy.shape[0], h)
+        from_columns, to_columns = overlap(left, window.stride[1], dy.shape[1], w)
+        spread[...] = 0
+        spread[to_rows, to_columns] = dy[from_rows, from_columns]
+        dy = spread
+    algorithm = choose_algorithm(gradient, dy.shape[-1], channels, samples)
+    return algorithm.correlate(dy, kernel, gradient, empty, scratch)
 
 
-def _places(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:
+def _gradient_padding(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:
     """Count the zeros before and after the outputs, along each axis, on the grid of the input.
 
-    Also tell whether that is all there is to it: no gaps, and nothing that falls outside.
+    Also return whether padding is all that is needed: no gaps, and no output outside of the grid.
     """
-    places = []
+    pads = []
     for axis in (0, 1):
         reach = window.dilation[axis] * (window.size[axis] - 1)
         before = reach - window.pads[axis][0]
-        places.append((before, size[axis] + reach - before - window.outputs[axis]))
-    rows, columns = places
+        pads.append((before, size[axis] + reach - before - window.outputs[axis]))
+    rows, columns = pads
     return rows, columns, window.stride == (1, 1) and min(*rows, *columns) >= 0

@@ -1,7 +1,7 @@
-"""Whose memory an array lies in: that of an engine, which stays in its place, or anybody's.
+"""Memory with a known owner, so that a tape knows which arrays keep their address.
 
-NumPy knows for every view what it is a view of. At the end of that chain lies the array that owns
-the memory, and its type tells where the memory comes from.
+Every view in NumPy refers to its base. At the end of that chain is the array that owns the memory,
+and its type says who allocated it.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 CONSTANT = object()
-"""The owner of arrays that never change, and that are the same for everybody."""
+"""The owner of arrays that never change and that all engines share."""
 
 
 class Memory(np.ndarray):
-    """A block of bytes that knows whose it is; others see plain views of it."""
+    """A block of bytes that knows its owner; callers get plain views of it."""
 
     __slots__ = ("owner",)
 
@@ -21,36 +21,36 @@ class Memory(np.ndarray):
 
 
 def allocate(size: int, owner: Any) -> Memory:
-    """Make a block of so many bytes that belongs to an owner."""
+    """Allocate a block of ``size`` bytes that belongs to an owner."""
     block = Memory((size,), np.uint8)
     block.owner = owner
     return block
 
 
-base_of = np.ndarray.base.__get__  # whatever a subclass makes of it
+base_of = np.ndarray.base.__get__  # also where a subclass overrides it
 
 
 def root_of(array: np.ndarray) -> np.ndarray:
-    """Return the array that owns the memory which another one is a view of."""
+    """Return the array that owns the memory of a view."""
     while isinstance(base := base_of(array), np.ndarray):
         array = base
     return array
 
 
 def owner_of(array: np.ndarray) -> Any:
-    """Return whose the memory of an array is; None for memory that NumPy has made itself."""
+    """Return the owner of an array's memory; None for memory that NumPy allocated itself."""
     return getattr(root_of(array), "owner", None)
 
 
 def disown(array: np.ndarray) -> None:
-    """Note that the memory of an array belongs to nobody any more."""
+    """Remove the owner of an array's memory."""
     root = root_of(array)
     if isinstance(root, Memory):
         root.owner = None
 
 
 def constant(values: np.ndarray) -> np.ndarray:
-    """Copy values into read-only memory that everybody may rely upon."""
+    """Copy values into read-only memory that all engines share."""
     block = allocate(values.nbytes, CONSTANT)
     array = block.view(np.ndarray).view(values.dtype).reshape(values.shape)
     array[...] = values

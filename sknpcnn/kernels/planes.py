@@ -1,10 +1,10 @@
 """Convolution by planes, for images of few channels: im2col, transposed.
 
-The pixels of such images are too short to be worth copying one by one. So the padded image is laid
-channel first, ``(c, h, w, n)``, and copied once per pixel of the kernel and channel: each copy is a
-shifted plane, in long runs of memory. The transpose of these copies times the kernel is the
-convolution, and their product with ``dy`` the kernel's gradient. There is one product for each row
-of the output: what it reads and writes is in the cache when it is needed again.
+With few channels, a pixel is too short to be worth copying on its own. So the padded image is laid
+out channels first, ``(c, h, w, n)``, and copied once per kernel pixel and channel: each copy is a
+shifted plane, contiguous over long runs. The transpose of these copies times the kernel is the
+convolution, and their product with ``dy`` is the kernel's gradient. There is one product for each
+row of the output, whose operands are still in the cache when they are needed again.
 """
 
 from math import prod
@@ -19,8 +19,8 @@ def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarra
     return W.reshape(-1, W.shape[-1])
 
 
-def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
-    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
+def workspace_size(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the temporary elements for one image (h, w, c)."""
     return prod(window.size) * shape[2] * prod(window.outputs)
 
 
@@ -53,7 +53,7 @@ def kernel_gradient(
 
 
 def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
-    """Copy the image once per pixel of the kernel and channel: (kh * kw * c, ho * wo * n)."""
+    """Copy the image once per kernel pixel and channel: (kh * kw * c, ho * wo * n)."""
     h, w, n, c = x.shape
     (top, bottom), (left, right) = window.pads
     padded = empty((c, top + h + bottom, left + w + right, n), x.dtype)
@@ -62,7 +62,7 @@ def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray
     padded[:, top : top + h, left : left + w] = x.transpose(3, 0, 1, 2)
     row, plane = padded[0, 0].size, padded[0].size
     down, along = window.dilation[0] * row, window.dilation[1] * n
-    places = (down, along, plane, window.stride[0] * row, window.stride[1] * n, 1)
+    strides = (down, along, plane, window.stride[0] * row, window.stride[1] * n, 1)
     copies = empty((*window.size, c, *window.outputs, n), x.dtype)
-    copies[...] = strided(padded, copies.shape, places)
+    copies[...] = strided(padded, copies.shape, strides)
     return copies.reshape(-1, copies[0, 0, 0].size)

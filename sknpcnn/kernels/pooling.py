@@ -1,19 +1,19 @@
-"""Pooling, one axis after the other: a window is a few columns, then a few rows.
+"""Pooling along one axis at a time, which takes fewer passes than whole windows would.
 
-The largest of a window is the largest of its rows' largest. So pooling 3x3 pixels is three passes
-along the width and three, on what is left, along the height, instead of nine. Images lie
-``(h, w, n, c)``: one column of all images, or one row, is a long run of memory, and every pass is
-elementwise on such runs. What lies outside of the image never takes part.
+The maximum of a window is the maximum of its rows' maxima. So pooling 3x3 pixels takes three passes
+along the width and three, on the smaller result, along the height, instead of nine. Images are
+``(h, w, n, c)``: a column or row of all images is a long run of memory, and every pass is
+elementwise on such runs. Pixels outside of the image are ignored.
 
-Max pooling is a contest: the first of a window against the second, the winner against the third,
-and so on. Only who won is kept, a byte each; among equals, who came first. Backwards the contests
-are undone from the last to the first: the gradient goes to the challenger or stays with the
-earlier.
+Max pooling compares the first element of a window with the second, the larger one with the third,
+and so on. Only the outcome of each comparison is kept, one byte each; ties go to the earlier
+element. Backward undoes the comparisons from last to first: the gradient goes to the challenger, or
+stays with the elements before it.
 """
 
 import numpy as np
 
-from sknpcnn.kernels.windows import Empty, meet
+from sknpcnn.kernels.windows import Empty, overlap
 
 
 def max_along(
@@ -25,14 +25,14 @@ def max_along(
     y: np.ndarray,
     won: list[np.ndarray],
 ) -> None:
-    """Write the maxima along an axis into ``y``, and who won each contest into ``won``.
+    """Write the maxima along an axis into ``y``, and where each challenger won into ``won``.
 
-    An empty ``won`` is for prediction, which does not care.
+    In prediction, which needs no gradient, ``won`` is empty.
     """
     outputs = y.shape[axis]
     best = y
     for k in range(window):
-        mine, theirs = meet(k - before, stride, outputs, x.shape[axis])
+        mine, theirs = overlap(k - before, stride, outputs, x.shape[axis])
         challenger, everywhere = _at(x, axis, theirs), mine == slice(0, outputs)
         if k == 0 and everywhere and window > 1:
             best = challenger
@@ -57,25 +57,25 @@ def max_along_gradient(
     before: int,
     scratch: Empty = np.empty,
 ) -> None:
-    """Write each ``dy`` into ``dx`` at the place that its maximum came from; zero elsewhere."""
+    """Write each ``dy`` into ``dx`` where its maximum came from; zero elsewhere."""
     outputs, length, window = dy.shape[axis], dx.shape[axis], len(won) + 1
     _clear_gaps(dx, axis, stride, before, window, outputs)
-    places = [meet(k - before, stride, outputs, length) for k in range(window)]
+    slices = [overlap(k - before, stride, outputs, length) for k in range(window)]
     direct = [
         window > 1 and k < stride and mine == slice(0, outputs)
-        for k, (mine, _) in enumerate(places)
-    ]  # nobody else writes there, and all fits: the part need not be copied
+        for k, (mine, _) in enumerate(slices)
+    ]  # no other offset writes there, and all positions fit: no copy is needed
 
-    def room(k: int) -> np.ndarray:
-        return _at(dx, axis, places[k][1]) if direct[k] else scratch(dy.shape, dy.dtype)
+    def buffer(k: int) -> np.ndarray:
+        return _at(dx, axis, slices[k][1]) if direct[k] else scratch(dy.shape, dy.dtype)
 
     rest, parts = dy, {}
     for k in range(window - 1, 0, -1):
-        parts[k] = np.multiply(rest, won[k - 1], out=room(k))
-        kept = room(0) if k == 1 else scratch(dy.shape, dy.dtype) if rest is dy else rest
+        parts[k] = np.multiply(rest, won[k - 1], out=buffer(k))
+        kept = buffer(0) if k == 1 else scratch(dy.shape, dy.dtype) if rest is dy else rest
         rest = np.subtract(rest, parts[k], out=kept)
     parts[0] = rest
-    for k, (mine, theirs) in enumerate(places):
+    for k, (mine, theirs) in enumerate(slices):
         target, part = _at(dx, axis, theirs), _at(parts[k], axis, mine)
         if k >= stride:
             np.add(target, part, out=target)
@@ -89,7 +89,7 @@ def sum_along(
     """Write the sum of every window along an axis into ``y``."""
     y[...] = 0
     for k in range(window):
-        mine, theirs = meet(k - before, stride, y.shape[axis], x.shape[axis])
+        mine, theirs = overlap(k - before, stride, y.shape[axis], x.shape[axis])
         total = _at(y, axis, mine)
         np.add(total, _at(x, axis, theirs), out=total)
 
@@ -97,10 +97,10 @@ def sum_along(
 def sum_along_gradient(
     dy: np.ndarray, dx: np.ndarray, axis: int, stride: int, before: int, window: int
 ) -> None:
-    """Write into ``dx``, for every place, the sum of ``dy`` over the windows that met it."""
+    """Write into ``dx``, for every pixel, the sum of ``dy`` over the windows that cover it."""
     dx[...] = 0
     for k in range(window):
-        mine, theirs = meet(k - before, stride, dy.shape[axis], dx.shape[axis])
+        mine, theirs = overlap(k - before, stride, dy.shape[axis], dx.shape[axis])
         total = _at(dx, axis, theirs)
         np.add(total, _at(dy, axis, mine), out=total)
 
@@ -112,7 +112,7 @@ def _at(x: np.ndarray, axis: int, part: slice) -> np.ndarray:
 def _clear_gaps(
     dx: np.ndarray, axis: int, stride: int, before: int, window: int, outputs: int
 ) -> None:
-    """Write zeros to where none of the first ``stride`` offsets of a window ever lies."""
+    """Write zeros where none of the first ``stride`` offsets of any window lies."""
     if window < stride:
         dx[...] = 0
         return

@@ -1,29 +1,29 @@
-r"""Convolution by rows: a few matrix products on slabs of memory, and no im2col.
+r"""Convolution by rows: a few matrix products on contiguous slabs instead of a full im2col.
 
-Images lie height first, ``(h, w, n, c)``. What row ``i`` of the kernel meets, over all positions of
-the kernel, is then one slab of rows ``i ... i + ho``. So the input is gathered once *along the
-width only* (``gather``: for every pixel the ``kw`` neighbours in its row, side by side), and the
+Images are stored height first, ``(h, w, n, c)``. So what row ``i`` of the kernel reads, over all
+positions of the kernel, is one slab of rows ``i ... i + ho``. The input is gathered once *along the
+width only* (``gather``: for every pixel the ``kw`` neighbors in its row, side by side), and the
 convolution is one matrix product per row of the kernel::
 
     y = sum_i  gathered[i : i + ho] @ W[i]          W[i] is (kw * c, filters)
 
 That moves ``kh`` times less memory than im2col. The gradient of ``W[i]`` is the transposed slab
-times ``dy``. Each product is made of one for each row of the output, small enough for the cache.
-This is the way that always works, for every stride and dilation.
+times ``dy``. Each product is split by rows of the output, small enough for the cache. This
+algorithm works for every stride and dilation.
 """
 
 import numpy as np
 
-from sknpcnn.kernels.windows import Empty, Window, pad, steps, strided
+from sknpcnn.kernels.windows import Empty, Window, pad, strided, strided_slice
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
-    """Return the kernel as it is."""
+    """Return the kernel unchanged."""
     return W
 
 
-def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
-    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
+def workspace_size(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the temporary elements for one image (h, w, c)."""
     h, _, c = shape
     return h * window.outputs[1] * window.size[1] * c
 
@@ -44,7 +44,7 @@ def correlate(
     rows = y.reshape(ho, wo * n, filters)
     part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
     for i in range(kh):
-        slab = gathered[steps(i * window.dilation[0], window.stride[0], ho)]
+        slab = gathered[strided_slice(i * window.dilation[0], window.stride[0], ho)]
         slab = slab.reshape(ho, wo * n, depth)
         np.matmul(slab, W[i].reshape(depth, filters), out=part if i else rows)
         if i:
@@ -61,15 +61,15 @@ def kernel_gradient(
     columns = dy.reshape(ho, -1, filters)
     parts = scratch((ho, depth, filters), dy.dtype)
     for i in range(len(dW)):
-        slab = gathered[steps(i * window.dilation[0], window.stride[0], ho)]
+        slab = gathered[strided_slice(i * window.dilation[0], window.stride[0], ho)]
         np.matmul(slab.reshape(ho, -1, depth).swapaxes(1, 2), columns, out=parts)
         np.add.reduce(parts, axis=0, out=dW[i].reshape(depth, filters))
 
 
 def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
-    """Lay the ``kw`` pixels that a kernel row meets side by side: (h, w, n, c) -> (h, wo, n, kw*c).
+    """Lay the ``kw`` pixels that a kernel row reads side by side: (h, w, n, c) -> (h, wo, n, kw*c).
 
-    A pixel, with all its channels, is copied as one thing.
+    A pixel with all its channels is copied as one item.
     """
     x = pad(x, window.pads, 0.0, empty)
     h, w, n, c = x.shape
@@ -78,6 +78,6 @@ def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray
         return x
     gathered = empty((h, wo, n, kw * c), x.dtype)
     pixel = np.dtype((np.void, x.itemsize * c))
-    places = (w * n, stride * n, 1, window.dilation[1] * n)
-    gathered.view(pixel)[...] = strided(x.view(pixel), (h, wo, n, kw), places)
+    strides = (w * n, stride * n, 1, window.dilation[1] * n)
+    gathered.view(pixel)[...] = strided(x.view(pixel), (h, wo, n, kw), strides)
     return gathered

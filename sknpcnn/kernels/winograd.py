@@ -1,21 +1,21 @@
-r"""Winograd's convolution: fewer products, by multiplying polynomials at points.
+r"""Winograd's convolution: fewer multiplications, by evaluating polynomials at points.
 
 A kernel of ``k`` rows slides over ``k + 3`` rows of input and makes four rows of output: a product
-of two polynomials, transposed. A product of polynomials is cheap at points: ``k + 3`` points
-determine it, and at each of them it is a product of two numbers. So ``k + 3`` rows of input are
-mixed into as many values at points (``INPUT``), the kernel's rows into as many (``KERNEL``), these
-are multiplied one by one, and the products are mixed into four rows of output (``OUTPUT``)::
+of two polynomials, transposed. Given their values at points, a product of polynomials is cheap:
+``k + 3`` points determine it, and each takes one multiplication. So ``k + 3`` rows of input are
+transformed into as many values at points (``INPUT``), and so are the kernel's rows (``KERNEL``);
+these are multiplied elementwise, and the products give four rows of output (``OUTPUT``)::
 
     y[0..3] = OUTPUT @ ((KERNEL @ W) * (INPUT @ x[0..k+2]))
 
-The columns are mixed in the same way. So 4x4 outputs of a 3x3 kernel take 36 products instead of
+The columns are transformed likewise. So 4x4 outputs of a 3x3 kernel take 36 products instead of
 144, those of a 5x5 kernel 64 instead of 400. At each point of this grid one matrix product over the
-channels remains, and nothing is gathered. Rows and columns of all images are runs of memory, so a
-mixture is a tiny matrix times a large one.
+channels remains, and nothing is gathered. Rows and columns of all images are contiguous, so each
+transform is a tiny matrix times a large one.
 
-The gradient of the kernel mixes ``dy`` with the transpose of ``OUTPUT``, multiplies at the points,
-and mixes back with the transpose of ``KERNEL``. What the rounding costs is measured in
-``benchmarks/accuracy.py``.
+The gradient of the kernel transforms ``dy`` by the transpose of ``OUTPUT``, multiplies at the
+points, and transforms the products by the transpose of ``KERNEL``. ``benchmarks/accuracy.py``
+measures the rounding error.
 """
 
 from functools import lru_cache
@@ -28,29 +28,29 @@ from sknpcnn.kernels.memory import constant
 from sknpcnn.kernels.windows import Empty, Window, pad, strided
 
 TILES = {3: {4: 2048}, 5: {4: 32, 3: 64}}
-"""How many outputs are made together along an axis, by the length of the kernel, and how many
-channels may then be added up for the error to stay below 1e-5 in single precision."""
+"""By length of the kernel: the outputs per tile along an axis, and how many channels may be summed
+for the error to stay below 1e-5 in single precision."""
 
 POINTS = {
     6: (0, 0.75, -0.75, 1.5, -1.5),
     7: (0, 0.625, -0.625, 1, -1, -3),
     8: (0, 0.5, -0.5, 1, -1, 2, -2),
 }
-"""Where the polynomials are multiplied, by how many points they need; and also at infinity.
+"""Where the polynomials are evaluated, by the number of points; infinity is one of these.
 
 Their powers should be neither large nor small: so they lie around one, and not too close together.
-The usual 0, 1, -1, 2, -2 cost more than three times as much accuracy as these.
+The usual 0, 1, -1, 2, -2 have more than three times the error of these.
 """
 
-MANY = 8
-"""How many channels make the matrix products long enough."""
+MIN_CHANNELS = 8
+"""With fewer channels the matrix products are too short."""
 
-FEW = 32
-"""How many tiles, of all images together, make it worth it to bring the kernel to the points."""
+MIN_TILES = 32
+"""With fewer tiles, over all images, transforming the kernel costs more than it saves."""
 
 
-class Mixtures(NamedTuple):
-    """The constant matrices for kernels of one length."""
+class Transforms(NamedTuple):
+    """The transform matrices for kernels of one length."""
 
     input: np.ndarray
     kernel: np.ndarray
@@ -58,12 +58,12 @@ class Mixtures(NamedTuple):
 
 
 @lru_cache
-def mixtures(length: int, tile: int, dtype: np.dtype | None = None) -> Mixtures:
-    """Compute the matrices by Lagrange's interpolation.
+def transforms(length: int, tile: int, dtype: np.dtype | None = None) -> Transforms:
+    """Compute the matrices by Lagrange interpolation.
 
     The polynomial that is one at a point ``p`` and zero at all others ``q`` is the product of
-    ``(x - q) / (p - q)``. Its numerators go to the input, the denominators to the kernel. At
-    infinity a polynomial's value is its highest coefficient.
+    ``(x - q) / (p - q)``. Its numerators go to the input, the denominators to the kernel. The value
+    of a polynomial at infinity is its highest coefficient.
     """
     n = length + tile - 1
     points = np.array(POINTS[n], float)
@@ -75,58 +75,60 @@ def mixtures(length: int, tile: int, dtype: np.dtype | None = None) -> Mixtures:
         output[i] = p ** np.arange(tile)
     to_input[-1] = np.poly(points)[::-1]
     kernel[-1, -1] = output[-1, -1] = 1
-    return Mixtures(*(constant(m.astype(dtype)) for m in (to_input, kernel, output.T)))
+    return Transforms(*(constant(m.astype(dtype)) for m in (to_input, kernel, output.T)))
 
 
 @lru_cache
-def tile(length: int, depth: int) -> int:
-    """Choose how many outputs to make together where so many channels are added up; 0 for none."""
-    return next((t for t, most in TILES.get(length, {}).items() if depth <= most), 0)
+def tile_size(length: int, depth: int) -> int:
+    """Return the outputs per tile along an axis if ``depth`` channels are summed; 0 for none."""
+    return next((t for t, max_depth in TILES.get(length, {}).items() if depth <= max_depth), 0)
 
 
-def tiles(window: Window, depth: int) -> tuple[int, int]:
-    """Count the tiles along both axes; the last ones may be cut."""
+def tile_counts(window: Window, depth: int) -> tuple[int, int]:
+    """Count the tiles along both axes; the last ones may be cut off."""
     height, width = (
-        -(-outputs // tile(k, depth))
+        -(-outputs // tile_size(k, depth))
         for k, outputs in zip(window.size, window.outputs, strict=True)
     )
     return height, width
 
 
-def saves(window: Window, channels: int, filters: int, samples: int) -> bool:
-    """Tell whether it is worth it: half of the products at least, and these large enough."""
-    if not (all(tile(k, channels) for k in window.size) and min(channels, filters) >= MANY):
+def is_faster(window: Window, channels: int, filters: int, samples: int) -> bool:
+    """Return whether it saves at least half of the products, and these are large enough."""
+    if min(channels, filters) < MIN_CHANNELS:
+        return False
+    if not all(tile_size(k, channels) for k in window.size):
         return False
     if not window.stride == window.dilation == (1, 1):
         return False
-    large = samples * prod(tiles(window, channels)) >= FEW
-    return large and 2 * _products(window, channels) <= prod(window.size + window.outputs)
+    large = samples * prod(tile_counts(window, channels)) >= MIN_TILES
+    return large and 2 * _count_products(window, channels) <= prod(window.size + window.outputs)
 
 
-def _products(window: Window, depth: int) -> int:
+def _count_products(window: Window, depth: int) -> int:
     """Count the points of all tiles of an image."""
-    return prod(tiles(window, depth)) * prod(k + tile(k, depth) - 1 for k in window.size)
+    return prod(tile_counts(window, depth)) * prod(k + tile_size(k, depth) - 1 for k in window.size)
 
 
-def _both(window: Window, depth: int, dtype: np.dtype) -> tuple[Mixtures, Mixtures]:
-    """Look up the matrices for both axes."""
-    down, along = (mixtures(k, tile(k, depth), dtype) for k in window.size)
+def _transforms_of(window: Window, depth: int, dtype: np.dtype) -> tuple[Transforms, Transforms]:
+    """Return the matrices for both axes."""
+    down, along = (transforms(k, tile_size(k, depth), dtype) for k in window.size)
     return down, along
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
-    """Mix the kernel into points: (kh, kw, c, filters) -> (points, c, filters)."""
+    """Evaluate the kernel at the points: (kh, kw, c, filters) -> (points, c, filters)."""
     kh, kw, c, filters = W.shape
-    down, along = (mixture.kernel for mixture in _both(window, c, W.dtype))
+    down, along = (transform.kernel for transform in _transforms_of(window, c, W.dtype))
     rows = np.matmul(down, W.reshape(kh, -1), out=empty((len(down), kw * c * filters), W.dtype))
     at_points = empty((len(down), len(along), c * filters), W.dtype)
     np.matmul(along, rows.reshape(len(down), kw, -1), out=at_points)
     return at_points.reshape(-1, c, filters)
 
 
-def between(window: Window, shape: tuple[int, int, int], filters: int) -> int:
-    """Count the numbers that are laid out between an image (h, w, c) and what comes out of it."""
-    return _products(window, shape[2]) * (shape[2] + filters)
+def workspace_size(window: Window, shape: tuple[int, int, int], filters: int) -> int:
+    """Count the temporary elements for one image (h, w, c)."""
+    return _count_products(window, shape[2]) * (shape[2] + filters)
 
 
 def correlate(
@@ -138,8 +140,8 @@ def correlate(
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
     (ho, wo), n, filters = window.outputs, x.shape[2], kernel.shape[-1]
-    down, along = (mixture.output for mixture in _both(window, x.shape[3], x.dtype))
-    grid = input_at_points(x, window, x.shape[3], scratch)
+    down, along = (transform.output for transform in _transforms_of(window, x.shape[3], x.dtype))
+    grid = transform_input(x, window, x.shape[3], scratch)
     rows, columns, height, width, _, c = grid.shape
     products = scratch((rows, columns, height, width, n * filters), x.dtype)
     at_points = products.reshape(rows * columns, -1, filters)
@@ -157,11 +159,11 @@ def kernel_gradient(
 ) -> None:
     """Write the gradient of the kernel into ``dW``.
 
-    What is added up here are tiles, first those of one row: short sums lose fewer digits.
+    The sum runs over tiles, first over those of one row: short sums lose fewer digits.
     """
     kh, kw, c, filters = dW.shape
-    down, along = _both(window, 1, x.dtype)
-    grid = input_at_points(x, window, 1, scratch)
+    down, along = _transforms_of(window, 1, x.dtype)
+    grid = transform_input(x, window, 1, scratch)
     rows, columns, height, width, n, _ = grid.shape
     tall, wide = len(down.output), len(along.output)
     missing = (0, tall * height - dy.shape[0]), (0, wide * width - dy.shape[1])
@@ -182,13 +184,13 @@ def kernel_gradient(
     np.matmul(down.kernel.T, mixed.reshape(rows, -1), out=dW.reshape(kh, -1))
 
 
-def input_at_points(
+def transform_input(
     x: np.ndarray, window: Window, depth: int, empty: Empty = np.empty
 ) -> np.ndarray:
-    """Mix rows, then columns, into points: (points, points, tiles, tiles, n, c)."""
-    down, along = (mixture.input for mixture in _both(window, depth, x.dtype))
-    height, width = tiles(window, depth)
-    tall, wide = (tile(k, depth) for k in window.size)
+    """Evaluate rows, then columns, at the points: (points, points, tiles, tiles, n, c)."""
+    down, along = (transform.input for transform in _transforms_of(window, depth, x.dtype))
+    height, width = tile_counts(window, depth)
+    tall, wide = (tile_size(k, depth) for k in window.size)
     h, w, n, c = x.shape
     (top, _), (left, _) = window.pads
     down_to, right_to = tall * (height - 1) + len(down), wide * (width - 1) + len(along)

@@ -1,4 +1,4 @@
-"""The layers: each a frozen dataclass of hyperparameters with pure functions."""
+"""The layers that networks are made of: frozen dataclasses of hyperparameters, pure functions."""
 
 from sknpcnn.layers.activation import (
     ELU,
@@ -32,7 +32,7 @@ from sknpcnn.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from sknpcnn.layers.shape import Flatten
 from sknpcnn.parameters import Parameter
 
-# Beside the layers there is what the author of one needs.
+# The layers, and what is needed to write one.
 __all__ = [
     "ELU",
     "GELU",

@@ -1,4 +1,4 @@
-"""Activations: a function of each number by itself, and its derivative."""
+"""Activations: elementwise functions and their derivatives."""
 
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -13,7 +13,7 @@ from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
 
 @dataclass(frozen=True, repr=False)
 class Identity(Layer):
-    """Return the input as it is.
+    """Return the input unchanged.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class ReLU(Layer):
     hints: ClassVar[Hints] = Hints(needs_input=False, monotonic=True)
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        # faster than a scalar, whose loop is not vectorised
+        # faster than a scalar, whose loop is not vectorized
         zeros = ctx.constant(np.zeros, x.shape[1:], x.dtype)
         y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype, keep=True))
         return y, y
@@ -53,13 +53,13 @@ class ReLU(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        passed = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        return np.multiply(dy, passed, out=ctx.output(dy.shape, dy.dtype))
+        positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
+        return np.multiply(dy, positive, out=ctx.output(dy.shape, dy.dtype))
 
 
 @dataclass(frozen=True, repr=False)
 class LeakyReLU(Layer):
-    """Rectify, but let a little of the negative side through: ``max(x, slope * x)``.
+    """Rectify with a small slope on the negative side: ``max(x, slope * x)``.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class LeakyReLU(Layer):
 
 @dataclass(frozen=True, repr=False)
 class ELU(Layer):
-    """Let the negative side run out smoothly: ``x`` above zero, ``scale * (exp(x) - 1)`` below.
+    """Exponential linear unit: ``x`` above zero, ``scale * (exp(x) - 1)`` below.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class ELU(Layer):
 
 @dataclass(frozen=True, repr=False)
 class GELU(Layer):
-    """Weigh each number with the chance that a normal variable is smaller: ``x * Phi(x)``.
+    """Multiply each element by the normal distribution function: ``x * Phi(x)``.
 
     Examples
     --------
@@ -147,19 +147,19 @@ class GELU(Layer):
     """
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        chance = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
-        return np.multiply(x, chance, out=ctx.output(x.shape, x.dtype)), (x, chance)
+        cdf = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
+        return np.multiply(x, cdf, out=ctx.output(x.shape, x.dtype)), (x, cdf)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        x, chance = cache  # (x Phi)' = Phi + x phi
+        x, cdf = cache  # (x Phi)' = Phi + x phi
         slope = np.multiply(x, x, out=ctx.output(dy.shape, dy.dtype))
         slope *= dy.dtype.type(-0.5)
         np.exp(slope, out=slope)
         slope *= dy.dtype.type(1 / sqrt(2 * pi))
         slope *= x
-        slope += chance
+        slope += cdf
         return np.multiply(dy, slope, out=slope)
 
     @staticmethod
@@ -173,7 +173,7 @@ class GELU(Layer):
 
 @dataclass(frozen=True, repr=False)
 class SiLU(Layer):
-    """Weigh each number with its own sigmoid: ``x * sigmoid(x)``.
+    """Multiply each element by its own sigmoid: ``x * sigmoid(x)``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The contract between a layer and the network: what a layer promises and what it is given."""
+"""The contract between layers and the network: what a layer implements and what it receives."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,11 +15,11 @@ from sknpcnn.spec import Spec
 
 Array = np.ndarray
 Arrays = Mapping[str, Any]
-"""Arrays by name; those of a layer inside another one are an ``Arrays`` in it."""
+"""Arrays by name; the arrays of a nested layer are a nested ``Arrays``."""
 
 
 class Context(Protocol):
-    """What a running layer is given beside its input: memory, randomness, the rows' weights.
+    """What a running layer receives beside its input: memory, random bits, sample weights.
 
     Examples
     --------
@@ -30,18 +30,18 @@ class Context(Protocol):
 
     training: bool
     samples: int
-    """How many samples the whole mini-batch has, of which the layer may see only a few."""
+    """Size of the whole mini-batch, of which the layer may see only a few samples."""
     needs_dx: bool
-    """False where nobody will read the gradient of the layer's input; backward may return None."""
+    """False if the gradient of the layer's input is not needed; backward may then return None."""
 
     @property
     def weights(self) -> Array | None:
         """The sample weights of the rows in x, shape (n,); None where all are one."""
 
     def output(self, shape: Shape, dtype: Any = None, keep: bool = False) -> Array:
-        """Return an uninitialized array for what the layer returns: valid until that is read.
+        """Return an uninitialized array for the layer's result, valid until that has been read.
 
-        ``keep`` says that the layer's own backward will read it once more.
+        ``keep`` says that the layer's own backward will read it again.
         """
 
     def empty(self, shape: Shape, dtype: Any = None) -> Array:
@@ -51,39 +51,39 @@ class Context(Protocol):
         """Return an uninitialized array that stays valid until the layer returns."""
 
     def constant(self, make: Callable[..., Array], *args: Any) -> Array:
-        """Return what ``make(*args)`` does, such as ``np.ones`` of a shape: made once, read-only.
+        """Return ``make(*args)``, such as ``np.ones`` of a shape: computed once, read-only.
 
-        It must follow from the arguments alone, which are hashable.
+        It must depend on the arguments alone, which are hashable.
         """
 
     def random_bits(self, shape: Shape) -> Array:
-        """Draw uint32 for an array of that shape: a function of seed, step, layer and sample.
+        """Return random uint32 of that shape: a function of seed, step, layer and sample.
 
-        Equal samples of one mini-batch draw equal numbers, wherever they stand, so a sample of
-        weight two and a sample given twice train the same network.
+        Equal samples of a mini-batch get equal bits, wherever they are, so that a sample of weight
+        two and the same sample given twice train the same network.
         """
 
     def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
-        """Run ``task(i, scratch)`` for ``i`` below ``count``, on all threads."""
+        """Run ``task(i, scratch)`` for ``i`` in ``range(count)``, on all threads."""
 
     def tiles(self, rows: int, values_per_row: int, at_least: int = 1) -> list[tuple[int, int]]:
-        """Cut rows into ranges of a size that depends on the data alone."""
+        """Split rows into ranges whose size depends on the data alone."""
 
     def forward(self, params: Arrays, x: Array, branch: int = 0) -> tuple[Array, Any]:
-        """Run the layers of one of the layer's own branches; once for each."""
+        """Run one of the layer's own branches; each may be run once."""
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, branch: int = 0
     ) -> Array | None:
-        """Run the layers of a branch backwards, on the cache that its forward has returned."""
+        """Run the backward pass of a branch, on the cache that its forward returned."""
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the engine may assume of a layer of this package, to be faster or to need less memory.
+    """What the engine may assume of a layer of this package, to run faster or in less memory.
 
-    ``check_layer`` verifies what is claimed. As no test proves it for all data, nothing is assumed
-    of layers from elsewhere, whatever they claim.
+    ``check_layer`` verifies these claims. As no test can prove them for all data, the engine
+    ignores those of layers defined elsewhere.
 
     Examples
     --------
@@ -93,23 +93,22 @@ class Hints:
     """
 
     needs_input: bool = True
-    """False if backward reads no ``x``, and forward has read it when it returns."""
+    """False if ``x`` is not needed any more once forward has returned."""
 
     monotonic: bool = False
-    """True if each value of ``y`` follows from one of ``x``, and never falls where it rises."""
+    """True if each element of ``y`` is a non-decreasing function of one element of ``x``."""
 
 
 @dataclass(frozen=True, repr=False)
 class Layer(Spec, ABC):
     """A frozen set of hyperparameters and the pure functions that they define.
 
-    Inside the network a batch of images is ``(h, w, n, c)``, *height first*: the rows which one row
-    of a convolution kernel meets are one block of memory, and so is one column of all images within
-    a row. Vectors are ``(n, features)``.
-    Shapes without the batch are ``(h, w, c)`` and ``(features,)``.
+    Inside the network a batch of images is ``(h, w, n, c)``, *height first*: the rows that one row
+    of a convolution kernel reads are contiguous, and so is one column of all images within a row.
+    Vectors are ``(n, features)``. Shapes of one sample are ``(h, w, c)`` and ``(features,)``.
 
-    Nothing is ever written on ``self``: what forward has to remember for backward is the ``cache``
-    that it returns. So one layer may serve many threads at once.
+    Nothing is ever written on ``self``: what backward needs of forward is in the ``cache`` that
+    forward returns. So several threads may use one layer at once.
 
     Examples
     --------
@@ -129,62 +128,64 @@ class Layer(Spec, ABC):
 
     @property
     def branches(self) -> tuple[Steps, ...]:
-        """For a layer made of layers: sequences of them that each begin at its input.
+        """The sequences of layers in a composite layer; each starts at its input.
 
-        They are run by ``ctx.forward`` and ``ctx.backward``; their parameters are the layer's.
+        ``ctx.forward`` and ``ctx.backward`` run them; their parameters are those of the layer.
         """
         return ()
 
     def whole_batch(self, training: bool) -> bool:
         """Return whether the layer needs all samples of the mini-batch at once.
 
-        All others see a few samples at a time, and may not care which.
+        Any other layer sees a few samples at a time, and must treat each on its own.
         """
         return any(layer.whole_batch(training) for steps in self.branches for _, layer in steps)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Compute the shape of one sample after it; raise ValueError where it does not fit."""
+        """Compute the shape of one output sample; raise ValueError if the input does not fit."""
         return shape
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        """Describe by name what the layer learns on samples of that shape."""
-        inside = [parameters(steps, shape) for steps in self.branches]
-        return {name: parameter for found in inside for name, parameter in found.items()}
+        """Return the parameters by name, for samples of that shape."""
+        nested = [parameters(steps, shape) for steps in self.branches]
+        return {name: parameter for found in nested for name, parameter in found.items()}
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Count the multiplications that one sample costs, for ``summary()``."""
-        inside = (with_shapes(steps, shape) for steps in self.branches)
-        return sum(layer.multiply_adds(s) for steps in inside for _, layer, s in steps)
+        """Count the multiply-adds per sample, for ``summary()``."""
+        nested = (with_shapes(steps, shape) for steps in self.branches)
+        return sum(layer.multiply_adds(s) for steps in nested for _, layer, s in steps)
 
     def working_set(self, shape: Shape) -> int:
-        """Count the elements that it works with at once for each sample, about."""
+        """Estimate how many elements per sample the layer works on at once."""
         if not self.branches:
             return prod(shape) + prod(self.output_shape(shape))
-        inside = [with_shapes(steps, shape) for steps in self.branches]
-        most = max((layer.working_set(s) for steps in inside for _, layer, s in steps), default=0)
-        waiting = prod(shape) if len(inside) > 1 else 0  # what the next branch begins with
-        return waiting + (most or prod(shape))
+        nested = [with_shapes(steps, shape) for steps in self.branches]
+        largest = max(
+            (layer.working_set(s) for steps in nested for _, layer, s in steps), default=0
+        )
+        kept = prod(shape) if len(nested) > 1 else 0  # the input of the next branch
+        return kept + (largest or prod(shape))
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
-        """Add to the parameters what depends on them alone; done once for all of a mini-batch.
+        """Add arrays derived from the parameters alone; called once per mini-batch.
 
-        ``forward`` and ``backward`` are then given these, but must not rely on it.
+        ``forward`` and ``backward`` usually receive these, but must also work without them.
         """
         return params
 
     @abstractmethod
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        """Compute ``y`` and the cache that backward will need. Must not modify ``x``."""
+        """Compute ``y`` and the cache for backward. Must not modify ``x``."""
 
     @abstractmethod
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        """Compute ``dx`` from ``dy``, and write every array of ``grads`` completely."""
+        """Compute ``dx`` from ``dy``, and overwrite every array of ``grads`` completely."""
 
 
 def batch_axis(x: Array) -> int:
-    """Return which axis of a batch counts the samples: 2 of images (h, w, n, c), 0 of vectors.
+    """Return the sample axis of a batch: 2 for images (h, w, n, c), 0 for vectors.
 
     Parameters
     ----------
@@ -202,7 +203,7 @@ def batch_axis(x: Array) -> int:
 
 
 def matrix(x: Array) -> Array:
-    """View images (h, w, n, c) as one row per pixel; vectors are that already.
+    """View images (h, w, n, c) as a matrix with a row per pixel; vectors are returned unchanged.
 
     Parameters
     ----------
@@ -220,25 +221,25 @@ def matrix(x: Array) -> Array:
 
 
 def per_channel(values: Array, x: Array, ctx: Context) -> Array:
-    """Repeat values, one per channel, for a row of images: (c,) -> (w, n, c).
+    """Repeat one value per channel over a row of images: (c,) -> (w, n, c).
 
-    What is added to a batch should have long runs of memory too; with c numbers at a time, NumPy
-    spends more on getting from run to run than on adding.
+    With c elements at a time, NumPy would spend more time on moving from run to run than on the
+    arithmetic.
 
     Parameters
     ----------
     values : array of shape (c,)
         One value for each channel.
     x : array
-        The batch that they will meet.
+        The batch to combine them with.
     ctx : Context
-        Gives the memory.
+        Provides the memory.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sknpcnn.layers import per_channel
-    >>> per_channel(np.ones(64), np.zeros((100, 64)), ctx=None).shape  # vectors need nothing
+    >>> per_channel(np.ones(64), np.zeros((100, 64)), ctx=None).shape  # nothing to do for vectors
     (64,)
     """
     if x.ndim != 4:
@@ -249,14 +250,14 @@ def per_channel(values: Array, x: Array, ctx: Context) -> Array:
 
 
 def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
-    """Return the shape of one image, or raise an error that says what the layer was given.
+    """Return the shape of one image, or raise an error that names the shape that the layer got.
 
     Parameters
     ----------
     layer : Layer
-        Who needs images.
+        The layer that needs images.
     shape : tuple of int
-        What it is given.
+        The shape of its input.
 
     Examples
     --------
@@ -274,14 +275,14 @@ def image_shape(layer: Layer, shape: Shape) -> tuple[int, int, int]:
 
 
 def vector_size(layer: Layer, shape: Shape) -> int:
-    """Return the length of one vector, or raise an error that says what the layer was given.
+    """Return the length of one vector, or raise an error that names the shape that the layer got.
 
     Parameters
     ----------
     layer : Layer
-        Who needs vectors.
+        The layer that needs vectors.
     shape : tuple of int
-        What it is given.
+        The shape of its input.
 
     Examples
     --------
@@ -297,11 +298,11 @@ def vector_size(layer: Layer, shape: Shape) -> int:
     return prod(shape)
 
 
-def is_ours(layer: Layer, deeply: bool = False) -> bool:
-    """Return whether a layer is of this package, and ``deeply`` all that is in it as well.
+def is_builtin(layer: Layer, recursive: bool = False) -> bool:
+    """Return whether a layer, and with ``recursive`` every layer in it, is of this package.
 
-    What inherits from one is not: it may do anything.
+    Subclasses are not: they may do anything.
     """
-    inside = (child for steps in layer.branches for _, child in steps) if deeply else ()
-    ours = type(layer).__module__.startswith("sknpcnn.layers.")
-    return ours and all(is_ours(child, deeply) for child in inside)
+    children = (child for steps in layer.branches for _, child in steps) if recursive else ()
+    builtin = type(layer).__module__.startswith("sknpcnn.layers.")
+    return builtin and all(is_builtin(child, recursive) for child in children)

@@ -1,4 +1,4 @@
-"""The bias of a convolution, as a layer of its own: max pooling may then run before it."""
+"""The bias of a convolution as a separate layer, so that max pooling may run before it."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, matrix, pe
 
 @dataclass(frozen=True, repr=False)
 class Bias(Layer):
-    """Add one number per channel. Its parameter ``b`` is that of the layer it has been split from.
+    """Add one value per channel. Its parameter ``b`` is that of the layer it was split from.
 
     Examples
     --------
@@ -28,6 +28,6 @@ class Bias(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        rows = matrix(windows.unbroken(dy, ctx.scratch))
+        rows = matrix(windows.contiguous(dy, ctx.scratch))
         np.matmul(ctx.constant(np.ones, len(rows), dy.dtype), rows, out=grads["b"])
         return dy

@@ -1,4 +1,4 @@
-"""Layers made of layers: a sequence, and the sum of a sequence and its input."""
+"""Composite layers: a sequence, and the sum of a sequence and its input."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ import numpy as np
 from sknpcnn.brief import brief
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
 from sknpcnn.layers.steps import Steps, shapes
-from sknpcnn.spec import check_free, check_nesting, named
+from sknpcnn.spec import check_nesting, check_reserved, named
 
 
 @dataclass(frozen=True, repr=False)
 class Sequential(Layer):
-    """Pass through one layer after the other; they may be nested 32 levels deep.
+    """Apply layers one after the other; they may be nested up to 32 levels deep.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Sequential(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Sequential: layers", Layer))
-        check_free(dict(self.layers), ("layers",), "Sequential: layers")
+        check_reserved(dict(self.layers), ("layers",), "Sequential: layers")
         check_nesting(self, "Sequential: layers")
 
     @property
@@ -52,15 +52,15 @@ class Sequential(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Residual(Layer):
-    """Add the input to what the layers make of it: ``x + layers(x)`` (He et al. 2016).
+    """Add the input to the output of the layers: ``x + layers(x)`` (He et al. 2016).
 
     Parameters
     ----------
     layers : list of layers or of (name, layer) pairs
-        What is added to the input.
+        Their output is added to the input.
     shortcut : layer or None
-        What the input passes through before it is added; None for the input itself, which needs
-        layers that keep the shape.
+        A layer that the input passes through before it is added; None for the input itself, which
+        requires that the layers keep the shape.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", named(self.layers, "Residual: layers", Layer))
-        check_free(dict(self.layers), ("layers", "shortcut"), "Residual: layers")
+        check_reserved(dict(self.layers), ("layers", "shortcut"), "Residual: layers")
         if not (self.shortcut is None or isinstance(self.shortcut, Layer)):
             raise TypeError(
                 f"Residual: shortcut={brief(self.shortcut)}; needed: None or a layer, such as "
@@ -91,7 +91,7 @@ class Residual(Layer):
         if through != around:
             raise ValueError(
                 f"Residual: the layers turn {shape} into {through}, the shortcut into {around}; "
-                "both must agree. Give a shortcut layer that has the same output, such as "
+                "needed: the same shape. Set a shortcut layer with the same output, such as "
                 "Conv2D(filters, kernel_size=1, stride=2)."
             )
         return through
@@ -105,10 +105,10 @@ class Residual(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        lasting = ctx.empty(dy.shape, dy.dtype)  # it is read twice
-        lasting[...] = dy
-        through = ctx.backward(params, cache[0], lasting, grads, branch=0)
-        around = ctx.backward(params, cache[1], lasting, grads, branch=1)
+        kept = ctx.empty(dy.shape, dy.dtype)  # both branches read it
+        kept[...] = dy
+        through = ctx.backward(params, cache[0], kept, grads, branch=0)
+        around = ctx.backward(params, cache[1], kept, grads, branch=1)
         if through is None or around is None:
             return None
         return np.add(through, around, out=ctx.output(through.shape, through.dtype))

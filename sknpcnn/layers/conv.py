@@ -1,4 +1,4 @@
-"""Convolution: the same small filter at every place of the image."""
+"""Convolution: the same small filters at every position of the image."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,15 +23,15 @@ from sknpcnn.layers.bias import Bias
 from sknpcnn.parameters import Parameter
 
 Size = int | tuple[int, int]
-LONGEST = 2**20
-"""How many pixels a window may reach over."""
-SAMPLES = 128
-"""A usual number of samples in a mini-batch."""
+MAX_REACH = 2**20
+"""The largest extent of a window, in pixels."""
+TYPICAL_BATCH_SIZE = 128
+"""Assumed where the size of the mini-batch is not known yet."""
 
 
 @dataclass(frozen=True, repr=False)
 class Conv2D(Layer):
-    """Slide ``filters`` kernels over the image; each makes one channel of the output.
+    """Slide ``filters`` kernels over the image; each computes one output channel.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class Conv2D(Layer):
     kernel_size, stride, dilation : int or (rows, columns)
         Size of a kernel, step from one position to the next, distance between a kernel's pixels.
     padding : "same", "valid", int or (rows, columns)
-        Zeros around the image. "same" follows TensorFlow: with stride 1 the output is as large as
-        the input, and an odd pixel goes to the bottom and to the right.
+        Zeros around the image. "same" follows TensorFlow: with stride 1 the output has the size of
+        the input, and an odd pixel is added at the bottom and on the right.
     bias : True, False or "position"
         One bias per filter, none, or one per filter and pixel.
     lr_scale : float
@@ -91,29 +91,31 @@ class Conv2D(Layer):
 
     def working_set(self, shape: Shape) -> int:
         window, image = self._window(shape), image_shape(self, shape)
-        way = convolution.way(window, image[2], self.filters, SAMPLES)
-        return super().working_set(shape) + way.between(window, image, self.filters)
+        algorithm = convolution.choose_algorithm(window, image[2], self.filters, TYPICAL_BATCH_SIZE)
+        return super().working_set(shape) + algorithm.workspace_size(window, image, self.filters)
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]
         window = self._window(shape)
-        there = self._way(window, W, ctx).prepare(W, window, ctx.empty)
+        prepared = self._algorithm(window, W, ctx).prepare(W, window, ctx.empty)
         if not ctx.training:
-            return {**params, "there": there}
-        back = convolution.backwards(window, (shape[0], shape[1]))
-        turned = convolution.turned(W, ctx.empty)
+            return {**params, "prepared": prepared}
+        window = convolution.gradient_window(window, (shape[0], shape[1]))
+        flipped = convolution.flip_kernel(W, ctx.empty)
         return {
             **params,
-            "there": there,
-            "back": self._way(back, turned, ctx).prepare(turned, back, ctx.empty),
+            "prepared": prepared,
+            "prepared_flipped": self._algorithm(window, flipped, ctx).prepare(
+                flipped, window, ctx.empty
+            ),
         }
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        if "there" not in params:
+        if "prepared" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
         window = self._window(x.shape)
-        way = self._way(window, params["W"], ctx)
-        y = way.correlate(x, params["there"], window, ctx.output, ctx.scratch)
+        algorithm = self._algorithm(window, params["W"], ctx)
+        y = algorithm.correlate(x, params["prepared"], window, ctx.output, ctx.scratch)
         if self.bias is not False:
             b = params["b"]
             y += b[:, :, None] if self.bias == "position" else per_channel(b, y, ctx)
@@ -122,39 +124,39 @@ class Conv2D(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        x, dy = cache, windows.unbroken(dy, ctx.scratch)
+        x, dy = cache, windows.contiguous(dy, ctx.scratch)
         W, window = params["W"], self._window(x.shape)
-        self._way(window, W, ctx).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
+        self._algorithm(window, W, ctx).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
         if self.bias == "position":
             np.add.reduce(dy, axis=2, out=grads["b"])
         elif self.bias:
             Bias().backward(params, None, dy, grads, ctx)
         if not ctx.needs_dx:
             return None
-        if "back" not in params:
+        if "prepared_flipped" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
-        images = x.shape[3], window, x.shape[:2], ctx.samples
-        return convolution.input_gradient(dy, params["back"], *images, ctx.output, ctx.scratch)
+        flipped, images = params["prepared_flipped"], (x.shape[3], window, x.shape[:2], ctx.samples)
+        return convolution.input_gradient(dy, flipped, *images, ctx.output, ctx.scratch)
 
-    def _way(self, window: windows.Window, W: Array, ctx: Context) -> ModuleType:
+    def _algorithm(self, window: windows.Window, W: Array, ctx: Context) -> ModuleType:
         channels, filters = W.shape[2:]
-        return convolution.way(window, channels, filters, ctx.samples)
+        return convolution.choose_algorithm(window, channels, filters, ctx.samples)
 
     def _window(self, shape: Shape) -> windows.Window:
-        """Fit the window to images, given as (h, w, c) or as a batch (h, w, n, c)."""
+        """Compute the window for images of shape (h, w, c), or for a batch (h, w, n, c)."""
         return _window_of(self, (*shape[:2], shape[-1]))
 
 
 @lru_cache(1024)
 def _window_of(layer: Conv2D, shape: Shape) -> windows.Window:
-    """Fit the window to images; asked for many times, even for a single image."""
+    """Compute the window for images; cached, as every call of a layer needs it."""
     geometry = as_pair(layer.kernel_size), as_pair(layer.stride), as_pair(layer.dilation)
     (rows, ho), (columns, wo) = axes(layer, shape, *geometry)
     return windows.Window(*geometry, (rows, columns), (ho, wo))
 
 
 def check_padding(layer: Any) -> None:
-    """Refuse a padding that is neither a known word nor a number of pixels."""
+    """Raise if the padding is neither a known word nor a number of pixels."""
     if not is_word(layer, "padding", ("same", "valid")):
         needed = "'same', 'valid', an integer of at least 0, or a pair of them"
         check_pair(layer, "padding", 0, needed)
@@ -167,16 +169,16 @@ def axes(
     stride: tuple[int, int],
     dilation: tuple[int, int] = (1, 1),
 ) -> list[tuple[tuple[int, int], int]]:
-    """Work out ((before, after), outputs) of both axes, or refuse a window that does not fit."""
+    """Compute ((before, after), outputs) of both axes; raise if the window does not fit."""
     padding = layer.padding
     paddings: tuple[Any, Any] = (padding, padding) if isinstance(padding, str) else as_pair(padding)
     found = []
     for length, k, s, d, border in zip(shape[:2], window, stride, dilation, paddings, strict=True):
         reach = max(d * (k - 1) + 1, s, 0 if isinstance(border, str) else border)
-        if reach > LONGEST:
+        if reach > MAX_REACH:
             raise ValueError(
-                f"{brief(layer)} reaches over {magnitude(reach)} pixels, which no image has in a "
-                f"row; needed: a window, a stride and a padding of at most {LONGEST}."
+                f"{brief(layer)} spans {magnitude(reach)} pixels, more than any image "
+                f"has; needed: a window, a stride and a padding of at most {MAX_REACH}."
             )
         pads = windows.axis_pads(length, k, s, d, border)
         outputs = windows.output_length(length, pads, k, s, d)

@@ -9,20 +9,20 @@ from sknpcnn.checks import check_flag, check_integer, check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_size
 from sknpcnn.parameters import Parameter
 
-# A product is cut for the threads to share, but not often: each part packs the other factor anew,
-# and a narrow one takes twice the time for the same work.
-PARTS = 4
-WIDE = 64
-# How many multiply-adds a product does in the time in which others read a number.
-PER_NUMBER = 128
+# Threads share the tiles of a product, but these are few: each tile packs the other factor again,
+# and narrow tiles take twice the time for the same work.
+MAX_TILES = 4
+MIN_TILE_WIDTH = 64
+# How many multiply-adds take the time in which an elementwise operation reads one element.
+MULTIPLY_ADDS_PER_ELEMENT = 128
 
 
 @dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """Compute ``x @ W + b``.
 
-    It sees the whole mini-batch: a few rows against a large matrix would read all of its weights
-    for next to no arithmetic. The threads share out the columns of the result instead.
+    It sees the whole mini-batch: for a few rows it would read all of its weights and do little
+    arithmetic. The threads share the columns of the result instead.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Dense(Layer):
         check_real(self, "lr_scale")
 
     def whole_batch(self, training: bool) -> bool:
-        """Always: the threads share out its columns, not its samples."""
+        """Return True: the threads share columns of the result, not samples."""
         return True
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -100,5 +100,6 @@ class Dense(Layer):
 
 
 def _tiles(length: int, multiply_adds: int, ctx: Context) -> list[tuple[int, int]]:
-    """Cut a product along one side, which is that long and takes so much work for each step."""
-    return ctx.tiles(length, multiply_adds // PER_NUMBER, at_least=max(-(-length // PARTS), WIDE))
+    """Split one side of a product, given its length and the multiply-adds per element of it."""
+    at_least = max(-(-length // MAX_TILES), MIN_TILE_WIDTH)
+    return ctx.tiles(length, multiply_adds // MULTIPLY_ADDS_PER_ELEMENT, at_least)

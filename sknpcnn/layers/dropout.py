@@ -1,4 +1,4 @@
-"""Dropout: train with a random part of the numbers missing, so that none can be relied upon."""
+"""Dropout: train without a random fraction of the inputs, so that no unit relies on any one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from sknpcnn.layers.base import Array, Arrays, Context, Layer
 
 @dataclass(frozen=True, repr=False)
 class Dropout(Layer):
-    """Set a random part of the numbers to zero while training, and scale up the others.
+    """Set a random fraction of the elements to zero while training, and scale up the others.
 
     Parameters
     ----------
     rate : float
-        The part that is dropped, from 0 up to, but not including, 1.
+        Fraction of the elements that is dropped, in [0, 1).
 
     Examples
     --------
@@ -37,14 +37,14 @@ class Dropout(Layer):
         kept = np.greater_equal(
             ctx.random_bits(x.shape), threshold, out=ctx.empty(x.shape, np.bool_)
         )
-        return self._keep(x, kept, ctx), kept
+        return self._apply_mask(x, kept, ctx), kept
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        return dy if cache is None else self._keep(dy, cache, ctx)
+        return dy if cache is None else self._apply_mask(dy, cache, ctx)
 
-    def _keep(self, x: Array, kept: Array, ctx: Context) -> Array:
+    def _apply_mask(self, x: Array, kept: Array, ctx: Context) -> Array:
         y = np.multiply(x, kept, out=ctx.output(x.shape, x.dtype))
         y *= x.dtype.type(1 / (1 - self.rate))
         return y

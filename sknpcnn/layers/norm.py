@@ -1,4 +1,4 @@
-"""Batch normalisation: every channel with mean zero and variance one, over the mini-batch."""
+"""Batch normalization: each channel gets mean zero and variance one over the mini-batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from sknpcnn.parameters import Parameter
 
 @dataclass(frozen=True, repr=False)
 class BatchNorm(Layer):
-    """Normalise each channel of images, or each number of vectors, then scale and shift it.
+    """Normalize each channel of images, or each feature of vectors, then scale and shift it.
 
-    While training, mean and variance are those of the whole mini-batch, sample weights included;
-    running averages of them serve prediction. A sample of weight two counts as two samples.
+    In training, mean and variance are those of the whole mini-batch, sample weights included;
+    prediction uses running averages of them. A sample of weight two counts as two samples.
 
     Parameters
     ----------
     momentum : float
-        How much of the running averages each mini-batch keeps, as in Keras (PyTorch's is 1 minus
-        this). The running variance is that of the mini-batch, not its unbiased estimate.
+        Weight of the old running averages in each update, as in Keras (PyTorch's is 1 minus this).
+        The running variance averages the variances of the mini-batches, not unbiased estimates.
     epsilon : float
-        Added to the variance before the root is taken.
+        Added to the variance before the square root.
     lr_scale : float
         Factor on the learning rate of this layer. 0 freezes it: it then uses the running averages
-        while training too, and leaves them as they are.
+        in training too, and does not update them.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class BatchNorm(Layer):
         return {**params, "gain": gain, "shift": shift}
 
     def gain_and_shift(self, params: Arrays) -> tuple[Array, Array]:
-        """Compute what each channel is multiplied by, and what is added, in prediction."""
+        """Compute the factor and the offset of each channel in prediction."""
         gain = params["gamma"] / np.sqrt(params["var"] + params["var"].dtype.type(self.epsilon))
         return gain, params["beta"] - params["mean"] * gain
 
@@ -81,20 +81,20 @@ class BatchNorm(Layer):
             )
             y += per_channel(params["shift"], x, ctx)
             return y, (x, params["mean"], params["var"], None)
-        runs = _Runs(x, ctx)
-        mean, var, total = _moments(runs)
+        rows = _LongRows(x, ctx)
+        mean, var, total = _moments(rows)
         scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
         y = ctx.output(x.shape, x.dtype)
-        xs, ys = runs.of(x), runs.of(y)
-        means, gain = runs.repeat(mean), runs.repeat(scale * params["gamma"])
-        shift = runs.repeat(params["beta"])
+        xs, ys = rows.of(x), rows.of(y)
+        means, gain = rows.repeat(mean), rows.repeat(scale * params["gamma"])
+        shift = rows.repeat(params["beta"])
 
-        def normalise(i: int, part: slice, scratch: Any) -> None:
+        def normalize(i: int, part: slice, scratch: Any) -> None:
             np.subtract(xs[part], means, out=ys[part])
             np.multiply(ys[part], gain, out=ys[part])
             np.add(ys[part], shift, out=ys[part])
 
-        runs.each(normalise)
+        rows.each(normalize)
         return y, (x, mean, var, total)
 
     def backward(
@@ -102,52 +102,52 @@ class BatchNorm(Layer):
     ) -> Array | None:
         x, mean, var, total = cache
         scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
-        runs = _Runs(x, ctx)
+        rows = _LongRows(x, ctx)
         dy = np.ascontiguousarray(dy)
-        xs, dys, means = runs.of(x), runs.of(dy), runs.repeat(mean)
-        sums = np.empty((len(runs.parts), 2, x.shape[-1]), x.dtype)
+        xs, dys, means = rows.of(x), rows.of(dy), rows.repeat(mean)
+        sums = np.empty((len(rows.parts), 2, x.shape[-1]), x.dtype)
 
         def add_up(i: int, part: slice, scratch: Any) -> None:
             normed = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
             normed *= dys[part]
-            sums[i, 0] = runs.sum(dys[part])
-            sums[i, 1] = runs.sum(normed)
+            sums[i, 0] = rows.sum(dys[part])
+            sums[i, 1] = rows.sum(normed)
 
-        runs.each(add_up)
+        rows.each(add_up)
         d_beta, d_gamma = sums.sum(axis=0)
         d_gamma *= scale
         grads["beta"][...] = d_beta
         grads["gamma"][...] = d_gamma
-        constant = total is None  # then there is nothing new to be seen
+        constant = total is None  # a frozen layer: the statistics do not depend on x
         grads["mean"][...] = 0 if constant else mean
         grads["var"][...] = 0 if constant else var
         if not ctx.needs_dx:
             return None
         dx = ctx.output(x.shape, dy.dtype)
-        dxs, gain = runs.of(dx), runs.repeat(params["gamma"] * scale)
+        dxs, gain = rows.of(dx), rows.repeat(params["gamma"] * scale)
         if constant:
             return np.multiply(dys, gain, out=dxs).reshape(x.shape)
-        slope, shift = runs.repeat(scale * d_gamma / total), runs.repeat(d_beta / total)
+        slope, shift = rows.repeat(scale * d_gamma / total), rows.repeat(d_beta / total)
 
         def differentiate(i: int, part: slice, scratch: Any) -> None:
-            # a sample also moves mean and variance, by its share of the batch
+            # each sample also changes mean and variance, in proportion to its weight
             moved = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
             moved *= slope
             moved += shift
-            if runs.weights is not None:
-                moved *= runs.weights[part]
+            if rows.weights is not None:
+                moved *= rows.weights[part]
             np.subtract(dys[part], moved, out=dxs[part])
             np.multiply(dxs[part], gain, out=dxs[part])
 
-        runs.each(differentiate)
+        rows.each(differentiate)
         return dx
 
 
-class _Runs:
-    """A batch as a matrix of long rows: the vectors, or each pixel's channels of all images.
+class _LongRows:
+    """A batch as a matrix of long rows: the vectors, or the channels of one pixel of all images.
 
-    What differs by channel is repeated over the length of a row, for NumPy works on long rows much
-    faster than on a few channels at a time.
+    Values per channel are repeated over a row, as NumPy is much faster on long rows than on a few
+    channels at a time.
     """
 
     def __init__(self, x: Array, ctx: Context) -> None:
@@ -155,16 +155,16 @@ class _Runs:
         self.channels = x.shape[-1]
         self.width = x.shape[2] * self.channels if x.ndim == 4 else self.channels
         length = x.size // self.width
-        # two arrays of a part, read in several passes, should fit into the cache
+        # each pass reads two arrays of a part, which should fit into the cache
         self.parts = [slice(lo, hi) for lo, hi in ctx.tiles(length, 2 * self.width)]
         self.weights: Array | None = None
-        if ctx.weights is not None:  # per sample, as wide or as long as the matrix
+        if ctx.weights is not None:  # per sample: a row for images, a column for vectors
             weights = ctx.weights.astype(x.dtype, copy=False)
             repeated = np.repeat(weights, self.channels) if x.ndim == 4 else weights[:, None]
             self.weights = np.broadcast_to(repeated, (length, self.width))
 
     def of(self, array: Array) -> Array:
-        """View an array of the batch's shape as that matrix."""
+        """View an array of the shape of the batch as that matrix."""
         return array.reshape(-1, self.width)
 
     def repeat(self, values: Array) -> Array:
@@ -172,7 +172,7 @@ class _Runs:
         return np.tile(values, self.width // self.channels)
 
     def sum(self, rows: Array) -> Array:
-        """Add up some rows by channel, as a product with ones: fast, and in a fixed order."""
+        """Sum rows by channel, as a product with ones: fast, and in a fixed order."""
         pixels = rows.reshape(-1, self.channels)
         return np.ones(len(pixels), rows.dtype) @ pixels
 
@@ -181,31 +181,31 @@ class _Runs:
         self._map(lambda i, scratch: task(i, self.parts[i], scratch), len(self.parts))
 
 
-def _moments(runs: _Runs) -> tuple[Array, Array, Any]:
-    """Weighted mean and variance of each channel, and the sum of the weights over all pixels.
+def _moments(rows: _LongRows) -> tuple[Array, Array, Any]:
+    """Compute weighted mean and variance of each channel, and the total weight over all pixels.
 
-    Each part of the batch computes its own, which are then merged in order (Chan et al. 1979):
-    exact, where the difference of two sums of squares would cancel.
+    Those of each part of the batch are merged in order (Chan et al. 1979), which is accurate where
+    a difference of two sums of squares would cancel.
     """
-    dtype, xs, parts = runs.x.dtype, runs.of(runs.x), len(runs.parts)
+    dtype, xs, parts = rows.x.dtype, rows.of(rows.x), len(rows.parts)
     totals = np.empty((parts, 1), dtype)
-    means, squares = np.empty((2, parts, runs.channels), dtype)
+    means, squares = np.empty((2, parts, rows.channels), dtype)
 
     def measure(i: int, part: slice, scratch: Any) -> None:
-        xi, weights = xs[part], None if runs.weights is None else runs.weights[part]
-        room = scratch(xi.shape, dtype)
-        total = xi.size / runs.channels if weights is None else weights.sum() / runs.channels
-        sums = runs.sum(xi if weights is None else np.multiply(xi, weights, out=room))
+        xi, weights = xs[part], None if rows.weights is None else rows.weights[part]
+        buffer = scratch(xi.shape, dtype)
+        total = xi.size / rows.channels if weights is None else weights.sum() / rows.channels
+        sums = rows.sum(xi if weights is None else np.multiply(xi, weights, out=buffer))
         totals[i] = total
-        means[i] = sums / dtype.type(total or 1)  # all of weight zero: no mean, no share
-        centred = np.subtract(xi, runs.repeat(means[i]), out=room)
-        centred *= centred
+        means[i] = sums / dtype.type(total or 1)  # if all weights are zero, it contributes nothing
+        centered = np.subtract(xi, rows.repeat(means[i]), out=buffer)
+        centered *= centered
         if weights is not None:
-            centred *= weights
-        squares[i] = runs.sum(centred)
+            centered *= weights
+        squares[i] = rows.sum(centered)
 
-    runs.each(measure)
+    rows.each(measure)
     total = totals.sum(dtype=dtype)
     mean = (means * totals).sum(axis=0) / total
-    between = totals * (means - mean) ** 2
-    return mean, (squares.sum(axis=0) + between.sum(axis=0)) / total, total
+    between_parts = totals * (means - mean) ** 2
+    return mean, (squares.sum(axis=0) + between_parts.sum(axis=0)) / total, total

@@ -1,4 +1,4 @@
-"""Pooling: what a window sees, in one number per channel."""
+"""Pooling: reduce each window of an image to one value per channel."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,17 +13,17 @@ from sknpcnn.layers.conv import Size, axes, check_padding
 
 @dataclass(frozen=True, repr=False)
 class MaxPool2D(Layer):
-    """Keep the largest value of every window, in each channel.
+    """Return the maximum of every window, in each channel.
 
     Parameters
     ----------
     size : int or (rows, columns)
         Size of the window.
     stride : int, (rows, columns) or None
-        Step from one window to the next; None for windows side by side.
+        Step from one window to the next; None for the size of the window.
     padding : "same", "valid", int or (rows, columns)
-        Border around the image, smaller than the window; it never wins a maximum. With "valid",
-        rows and columns that do not fill a window are left out.
+        Border around the image, smaller than the window; it is never the maximum. With "valid",
+        rows and columns that do not fill a window are ignored.
 
     Examples
     --------
@@ -72,14 +72,14 @@ class MaxPool2D(Layer):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool2D(Layer):
-    """Average every window, in each channel. Pixels of the border do not count.
+    """Return the mean of every window, in each channel; border pixels do not count.
 
     Parameters
     ----------
     size : int or (rows, columns)
         Size of the window.
     stride : int, (rows, columns) or None
-        Step from one window to the next; None for windows side by side.
+        Step from one window to the next; None for the size of the window.
     padding : "same", "valid", int or (rows, columns)
         Border around the image, smaller than the window.
 
@@ -126,7 +126,7 @@ class AvgPool2D(Layer):
         return dx
 
     def _share(self, shape: Shape, dtype: Any) -> Array:
-        """Weigh every window: one over its pixels inside the image, (ho, wo, 1, 1)."""
+        """Return one over the number of pixels of each window in the image, (ho, wo, 1, 1)."""
         (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, shape)
         h, w, _, _ = shape
         part, inside = np.empty((h, wo, 1, 1)), np.empty((ho, wo, 1, 1))
@@ -137,7 +137,7 @@ class AvgPool2D(Layer):
 
 @dataclass(frozen=True, repr=False)
 class GlobalAvgPool2D(Layer):
-    """Average each channel over the whole image: images become vectors of channels.
+    """Return the mean of each channel over the whole image: images become vectors.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class GlobalAvgPool2D(Layer):
 
 
 def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
-    """Refuse a pooling whose numbers make no sense, whatever the image."""
+    """Raise if the hyperparameters are invalid for any image."""
     check_pair(layer, "size")
     if layer.stride is not None:
         check_pair(layer, "stride")
@@ -177,21 +177,21 @@ def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
                 refuse(layer, "padding", f"a border smaller than the window, size={layer.size}")
 
 
-def windows_of(layer: MaxPool2D | AvgPool2D) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return window and stride as pairs."""
+def window_and_stride(layer: MaxPool2D | AvgPool2D) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the size of the window and the stride as pairs."""
     return as_pair(layer.size), as_pair(layer.size if layer.stride is None else layer.stride)
 
 
 def pooled_shape(layer: MaxPool2D | AvgPool2D, shape: Shape) -> Shape:
-    """Shape of one image after pooling."""
-    (_, ho), (_, wo) = axes(layer, image_shape(layer, shape), *windows_of(layer))
+    """Compute the shape of one image after pooling."""
+    (_, ho), (_, wo) = axes(layer, image_shape(layer, shape), *window_and_stride(layer))
     return ho, wo, shape[2]
 
 
 def geometry(
     layer: MaxPool2D | AvgPool2D, shape: Shape
 ) -> tuple[windows.Pads, tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Work out borders, output size, window and stride for a batch of images."""
-    window, stride = windows_of(layer)
+    """Compute padding, output size, window and stride for a batch of images."""
+    window, stride = window_and_stride(layer)
     (rows, ho), (columns, wo) = axes(layer, (shape[0], shape[1], shape[3]), window, stride)
     return (rows, columns), (ho, wo), window, stride

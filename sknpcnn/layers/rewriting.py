@@ -1,6 +1,6 @@
-"""What is run in the place of what was asked for: the same results, with less to do.
+"""Rewrites of the network that compute the same results with less work.
 
-Layers of this very package are meant: what inherits from one may do anything.
+They apply to layers of this package only: a subclass of one may do anything.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sknpcnn.layers.base import Array, Arrays, Layer, is_ours
+from sknpcnn.layers.base import Array, Arrays, Layer, is_builtin
 from sknpcnn.layers.bias import Bias
 from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense
@@ -20,43 +20,43 @@ from sknpcnn.layers.steps import Steps
 
 
 class Folding(NamedTuple):
-    """A batch normalization that has become part of the layer before it."""
+    """A batch normalization that is folded into the layer before it."""
 
     into: str
     norm: str
     layer: BatchNorm
 
 
-def rewritten(steps: Steps, fold: bool) -> tuple[Steps, Sequence[Folding]]:
-    """Rewrite a sequence of layers; those inside of them are sequences of their own.
+def rewrite(steps: Steps, fold: bool) -> tuple[Steps, Sequence[Folding]]:
+    """Rewrite a sequence of layers; nested sequences are rewritten on their own.
 
-    ``fold`` is for prediction, where batch normalizations may become part of other layers.
+    ``fold`` is for prediction, where batch normalizations may be folded into other layers.
     """
-    left, foldings = folded(steps) if fold else (steps, [])
-    return tuple(pooled_first(left)), foldings
+    remaining, foldings = fold_batch_norms(steps) if fold else (steps, [])
+    return tuple(pool_first(remaining)), foldings
 
 
-def without_flatten(steps: Steps) -> tuple[Steps, bool]:
-    """Leave out a Flatten after the input, and tell so: rows need not become images first."""
+def drop_flatten(steps: Steps) -> tuple[Steps, bool]:
+    """Drop a Flatten right after the input; also return whether there was one."""
     flat = len(steps) > 1 and type(steps[1][1]) is Flatten
     return (*steps[:1], *steps[2:]) if flat else steps, flat
 
 
-def pooled_first(steps: Steps) -> list[tuple[str, Layer]]:
-    """Move max pooling before the bias and the activation: the same values, on fewer pixels.
+def pool_first(steps: Steps) -> list[tuple[str, Layer]]:
+    """Move max pooling before bias and activation: the same values, computed on fewer pixels.
 
-    A function that never falls keeps the largest of a window the largest. Only where it is flat,
-    as below zero, may another pixel of the window get the gradient, which is zero there.
+    A monotonic function preserves the maximum of a window. Only where it is constant, as ReLU is
+    below zero, may another pixel of the window get the gradient, which is zero there.
     """
     ordered: list[tuple[str, Layer]] = []
-    monotonic: list[tuple[str, Layer]] = []  # the last ones, which a pooling moves before
+    monotonic: list[tuple[str, Layer]] = []  # the last ones, which pooling may move ahead of
     for name, layer in steps:
         if type(layer) is MaxPool2D:
             ordered.append((name, layer))
         elif type(layer) is Conv2D and layer.bias is True:
             ordered += [*monotonic, (name, replace(layer, bias=False))]
             monotonic = [(name, Bias())]
-        elif layer.hints.monotonic and is_ours(layer):
+        elif layer.hints.monotonic and is_builtin(layer):
             monotonic.append((name, layer))
         else:
             ordered += [*monotonic, (name, layer)]
@@ -64,35 +64,35 @@ def pooled_first(steps: Steps) -> list[tuple[str, Layer]]:
     return ordered + monotonic
 
 
-def folded(steps: Steps) -> tuple[list[tuple[str, Layer]], list[Folding]]:
-    """Take out every batch normalization that follows a convolution or a dense layer.
+def fold_batch_norms(steps: Steps) -> tuple[list[tuple[str, Layer]], list[Folding]]:
+    """Remove every batch normalization that follows a convolution or a dense layer.
 
     In prediction mean and variance are constants, so a channel ``y`` becomes ``y * gain + shift``.
-    As it is ``x @ W + b``, that is ``x @ (W * gain) + (b * gain + shift)``: other weights.
+    With ``y = x @ W + b`` that is ``x @ (W * gain) + (b * gain + shift)``: only the weights change.
     """
-    left: list[tuple[str, Any]] = []
+    remaining: list[tuple[str, Any]] = []
     foldings: list[Folding] = []
     for name, layer in steps:
-        if left and type(layer) is BatchNorm and type(left[-1][1]) in (Conv2D, Dense):
-            before, weights = left[-1]
-            left[-1] = before, weights if weights.bias else replace(weights, bias=True)
+        if remaining and type(layer) is BatchNorm and type(remaining[-1][1]) in (Conv2D, Dense):
+            before, weights = remaining[-1]
+            remaining[-1] = before, weights if weights.bias else replace(weights, bias=True)
             foldings.append(Folding(before, name, layer))
         else:
-            left.append((name, layer))
-    return left, foldings
+            remaining.append((name, layer))
+    return remaining, foldings
 
 
-def fold(
+def fold_parameters(
     params: Arrays, foldings: Sequence[Folding], empty: Callable[..., Array]
 ) -> dict[str, Any]:
-    """Compute the parameters of the folded layers, in arrays that come from ``empty``."""
+    """Compute the parameters of the folded layers, in arrays from ``empty``."""
     result = dict(params)
     for into, norm, layer in foldings:
         gain, shift = layer.gain_and_shift(result.pop(norm))
         W, b = result[into]["W"], result[into].get("b")
-        moved = shift if b is None else b * gain + shift
+        bias = shift if b is None else b * gain + shift
         result[into] = {
             "W": np.multiply(W, gain, out=empty(W.shape, W.dtype)),
-            "b": np.positive(moved, out=empty(moved.shape, W.dtype)),
+            "b": np.positive(bias, out=empty(bias.shape, W.dtype)),
         }
     return result

@@ -1,4 +1,4 @@
-"""Layers that only rearrange what they are given."""
+"""Layers that only rearrange their input."""
 
 from dataclasses import dataclass
 from math import prod

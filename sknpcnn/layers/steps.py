@@ -1,4 +1,4 @@
-"""Layers in a row, by name, and the shapes between them."""
+"""Named sequences of layers, and the shapes between them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,13 +23,13 @@ def shapes(steps: Steps, shape: Shape) -> list[Shape]:
 
 
 def with_shapes(steps: Steps, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:
-    """Walk through the layers with the shape that each is given."""
+    """Iterate over names, layers and the input shape of each."""
     before = shapes(steps, shape)[:-1]
     return ((*step, s) for step, s in zip(steps, before, strict=True))
 
 
 def parameters(steps: Steps, shape: Shape) -> dict[str, Parameter]:
-    """Describe by name what the layers learn: ``conv2d_1.W``."""
+    """Return the parameters of the layers by name, such as ``conv2d_1.W``."""
     return {
         f"{name}.{key}": parameter
         for name, layer, s in with_shapes(steps, shape)

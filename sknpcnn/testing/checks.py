@@ -143,7 +143,7 @@ def _check_gradients_right(e: Example) -> None:
     moved = (replace(e, x=e.x + step * v) for step in (STEP, -STEP))
     _compare_slopes(e, "x", outcome.dx * v, *moved)
     for name, gradient in e.named(outcome.grads):
-        parameter, place = e.layout.parameters[f"layer.{name}"], e.layout.places[f"layer.{name}"]
+        parameter, place = e.layout.parameters[f"layer.{name}"], e.layout.slices[f"layer.{name}"]
         if parameter.running is None:
             v = np.zeros_like(e.theta)
             v[place] = np.copysign(rng.normal(size=parameter.size), gradient.ravel())

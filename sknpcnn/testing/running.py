@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sknpcnn.chunks import of_one_sample
-from sknpcnn.context import MiniBatch, Place, backward, forward
+from sknpcnn.chunks import sample_shape
+from sknpcnn.context import MiniBatch, Workspace, backward, forward
 from sknpcnn.engine import Arena, Engine
 from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
 from sknpcnn.layers.steps import parameters
-from sknpcnn.parallel import Chunks, whole_batch
+from sknpcnn.parallel import ThreadedRunner, whole_batch
 from sknpcnn.parameters import Layout
 from sknpcnn.plan import plan
 
@@ -87,18 +87,18 @@ def run(
     memory = np.full(e.layout.size + 2 * GUARD, fill, x.dtype)
     grads = memory[GUARD:-GUARD]
     params = e.layout.views(e.theta)
-    steps, shape = [("layer", e.layer)], of_one_sample(x.shape)
+    steps, shape = [("layer", e.layer)], sample_shape(x.shape)
     planned, another = (
         plan(steps, shape, training=True, path=path, whole=rows is None, needs_dx=needs_dx)
         for path in ((), ("other",))
     )
     with Engine(n_threads, x.dtype) as engine:
-        place = Place(engine, batch, Chunks, rows)
+        place = Workspace(engine, batch, ThreadedRunner, rows)
         y, cache = forward(planned, params, x, place)
         demand(y.shape == dy.shape, e.layer, f"y is of shape {y.shape}, not {dy.shape}")
         y = y.copy()
         # Others work in the same scratch memory before backward runs.
-        other = Place(engine, batch, Chunks, rows, memory=Arena(x.dtype))
+        other = Workspace(engine, batch, ThreadedRunner, rows, memory=Arena(x.dtype))
         forward(another, params, 0.5 - x, other)
         dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
         dx = np.empty(0, x.dtype) if dx is None else dx.copy()
@@ -107,7 +107,7 @@ def run(
 
 def predict(e: Example, x: Array) -> Array:
     """Compute what the layer predicts for other samples."""
-    planned = plan([("layer", e.layer)], of_one_sample(x.shape), training=False)
+    planned = plan([("layer", e.layer)], sample_shape(x.shape), training=False)
     with Engine(1, x.dtype) as engine:
         batch = MiniBatch(x.shape[batch_axis(x)], training=False)
         place = whole_batch(engine, batch)
@@ -118,18 +118,18 @@ def run_overwritten(e: Example, training: bool) -> Outcome:
     """Run a layer, and overwrite between forward and backward what it says it does not need."""
     whole = e.layer.whole_batch(training)
     planned = plan(
-        [("layer", e.layer)], of_one_sample(e.x.shape), training, whole=whole, needs_dx=True
+        [("layer", e.layer)], sample_shape(e.x.shape), training, whole=whole, needs_dx=True
     )
     parts = list(planned.parts)  # a bias may be one of its own
-    parts[0] = replace(parts[0], passes_back=True)
-    parts[-1] = replace(parts[-1], passes=True)
+    parts[0] = replace(parts[0], transient_gradient=True)
+    parts[-1] = replace(parts[-1], transient_output=True)
     planned = replace(planned, parts=tuple(parts))
     batch = MiniBatch(len(e.ids), training, 1, e.weights, lambda: e.ids)
     x, dy = e.x.copy(), e.dy.copy()
     grads = np.zeros_like(e.theta)
     params = e.layout.views(e.theta)
     with Engine(1, e.x.dtype) as engine:
-        place = Place(engine, batch, Chunks, None if whole else (0, len(e.ids)))
+        place = Workspace(engine, batch, ThreadedRunner, None if whole else (0, len(e.ids)))
         y, cache = forward(planned, params, x, place)
         y_copy = y.copy()
         demand(e.layer.hints.needs_input or not np.may_share_memory(x, y), e.layer, "returns x")

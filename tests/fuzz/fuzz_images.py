@@ -21,19 +21,19 @@ with instrumented():
 import numpy as np
 
 # Small, so that many inputs are tried, among them images that are too large, and large ones.
-MAX_PIXELS, MAX_WHOLE = 2**16, 2**10
+MAX_PIXELS, MAX_DIRECT_PIXELS = 2**16, 2**10
 MAX_TAKEN = 300_000  # kB, by all that was ever tried
 SIZES = [None, 8, (3, 5), 40]
 
 
 @contextmanager
 def small_limits():
-    before = Image.MAX_IMAGE_PIXELS, images.MAX_WHOLE
-    Image.MAX_IMAGE_PIXELS, images.MAX_WHOLE = MAX_PIXELS, MAX_WHOLE
+    before = Image.MAX_IMAGE_PIXELS, images.MAX_DIRECT_PIXELS
+    Image.MAX_IMAGE_PIXELS, images.MAX_DIRECT_PIXELS = MAX_PIXELS, MAX_DIRECT_PIXELS
     try:
         yield
     finally:
-        Image.MAX_IMAGE_PIXELS, images.MAX_WHOLE = before
+        Image.MAX_IMAGE_PIXELS, images.MAX_DIRECT_PIXELS = before
 
 
 def check(data):
