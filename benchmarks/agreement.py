@@ -7,7 +7,7 @@ from torch.nn import functional
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm
-from sknpcnn.losses import softmax
+from sknpcnn.losses import CrossEntropy, softmax
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam
 
@@ -51,7 +51,7 @@ def compare(name: str, n: int, dtype: type, seed: int = 0) -> dict[str, float]:
     rows, grad = Rows(X.reshape(n, -1), network.image), np.full_like(theta, np.nan)
     with Engine(1, dtype) as engine:
         proba = softmax(network.logits(theta, rows, engine))
-        loss, _ = network.learn(theta, grad, rows, y, None, engine)
+        loss, _ = network.learn(theta, grad, rows, y, None, engine, CrossEntropy())
 
     module, images = module_of(network, theta), torch.from_numpy(X).permute(0, 3, 1, 2)
     with torch.no_grad():

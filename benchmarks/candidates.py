@@ -15,6 +15,7 @@ from sknpcnn.layers import (
     ReLU,
     Residual,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.rebuilding import DEFAULTS_BEFORE_4
 from sknpcnn.schedules import CosineDecay, OneCycle
 
@@ -89,7 +90,7 @@ CANDIDATES: dict[str, Candidate] = {
     "batch of 32": lambda image, n: {"batch_size": 32} | longer(1)(image, n),
     "no dropout": with_(dropout=0.0),
     "dropout 0.3": with_(dropout=0.3),
-    "smooth labels": with_(label_smoothing=0.1),
+    "smooth labels": with_(loss=CrossEntropy(0.1)),
     "sgd": with_(solver="sgd"),
     "early stopping": with_(early_stopping=True),
     "early stopping, one cycle": with_(early_stopping=True, learning_rate=OneCycle()),

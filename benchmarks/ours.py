@@ -7,10 +7,12 @@ import numpy as np
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.engine import Engine
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.samples import Samples
 from sknpcnn.schedules import NAMED
+from sknpcnn.targets import Classes
 from sknpcnn.training import Epoch, Plan, TrainingState, train
 
 from . import networks, timing
@@ -32,7 +34,8 @@ def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> Plan:
         shuffle=shuffle,
         alpha=0.0,
         clip_norm=None,
-        label_smoothing=0.0,
+        loss=CrossEntropy(),
+        target=Classes(np.arange(networks.CLASSES)),
     )
 
 

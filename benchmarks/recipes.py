@@ -13,6 +13,7 @@ import numpy as np
 from sknpcnn import NumpyCNNClassifier, architectures
 from sknpcnn.augmentation import Cutout, HorizontalFlip, RandomCrop, Shift
 from sknpcnn.layers import Layer
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD, Adadelta
 from sknpcnn.schedules import CosineDecay, OneCycle
 
@@ -123,7 +124,7 @@ RECIPES = {
             "learning_rate_init": 0.1,
             "batch_size": 128,
             "alpha": 0.0005 * 128,
-            "label_smoothing": 0.1,
+            "loss": CrossEntropy(0.1),
             "augment": [RandomCrop(4), HorizontalFlip(), Cutout(8, fill=120)],
         },
     ),

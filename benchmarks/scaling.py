@@ -17,6 +17,7 @@ import numpy as np
 
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
+from sknpcnn.losses import CrossEntropy
 
 from . import isolated, networks, timing
 
@@ -54,7 +55,7 @@ def _step(name: str, engine: Engine) -> Callable[[], None]:
     theta = networks.parameters(network)
     X, y = networks.data(network.image, BATCH)
     rows, grad = Rows(X.reshape(BATCH, -1), network.image), np.zeros_like(theta)
-    return lambda: network.learn(theta, grad, rows, y, None, engine) and None
+    return lambda: network.learn(theta, grad, rows, y, None, engine, CrossEntropy()) and None
 
 
 def _player(engine: Engine) -> Callable[[], None]:

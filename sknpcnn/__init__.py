@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from sknpcnn.version import __version__ as __version__
 
-__all__ = ["NumpyCNNClassifier", "NumpyCNNFeatures", "load", "save"]
+__all__ = ["NumpyCNNClassifier", "NumpyCNNFeatures", "NumpyCNNRegressor", "load", "save"]
 
 _HOMES = {
     "NumpyCNNClassifier": "classifier",
     "NumpyCNNFeatures": "features",
+    "NumpyCNNRegressor": "regressor",
     "load": "saving",
     "save": "saving",
 }
 _MODULES = {
     *("architectures", "augmentation", "callbacks", "classifier", "datasets", "features"),
-    *("layers", "losses", "optimizers", "saving", "schedules", "spec", "testing"),
+    *("layers", "losses", "optimizers", "regressor", "saving", "schedules", "spec", "testing"),
 }
 
 if TYPE_CHECKING:
     from sknpcnn.classifier import NumpyCNNClassifier
     from sknpcnn.features import NumpyCNNFeatures
+    from sknpcnn.regressor import NumpyCNNRegressor
     from sknpcnn.saving import load, save
 else:
 

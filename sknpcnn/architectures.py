@@ -167,11 +167,12 @@ def network_4_improved() -> list[Layer]:
     >>> from sknpcnn import NumpyCNNClassifier
     >>> from sknpcnn.architectures import network_4_improved
     >>> from sknpcnn.augmentation import Cutout, HorizontalFlip, RandomCrop
+    >>> from sknpcnn.losses import CrossEntropy
     >>> from sknpcnn.optimizers import SGD
     >>> from sknpcnn.schedules import OneCycle
     >>> clf = NumpyCNNClassifier(
     ...     layers=network_4_improved(), solver=SGD(momentum=0.9, nesterov=True),
-    ...     learning_rate_init=0.1, learning_rate=OneCycle(), alpha=0.064, label_smoothing=0.1,
+    ...     learning_rate_init=0.1, learning_rate=OneCycle(), alpha=0.064, loss=CrossEntropy(0.1),
     ...     batch_size=128, max_iter=18,
     ...     augment=[RandomCrop(4), HorizontalFlip(), Cutout(8, fill=120)],
     ... )

@@ -1,4 +1,4 @@
-"""From a classifier's parameters and data to a fit that is ready to run."""
+"""From an estimator's parameters and data to a fit that is ready to run."""
 
 from copy import copy
 from functools import partial
@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.callback import ProgressBar
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
@@ -22,11 +22,13 @@ from sknpcnn.description import IndescribableError, described
 from sknpcnn.fingerprint import data_digest, fingerprint
 from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
 from sknpcnn.kernels.memory import root_of
+from sknpcnn.losses import Loss, named_or_own
 from sknpcnn.network import Network
 from sknpcnn.outcome import warn_of_bad_end
 from sknpcnn.samples import Samples
 from sknpcnn.standard import standard_of
 from sknpcnn.start import initial_parameters
+from sknpcnn.targets import Target, found
 from sknpcnn.training import TrainingState
 
 
@@ -35,7 +37,8 @@ def begin(
     estimator: Any,
     samples: Samples,
     image: inputs.Image,
-    classes: Array,
+    target: Target,
+    loss: str | Loss,
     going_on: bool,
     table: bool,
     held_out: Samples | None = None,
@@ -53,9 +56,9 @@ def begin(
     check_together(params)
     scorer = _scorer_of(estimator, params["scoring"])
     architecture = fitted.architecture_of(estimator, image, table, going_on)
-    network = Network(blocks.build(architecture, image), image, len(classes))
+    network = Network(blocks.build(architecture, image), image, target.n_outputs)
     if not going_on:
-        blocks.warn_of_two_outputs(architecture["layers"], len(classes))
+        blocks.warn_of_two_outputs(architecture["layers"], target.n_outputs)
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
     state = fitted.state_of(estimator, network.layout, seed) if going_on else None
     checkpoint = None
@@ -64,7 +67,7 @@ def begin(
         data = [samples, held_out]
         digest = data_digest(data)
         layout = image, table and not going_on  # which is what the first fit has found
-        name = fingerprint(estimator, classes, digest, layout, origin)
+        name = fingerprint(estimator, target.attributes(), digest, layout, origin)
         checkpoint = Checkpoint(
             params["checkpoint_dir"],
             name,
@@ -79,7 +82,7 @@ def begin(
         _check_unchanged(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
-        samples, held_out = inputs.split_off(samples, params["validation_fraction"], seed)
+        samples, held_out = inputs.split_off(samples, target, params["validation_fraction"], seed)
     if going_on:
         standard = fitted.standard_of(estimator)
     else:
@@ -88,10 +91,12 @@ def begin(
         standard = standard_of(samples, channels, dtype) if params["standardize"] else None
     if state is None:
         with network.explaining_memory():
-            theta = initial_parameters(network, samples, standard, seed, dtype)
+            constant = target.constant(samples, named_or_own(loss))
+            theta = initial_parameters(network, samples, standard, seed, dtype, constant)
         state = TrainingState(theta, {}, seed)
 
-    plan = plan_of(params, image, len(samples), None if stream else state.epoch)
+    before = None if stream else state.epoch
+    plan = plan_of(params, image, len(samples), before, named_or_own(loss), target)
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.state_names()):
         n_trained = network.layout.n_trained
@@ -101,11 +106,11 @@ def begin(
     fit = Fit(
         network=network,
         architecture=architecture,
-        classes=classes,
         features=fitted.features_of(estimator),
         samples=samples,
         standard=standard,
         plan=plan,
+        loss=loss,
         state=state,
         history=list(estimator._history) if going_on else [],
         samples_before=estimator.t_ if going_on else 0,
@@ -126,18 +131,28 @@ def begin(
 def untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
     """Fit an estimator to images without training it: its weights stay as they start."""
     estimator._validate_params()
-    X, _, image, table = inputs.rows_to_fit(
-        estimator, X, np.zeros(_num_samples(X), int), reset=True
-    )
-    classes = np.zeros(1, int)
-    samples = inputs.samples_of(X, np.zeros(len(X), int), classes, sample_weight, None)
-    fit = begin(estimator, samples, image, classes, going_on=False, table=table)
+    y = np.zeros(_num_samples(X), int)
+    chosen = inputs.loss_for(estimator, y, fitted=None)
+    loss = named_or_own(chosen)
+    if loss.targets == "labels":
+        y = np.stack([y, y], axis=1)
+    X, y, image, table = inputs.rows_to_fit(estimator, X, y, loss, reset=True)
+    weights = inputs.weights_of(sample_weight, X)
+    target = found(y, weights, loss)
+    samples = inputs.samples_of(X, y, target, weights)
+    fit = begin(estimator, samples, image, target, chosen, going_on=False, table=table)
     fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, keep=False))
     return estimator
 
 
 def own_validation(
-    estimator: Any, image: inputs.Image, classes: Array, X: Any, y: Any, sample_weight: Any
+    estimator: Any,
+    image: inputs.Image,
+    target: Target,
+    loss: Loss,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
 ) -> Samples | None:
     """Check the validation data that the user has given, if any."""
     if X is None:
@@ -150,15 +165,16 @@ def own_validation(
     with inputs.naming("X_val"):
         X = inputs.rows_to_predict(estimator, X, image, "X_val")
     with inputs.naming("y_val"):
-        y = inputs.labels(y, "y_val")
+        y = inputs.y_to_validate(y, "y_val", loss)
     if len(X) != len(y):
-        raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)} labels.")
+        raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)}.")
     with inputs.naming("sample_weight_val"):
         length = np.shape(sample_weight)[:1]
         if length not in ((), (len(X),)):  # one number serves all
             raise ValueError(f"X_val holds {len(X)} samples, but sample_weight_val {length[0]}.")
-    class_weight = estimator.class_weight
-    return inputs.samples_of(X, y, classes, sample_weight, class_weight, "y_val")
+    weights = inputs.weights_of(sample_weight, X, "sample_weight_val")
+    class_weight = getattr(estimator, "class_weight", None)  # a regressor has none
+    return inputs.samples_of(X, y, target, weights, class_weight, "y_val")
 
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
@@ -190,6 +206,10 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
         run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
     warn_of_bad_end(fit)
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
+
+
+_OWN_SCORES = ClassifierMixin.score, RegressorMixin.score
+"""scikit-learn's own, which predict and compare."""
 
 
 def _scorer_of(estimator: Any, scoring: Any) -> Any:
@@ -245,18 +265,18 @@ def _is_alone(estimator: Any) -> bool:
 def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
     """Make a function that scores the model with given parameters on the validation data.
 
-    scikit-learn's own scorers only hand X on to the model. They are given a model whose logits are
+    scikit-learn's own scorers only hand X on to the model. They are given a model whose outputs are
     those that the loss was computed from, whatever X is; a scorer of the user's own is given a copy
     of the validation data, for as long as it looks at it.
     """
     index = samples.index
-    y = fit.classes[samples.classes[index]]
+    y = fit.plan.target.decode(samples.targets[index])
     weights = samples.weights_at(index)
     weighted = weights is not None and _takes_weights(scorer)
     extra = {"sample_weight": weights} if weighted else {}
-    own = callable(estimator.scoring) or type(estimator).score is not ClassifierMixin.score
+    own = callable(estimator.scoring) or type(estimator).score not in _OWN_SCORES
 
-    def score(theta: Array, logits: Array) -> float:
+    def score(theta: Array, outputs: Array) -> float:
         model = copy(estimator)
         # the epoch that is being scored is not in the history yet
         row = {"train_loss": np.nan, "validation_score": np.nan}
@@ -268,7 +288,7 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
         if own:
             return float(scorer(model, samples.X[index], y, **extra))
 
-        model._model_and_logits = lambda X: (model, logits)
+        model._model_and_outputs = lambda X: (model, outputs)
         return float(scorer(model, samples.X, y, **extra))
 
     return score

@@ -23,6 +23,7 @@ from sknpcnn.layers import (
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
     Sequential,
     Sigmoid,
     SiLU,
@@ -49,6 +50,7 @@ ARCHITECTURE: dict[str, Any] = {
     "kernel_size": 3,
     "pool_size": 2,
     "padding": "same",
+    "residual": "auto",
     "global_pooling": "auto",
     "hidden_layer_sizes": "auto",
     "activation": "relu",
@@ -75,6 +77,7 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
     kernels = per_block("kernel_size", params["kernel_size"], len(filters))
     pools = per_block("pool_size", params["pool_size"], len(filters))
     paddings = per_block("padding", params["padding"], len(filters))
+    residual = flags_per_block("residual", params["residual"], len(filters))
     extras: list[Layer] = [ACTIVATIONS[params["activation"]]]
     after: list[Layer] = [Dropout(params["dropout"])] if params["dropout"] else []
     if params["batch_norm"]:
@@ -83,18 +86,22 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
 
     layers: list[Layer] = []
     shape: Shape = image
-    for i, (n, kernel, pool, padding) in enumerate(
-        zip(filters, kernels, pools, paddings, strict=True), start=1
+    for i, (n, kernel, pool, padding, again) in enumerate(
+        zip(filters, kernels, pools, paddings, residual, strict=True), start=1
     ):
         block: list[Layer] = [Conv2D(n, kernel, padding=padding, bias=bias), *extras]
+        if again:  # of the same size, whatever the padding of the first one
+            block.append(Residual([Conv2D(n, kernel, bias=bias), *extras]))
         try:
             shape = block[0].output_shape(shape)
             pooling = _pooling(pool, padding, shape)
             shape = pooling[0].output_shape(shape) if pooling else shape
         except ValueError as error:
             raise ValueError(f"convolution block {i}: {error}") from None
-        layers += [*block, *pooling, *after]
-    layers.append(GlobalAvgPool2D() if params["global_pooling"] else Flatten())
+        layers += [*block, *pooling]
+        if not params["global_pooling"]:
+            layers += after
+    layers += [GlobalAvgPool2D(), *after] if params["global_pooling"] else [Flatten()]
     for units in hidden:
         layers += [Dense(units, bias=bias), *extras, *after]
     return named(layers)
@@ -105,8 +112,10 @@ def chosen(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, An
     filters = defaults.filters(image, table)
     given = params["conv_filters"]
     n_blocks = len(filters if is_auto(given) else sizes("conv_filters", given))
+    residual = defaults.residual(image, n_blocks) if is_auto(given) else []
     return {
         "conv_filters": filters,
+        "residual": residual if any(residual) else False,
         "global_pooling": defaults.global_pooling(image, n_blocks),
         "hidden_layer_sizes": defaults.hidden_layers(n_blocks),
     }
@@ -128,7 +137,7 @@ def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
             f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
             "layer itself: remove this one, or put an activation behind it if it is meant to be a "
             "hidden layer.",
-            stacklevel=7,
+            stacklevel=8,
         )
 
 
@@ -169,6 +178,18 @@ def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
             + did_you_mean(values[found.index(None)], words)
         )
     return found
+
+
+def flags_per_block(name: str, value: Any, n_blocks: int) -> list[bool]:
+    """Read a switch of the convolution blocks: a list has one for each, else it serves all."""
+    flags = plain_items(value.tolist() if isinstance(value, np.ndarray) else value)
+    flags = [value] * n_blocks if flags is None else flags
+    if len(flags) != n_blocks or not all(isinstance(flag, (bool, np.bool_)) for flag in flags):
+        raise ValueError(
+            f"{name}={brief(value)}; needed: True or False, or a list of these with one entry for "
+            f"each of the {n_blocks} convolution blocks."
+        )
+    return [bool(flag) for flag in flags]
 
 
 def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:

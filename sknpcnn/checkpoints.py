@@ -16,7 +16,8 @@ import numpy as np
 from sknpcnn import files, storage
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief
-from sknpcnn.fitting import Fit, is_curve, is_history
+from sknpcnn.fitting import Fit, is_history
+from sknpcnn.training import TrainingState
 
 FORMAT = "sknpcnn checkpoint"
 VERSION = 1
@@ -120,11 +121,7 @@ class Checkpoint:
             **self._marks(),
             "stage": stage,
             "stopping": self.stopping,
-            "seed": state.seed,
-            "epoch": state.epoch,
-            "step": state.step,
-            "curve": state.curve,
-            "rule": state.rule,
+            **state.to_values(),
             "history": fit.history,
             "best": None if fit.best is None else fit.best[0],
         }
@@ -159,8 +156,13 @@ class Checkpoint:
         state = fit.state
         known = {**self._marks(), "seed": state.seed, "rule": state.rule}
         wrong = [name for name, value in known.items() if values.get(name) != value]
-        kinds: dict[str, tuple[type, ...]] = {"epoch": (int,), "step": (int,), "stage": (str,)}
-        kinds |= {"curve": (list,), "history": (list,), "best": (float, type(None))}
+        given = {name: values[name] for name in state.to_values() if name in values}
+        try:
+            TrainingState.from_values(state.theta, state.memory, given)
+        except ValueError as error:
+            wrong.append(str(error))
+        kinds: dict[str, tuple[type, ...]] = {"stage": (str,), "history": (list,)}
+        kinds |= {"best": (float, type(None))}
         wrong += [name for name, kind in kinds.items() if type(values.get(name)) not in kind]
         wrong += [name for name in ("best", "stopping") if name not in values]
         if wrong:
@@ -172,7 +174,6 @@ class Checkpoint:
             "epoch": 0 <= epochs <= fit.plan.n_epochs - state.epoch,
             "step": values["step"] == state.step + epochs * steps,
             "stage": values["stage"] in ("training", "ended", "stopped"),
-            "curve": is_curve(curve),
             "history": is_history(history),
             "best": values["best"] is None or (fit.early_stopping and isfinite(values["best"])),
             "lengths": [len(curve) - epochs, len(history) - epochs] == before,

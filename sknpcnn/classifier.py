@@ -1,28 +1,18 @@
 """NumpyCNNClassifier: what scikit-learn asks of a classifier, around a network that is trained."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import beginning, constraints, fitted, inputs, losses
-from sknpcnn.arrays import to_numpy
+from sknpcnn import constraints, estimator, fitted, losses
 from sknpcnn.batches import Array
-from sknpcnn.network import LayerSummary
-from sknpcnn.spec import nested_params, resolve
 from sknpcnn.suggestions import KnownKeywords, known_keywords
 
-if TYPE_CHECKING:  # pandas takes as long to import as all of this package
-    import pandas as pd
 
-
-# How many epochs partial_fit keeps in the history: a stream never ends.
-REMEMBERED = 1000
-
-
-class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class NumpyCNNClassifier(
+    KnownKeywords, estimator.NetworkMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator
+):
     """Convolutional neural network for images, trained by stochastic gradient descent.
 
     One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
@@ -43,6 +33,11 @@ class NumpyCNNClassifier(KnownKeywords, CallbackSupportMixin, ClassifierMixin, B
     padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
         Border of zeros before each convolution. With "same", pooling keeps what does not fill a
         window; otherwise it leaves it out.
+    residual : bool, list of bool or "auto", default="auto"
+        Whether a block has a second convolution of the same size before its pooling, with batch
+        normalization and activation as the first one has, the result of which is added to what it
+        is given. "auto" does so in images of more than 32 pixels on their shorter side, in the
+        blocks that are given 32 or fewer; only where ``conv_filters`` is "auto" as well.
     global_pooling : bool or "auto", default="auto"
         Whether only the mean of each filter of the last block, over all places of the image, goes
         on to the dense layers, and not where in the image it was. "auto" does so for images of more
@@ -56,7 +51,8 @@ default="relu"
     batch_norm : bool, default=True
         Whether to normalise before each activation.
     dropout : float, default=0.1
-        Part of the numbers that is dropped after each block and each dense layer, in training.
+        The fraction of the values that is set to zero in training: after each block and each dense
+        layer; with ``global_pooling`` after the means, and not after each block.
     layers : list of layers or of (name, layer) pairs, default=None
         The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
         many units as there are classes does not belong at the end. Plain layers get names such as
@@ -98,12 +94,15 @@ default="relu"
     augment : list of augmentations or of (name, augmentation) pairs, default=None
         How training images are changed at random each time they are seen, in this order; see
         ``sknpcnn.augmentation``.
+    loss : {"auto", "cross_entropy", "binary_cross_entropy", "focal"} or Loss, default="auto"
+        What training minimizes. "auto" is cross-entropy where each sample has one class, and binary
+        cross-entropy where ``y`` is an indicator matrix of several labels. ``sknpcnn.losses`` has
+        these with their own settings, such as ``CrossEntropy(label_smoothing=0.1)``, and the
+        contract for a loss of your own.
     class_weight : dict or "balanced", default=None
         Weights of the classes; one that the dict does not name weighs 1. "balanced" makes all
         classes count the same, by how often each is in ``y``; in ``partial_fit`` by how often it
         has been seen so far. Validation data are weighed as well.
-    label_smoothing : float, default=0.0
-        Part of each target that is spread evenly over all classes.
     clip_norm : float, default=None
         Longer gradients are shortened to this norm.
     early_stopping : bool, default=False
@@ -118,7 +117,7 @@ default="relu"
     tol : float, default=1e-4
         What counts as an improvement.
     scoring : str, callable or None, default="loss"
-        What ``early_stopping`` goes by: the validation loss, or a scorer; None for accuracy. A
+        What ``early_stopping`` monitors: the validation loss, or a scorer; None for accuracy. A
         scorer that takes no ``sample_weight`` does without.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
@@ -142,9 +141,9 @@ default="relu"
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels; for an indicator matrix the numbers of its columns.
     n_features_in_ : int
-        Numbers per sample.
+        Values per sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, where X was a data frame.
     image_shape_ : tuple
@@ -156,7 +155,7 @@ default="relu"
     n_layers_ : int
         Layers, the output layer included.
     out_activation_ : str
-        "softmax".
+        "softmax"; for an indicator matrix "logistic".
     loss_ : float
         Training loss of the last epoch.
     best_loss_ : float or None
@@ -183,16 +182,17 @@ default="relu"
     True
     """
 
-    _theta: Array  # all parameters of the fitted network, in one vector
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints.CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints.CLASSIFIER
+    _targets: ClassVar[tuple[str, ...]] = "classes", "labels"
 
     def __init__(
         self,
         conv_filters="auto",
+        *,
         kernel_size=3,
         pool_size=2,
         padding="same",
+        residual="auto",
         global_pooling="auto",
         hidden_layer_sizes="auto",
         activation="relu",
@@ -209,8 +209,8 @@ default="relu"
         shuffle=True,
         standardize=True,
         augment=None,
+        loss="auto",
         class_weight=None,
-        label_smoothing=0.0,
         clip_norm=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -228,6 +228,7 @@ default="relu"
         self.kernel_size = kernel_size
         self.pool_size = pool_size
         self.padding = padding
+        self.residual = residual
         self.global_pooling = global_pooling
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -244,8 +245,8 @@ default="relu"
         self.shuffle = shuffle
         self.standardize = standardize
         self.augment = augment
+        self.loss = loss
         self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
         self.clip_norm = clip_norm
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -270,8 +271,9 @@ default="relu"
         ----------
         X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
             The images; uint8 stays uint8, and a memory map stays on disk.
-        y : array-like of shape (n,)
-            Their labels, of any kind.
+        y : array-like of shape (n,) or (n, n_labels)
+            Their labels, of any kind; or an indicator matrix of zeros and ones, with a column for
+            each label, where an image may have several.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples; one of weight 2 counts like a sample given twice, one of weight
             0 like one that is not there. Classes are all that ``y`` holds, whatever their weight.
@@ -294,26 +296,7 @@ default="relu"
         OSError
             If ``checkpoint_dir`` cannot be used.
         """
-        draft = fitted.snapshot(self)  # whose attributes are this fit's own
-        going_on = draft.warm_start and hasattr(draft, "_theta")
-        data = {"X": X, "y": y, "sample_weight": sample_weight}
-        X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
-        classes = draft.classes_ if going_on else np.unique(y)
-        samples = inputs.samples_of(X, y, classes, sample_weight, draft.class_weight)
-        held_out = beginning.own_validation(draft, image, classes, X_val, y_val, sample_weight_val)
-        fit = beginning.begin(
-            draft,
-            samples,
-            image,
-            classes,
-            going_on,
-            table,
-            held_out,
-            early_stopping=draft.early_stopping,
-            checkpoint_dir=draft.checkpoint_dir,
-        )
-        beginning.run_with_callbacks(self, fit, **data)
-        fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=draft.warm_start))
+        estimator.fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
     @known_keywords
@@ -336,10 +319,11 @@ default="relu"
         ----------
         X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
             The images.
-        y : array-like of shape (n,)
+        y : array-like of shape (n,) or (n, n_labels)
             Their labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come; needed in the first call.
+            All labels that will ever come; needed in the first call, but not for an indicator
+            matrix, whose columns are its labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -348,19 +332,7 @@ default="relu"
         self : NumpyCNNClassifier
             The fitted classifier.
         """
-        self._validate_params()  # scikit-learn does so in the first call only
-        draft = fitted.snapshot(self)
-        going_on = hasattr(draft, "_theta")
-        inputs.take_classes(draft, to_numpy(classes, "classes"))
-        X, y, image, table = inputs.rows_to_fit(draft, X, y, reset=not going_on)
-        seen = getattr(draft, "_seen", ()) if going_on else ()
-        samples = inputs.samples_of(
-            X, y, draft.classes_, sample_weight, draft.class_weight, seen=seen
-        )
-        fit = beginning.begin(draft, samples, image, draft.classes_, going_on, table, stream=True)
-        fit.run(1, draft.n_jobs)
-        fit.forget(REMEMBERED)
-        fitted.publish(self, fitted.attributes_of(fit, fit.state.theta, keep=True))
+        estimator.partial_fit(self, X, y, sample_weight, classes)
         return self
 
     def decision_function(self, X) -> Array:
@@ -374,13 +346,16 @@ default="relu"
         Returns
         -------
         scores : ndarray of shape (n, n_classes), or (n,) for two classes
-            Logits; for two classes their difference, positive for ``classes_[1]``.
+            Logits; for two classes their difference, positive for ``classes_[1]``. The logit of
+            each label where ``y`` was an indicator matrix.
         """
-        _, logits = self._model_and_logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        model, logits = self._model_and_outputs(X)
+        if logits.shape[1] == 2 and fitted.loss_of(model).targets == "classes":
+            return logits[:, 1] - logits[:, 0]
+        return logits
 
     def predict_proba(self, X) -> Array:
-        """Compute the probability of each class.
+        """Compute the probability of each class, or of each label.
 
         Parameters
         ----------
@@ -390,13 +365,14 @@ default="relu"
         Returns
         -------
         p : ndarray of shape (n, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``. The rows add up to 1, unless ``y`` was an
+            indicator matrix: then each label has a probability of its own.
         """
-        _, logits = self._model_and_logits(X)
-        return losses.softmax(logits)
+        model, logits = self._model_and_outputs(X)
+        return fitted.loss_of(model).link(logits)
 
     def predict_log_proba(self, X) -> Array:
-        """Compute the logarithm of each class's probability, without underflow.
+        """Compute the logarithm of each class's or label's probability, without underflow.
 
         Parameters
         ----------
@@ -408,8 +384,8 @@ default="relu"
         log_p : ndarray of shape (n, n_classes)
             Logarithms of the probabilities.
         """
-        _, logits = self._model_and_logits(X)
-        return losses.log_softmax(logits)
+        model, logits = self._model_and_outputs(X)
+        return fitted.loss_of(model).log_link(logits)
 
     def predict(self, X) -> Array:
         """Predict the label of each image.
@@ -421,136 +397,17 @@ default="relu"
 
         Returns
         -------
-        y : ndarray of shape (n,)
-            Labels.
+        y : ndarray of shape (n,) or (n, n_labels)
+            Labels, or an indicator matrix of those whose probability is above one half.
         """
-        model, logits = self._model_and_logits(X)
-        return model.classes_[logits.argmax(axis=1)]
-
-    def get_weights(self) -> dict[str, Array]:
-        """Copy all parameters of the network.
-
-        Returns
-        -------
-        weights : dict of str to ndarray
-            By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
-            (inputs, units), where inputs after Flatten are in (height, width, channel) order.
-        """
-        model = self._fitted_model()
-        arrays = fitted.network_of(model).layout.arrays(model._theta)
-        return {name: array.copy() for name, array in arrays}
-
-    def set_weights(self, weights) -> Self:
-        """Replace parameters of the network, for example by those of a network trained elsewhere.
-
-        What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
-        elsewhere would see images that are scaled in another way than it is used to.
-
-        A fit of ``max_iter=0`` makes a network to put them into, and a fit with ``warm_start=True``
-        trains on from them.
-
-        Parameters
-        ----------
-        weights : dict of str to array-like
-            Named and shaped as ``get_weights`` returns them; those not named stay as they are.
-
-        Returns
-        -------
-        self : NumpyCNNClassifier
-            The classifier.
-        """
-        model = self._fitted_model()
-        theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
-        now = vars(self).copy()
-        if now["_architecture"] is model._architecture:  # else another thread has fitted a new one
-            self.__dict__ = {**now, "_theta": theta}
-        return self
-
-    def summary(self) -> "pd.DataFrame":
-        """Describe the layers of the fitted network.
-
-        Returns
-        -------
-        table : DataFrame
-            One row per layer: name, kind, output shape, parameters and multiply-adds per image.
-        """
-        import pandas as pd
-
-        rows = fitted.network_of(self._fitted_model()).summary()
-        return pd.DataFrame(rows, columns=LayerSummary._fields)
-
-    @property
-    def history_(self) -> "pd.DataFrame":
-        """One row per epoch: losses, scores, learning rate and seconds."""
-        model = fitted.snapshot(self)
-        if not hasattr(model, "_history"):
-            raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
-        import pandas as pd
-
-        history = model._history
-        epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
-        return pd.DataFrame(history, index=epochs)
-
-    @property
-    def best_validation_score_(self) -> float | None:
-        """Highest validation score of all epochs; None where nothing was validated."""
-        model = fitted.snapshot(self)
-        if not hasattr(model, "_history"):
-            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
-        return max(model.validation_scores_ or (), default=None)
-
-    def get_params(self, deep=True) -> dict[str, Any]:
-        """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to look into what the parameters hold.
-
-        Returns
-        -------
-        params : dict
-            Parameter names and values, ``conv2d_1__filters`` and the like included.
-        """
-        params = super().get_params(deep=False)
-        return params | nested_params(params) if deep else params
-
-    def set_params(self, **params) -> Self:
-        """Set parameters; nested names reach into solver, schedule and layers.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameter names and values.
-
-        Returns
-        -------
-        self : NumpyCNNClassifier
-            The classifier.
-        """
-        return super().set_params(**resolve(self.get_params(deep=False), params, self))
+        model, outputs = self._model_and_outputs(X)
+        return fitted.predictions(model, outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        # an indicator matrix has no classes that could be weighed, or that a loss could compare
+        labels = self.class_weight is None and losses.takes(self.loss, "labels")
+        tags.classifier_tags.multi_label = tags.target_tags.multi_output = labels
+        tags.target_tags.single_output = losses.takes(self.loss, "classes")
         return tags
-
-    def _fitted_model(self) -> Self:
-        """Return the model as it is now: another thread may be fitting a new one."""
-        model = fitted.snapshot(self)
-        check_is_fitted(model, "_theta")
-        return model
-
-    def _get_params_html(self, deep=True, **options):
-        """Show the parameters without what lies inside them: it is in their own repr.
-
-        The table would show all of it as set by the user, defaults too.
-        """
-        return super()._get_params_html(deep=False, **options)
-
-    def _validate_params(self) -> None:
-        constraints.check_each(self)
-
-    def _model_and_logits(self, X: Any) -> tuple[Self, Array]:
-        model = self._fitted_model()
-        return model, fitted.outputs_of(model, inputs.rows_to_predict(model, X, model.image_shape_))

@@ -1,4 +1,4 @@
-"""What the classifier's parameters may be: types and ranges, and what does not go together."""
+"""What an estimator's parameters may be: types and ranges, and what does not go together."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -15,11 +15,12 @@ from sklearn.utils._param_validation import (
     make_constraint,
 )
 
-from sknpcnn import architectures, blocks, optimizers, schedules
+from sknpcnn import architectures, blocks, losses, optimizers, schedules
 from sknpcnn.augmentation import Augmentation
 from sknpcnn.brief import brief
 from sknpcnn.checks import is_finite, is_integer, plain_items, plain_real
 from sknpcnn.layers import Layer
+from sknpcnn.losses import Loss
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.schedules import Schedule
 from sknpcnn.spec import check_nesting, check_reserved, named
@@ -30,7 +31,13 @@ _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
 _ABOVE_0 = Interval(Real, 0, None, closed="neither")
 _PART = Interval(Real, 0, 1, closed="left")
 
-CONSTRAINTS: dict[str, list[Any]] = {
+
+def _names_of(*kinds: str) -> set[str]:
+    """Collect the names of the losses that compare such targets."""
+    return {name for name, loss in losses.NAMED.items() if loss.targets in kinds}
+
+
+SHARED: dict[str, list[Any]] = {
     "conv_filters": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "kernel_size": [tuple, list, np.ndarray, _COUNT],
     "pool_size": [tuple, list, np.ndarray, _COUNT],
@@ -41,6 +48,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
         np.ndarray,
         Interval(Integral, 0, None, closed="left"),
     ],
+    "residual": ["boolean", list, tuple, np.ndarray, StrOptions({"auto"})],
     "global_pooling": ["boolean", StrOptions({"auto"})],
     "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
@@ -57,8 +65,6 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "shuffle": ["boolean"],
     "standardize": ["boolean"],
     "augment": [list, tuple, None],
-    "class_weight": [dict, StrOptions({"balanced"}), None],
-    "label_smoothing": [_PART],
     "clip_norm": [_ABOVE_0, None],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -77,6 +83,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "verbose": ["verbose"],
 }
+"""What all estimators have."""
+CLASSIFIER = SHARED | {
+    "loss": [StrOptions({"auto", *_names_of("classes", "labels")}), Loss],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+}
+REGRESSOR = SHARED | {"loss": [StrOptions(_names_of("reals")), Loss]}
 
 
 def check_each(estimator: Any) -> None:
@@ -141,12 +153,13 @@ def _satisfies_one_of(value: Any, constraints: Iterable[Any]) -> bool:
 
 
 def read(estimator: Any) -> dict[str, Any]:
-    """Read a classifier's parameters, with all numbers as Python's own.
+    """Read an estimator's parameters, with all numbers as Python's own.
 
     The estimator keeps what it was given, as scikit-learn demands; but sums of NumPy's integers
     overflow, and of its floating-point numbers some are shorter than others.
     """
-    return {name: _plain(getattr(estimator, name)) for name in CONSTRAINTS}
+    names = [name for name in {**CLASSIFIER, **REGRESSOR} if hasattr(estimator, name)]
+    return {name: _plain(getattr(estimator, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:
@@ -166,7 +179,7 @@ def check_together(params: dict[str, Any]) -> None:
     check_reserved(layers, params, "layers")
     augment = [name for name, _ in named(params["augment"] or (), "augment", Augmentation)]
     check_reserved(augment, [*params, *layers], "augment")
-    for name in ("layers", "augment", "solver", "learning_rate"):
+    for name in ("layers", "augment", "solver", "learning_rate", "loss"):
         check_nesting(params[name], name)
     if params["layers"] is not None:
         changed = [k for k, v in blocks.ARCHITECTURE.items() if not _same(params[k], v)]

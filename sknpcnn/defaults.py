@@ -18,6 +18,9 @@ twice as many as the one before it, and large images begin with fewer, as pixels
 POOLED_FROM = 33
 """Images of so many pixels show things that may be anywhere in them; small ones are filled by one.
 """
+RESIDUAL_UP_TO = 32
+"""Blocks of large images that are given so many pixels or fewer are residual; more, pixels cost
+too much time."""
 HIDDEN = (100,)
 """The dense layers of a table, as in MLPClassifier."""
 MAX_BATCH = 64
@@ -44,6 +47,13 @@ def filters(image: Image, table: bool) -> tuple[int, ...]:
 def global_pooling(image: Image, n_blocks: int) -> bool:
     """Choose whether the places of the last of so many blocks are averaged."""
     return n_blocks > 0 and min(image[:2]) >= POOLED_FROM
+
+
+def residual(image: Image, n_blocks: int) -> list[bool]:
+    """Choose which of the blocks, each of which halves the image, are residual."""
+    side = min(image[:2])
+    large = side >= POOLED_FROM
+    return [large and side / 2**i <= RESIDUAL_UP_TO for i in range(n_blocks)]
 
 
 def hidden_layers(n_blocks: int) -> tuple[int, ...]:

@@ -14,10 +14,14 @@ from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.layers import Dense, Dropout, Flatten
+from sknpcnn.regressor import NumpyCNNRegressor
 from sknpcnn.suggestions import KnownKeywords
 
 if TYPE_CHECKING:
     from sknpcnn.layers.base import Shape
+
+
+_ESTIMATORS = NumpyCNNClassifier, NumpyCNNRegressor
 
 
 class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
@@ -28,7 +32,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : NumpyCNNClassifier, or FrozenEstimator of one, default=None
+    estimator : NumpyCNNClassifier, NumpyCNNRegressor or FrozenEstimator of one, default=None
         Whose network it is; None for ``NumpyCNNClassifier()``. It is cloned, and stays as it is. A
         fitted one inside ``sklearn.frozen.FrozenEstimator`` is used with the weights that it has.
     layer : str, default=None
@@ -42,8 +46,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_ : NumpyCNNClassifier
-        The fitted classifier; with ``train=False`` one that has seen no epoch.
+    estimator_ : NumpyCNNClassifier or NumpyCNNRegressor
+        The fitted estimator; with ``train=False`` one that has seen no epoch.
     layer_ : str
         Name of the layer.
     n_features_in_ : int
@@ -68,7 +72,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [NumpyCNNClassifier, FrozenEstimator, None],
+        "estimator": [*_ESTIMATORS, FrozenEstimator, None],
         "layer": [str, None],
         "train": ["boolean"],
         "random_state": ["random_state"],
@@ -88,8 +92,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
             The images.
-        y : array-like of shape (n,), default=None
-            Their labels; needed with ``train=True``.
+        y : array-like of shape (n,) or (n, k), default=None
+            Their labels or values; needed with ``train=True``.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples.
 
@@ -152,13 +156,13 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
     def _validate_params(self) -> None:
         constraints.check_each(self)
 
-    def _model(self, X: Any, y: Any, sample_weight: Any) -> NumpyCNNClassifier:
+    def _model(self, X: Any, y: Any, sample_weight: Any) -> NumpyCNNClassifier | NumpyCNNRegressor:
         if isinstance(self.estimator, FrozenEstimator):
             model = self.estimator.estimator
-            if not isinstance(model, NumpyCNNClassifier):
+            if not isinstance(model, _ESTIMATORS):
                 raise TypeError(
                     f"estimator is a FrozenEstimator of a {type(model).__name__}; needed: one of a "
-                    "fitted NumpyCNNClassifier."
+                    "fitted NumpyCNNClassifier or NumpyCNNRegressor."
                 )
             check_is_fitted(model)
             inputs.rows_to_predict(model, X, model.image_shape_)
@@ -167,7 +171,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         if self.random_state is not None:
             model.random_state = self.random_state
         if not self.train:
-            if hasattr(self.estimator, "classes_"):
+            if hasattr(self.estimator, "_theta"):
                 warnings.warn(
                     "estimator is fitted, but a clone of it starts anew, with random weights. To "
                     "use those that it has, give FrozenEstimator(estimator).",
@@ -186,7 +190,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         return table[self.layer_]
 
 
-def _layer_of(model: NumpyCNNClassifier, wanted: str | None) -> str:
+def _layer_of(model: Any, wanted: str | None) -> str:
     """Find the layer by its name, or the last one before the first dense layer."""
     steps = fitted.network_of(model).steps[1:]
     names = [name for name, _ in steps]

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import version
-from sknpcnn.batches import Array
 from sknpcnn.chunks import BLOCK
 from sknpcnn.description import IndescribableError, described
 from sknpcnn.samples import Samples
@@ -29,14 +28,14 @@ from sknpcnn.samples import Samples
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
 
 
-def fingerprint(estimator: Any, classes: Array, data: bytes, *start: Any) -> str:
-    """Hash all that a fit depends on; raise ValueError for what cannot be described."""
+def fingerprint(estimator: Any, target: dict[str, Any], data: bytes, *start: Any) -> str:
+    """Hash all that the result of a fit depends on; a ValueError names what cannot be described."""
     digest = blake2b(digest_size=16)
-    what = {"version": version.__version__, "class": type(estimator)}
+    what: dict[str, Any] = {"version": version.__version__, "class": type(estimator)}
     what |= estimator.get_params(deep=False)
-    if type(what["class_weight"]) is dict:  # its order is irrelevant
+    if type(what.get("class_weight")) is dict:  # its order makes no difference
         what["class_weight"] = {"dict": frozenset(what["class_weight"].items())}
-    what |= {"classes": classes, "start": start}
+    what |= {"target": target, "start": start}
     for name in sorted(set(what) - WITHOUT_EFFECT):
         try:
             digest.update(f"{name}: {described(what[name])}\n".encode())
@@ -61,6 +60,6 @@ def data_digest(samples: list[Samples | None]) -> bytes:
         rows = max(BLOCK // X.shape[1], 1)
         for start in range(0, len(X), rows):
             digest.update(np.ascontiguousarray(X[start : start + rows]))
-        for array in (some.classes, some.weights, some.index):
+        for array in (some.targets, some.weights, some.index):
             digest.update(b"none" if array is None else np.ascontiguousarray(array))
     return digest.digest()

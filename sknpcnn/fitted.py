@@ -1,4 +1,4 @@
-"""What a fitted classifier holds, and how that becomes a network again.
+"""What a fitted estimator holds, and how that becomes a network again.
 
 It holds arrays and plain values only: the vector of parameters, what the input is shifted and
 scaled by, and the hyperparameters that the network was made of.
@@ -23,9 +23,11 @@ from sknpcnn.brief import brief
 from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
 from sknpcnn.layout import Image
+from sknpcnn.losses import Loss, named_or_own
 from sknpcnn.network import FOLD, Network
 from sknpcnn.parameters import Layout
 from sknpcnn.standard import Standard, warn_of_other_scale
+from sknpcnn.targets import Target, of_fitted
 from sknpcnn.training import TrainingState
 
 
@@ -47,24 +49,14 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
     history, state, forgotten = fit.history, fit.state, fit.forgotten
     losses = [row["train_loss"] for row in history]
     validated = fit.validation is not None
-    progress = {
-        "memory": state.memory,
-        "seed": state.seed,
-        "epoch": state.epoch,
-        "step": state.step,
-        "curve": state.curve,
-        "rule": state.rule,
-        "forgotten": state.forgotten,
-        "summary": state.summary,
-    }
+    progress = {"memory": state.memory, **state.to_values()}
     return {
         **fit.features,
-        "classes_": fit.classes,
+        **fit.plan.target.attributes(),
         "image_shape_": fit.network.image,
         "n_iter_": fit.epochs_known,
         "t_": fit.samples_before + fit.epochs_run * len(fit.samples),
         "n_layers_": len(fit.network.summary()),
-        "out_activation_": "softmax",
         "loss_": losses[-1] if losses else nan,
         "best_loss_": None if fit.early_stopping else _lowest(losses, forgotten.lowest_loss),
         "loss_curve_": losses,
@@ -72,6 +64,7 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "_theta": theta,
         "_standard": None if fit.standard is None else (fit.standard.mean, fit.standard.scale),
         "_architecture": fit.architecture,
+        "_loss": fit.loss,
         "_history": history,
         "_forgotten": tuple(forgotten),
         "_seen": add_counts(fit.seen_before, fit.samples.counts, fit.epochs_run),
@@ -94,7 +87,7 @@ class _Made:
         self.architecture = estimator._architecture  # a new one for every fit
         image = estimator.image_shape_
         steps = blocks.build(self.architecture, image)
-        self.network = Network(steps, image, len(estimator.classes_))
+        self.network = Network(steps, image, target_of(estimator).n_outputs)
         self.engines: deque[tuple[Array, Engine]] = deque(maxlen=1)
         """An engine that nobody uses, and the parameters that its tapes read."""
 
@@ -207,6 +200,21 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
         yield engine
     if engine.size() <= KEPT:
         engines.append((theta, engine))
+
+
+def loss_of(estimator: Any) -> Loss:
+    """Return the loss that an estimator was fitted with."""
+    return named_or_own(estimator._loss)
+
+
+def target_of(estimator: Any) -> Target:
+    """Return what a fitted estimator predicts."""
+    return of_fitted(estimator, loss_of(estimator))
+
+
+def predictions(estimator: Any, outputs: Array) -> Array:
+    """Turn outputs of the network into predictions, of the form of y."""
+    return target_of(estimator).predict(outputs, loss_of(estimator))
 
 
 def standard_of(estimator: Any) -> Standard | None:

@@ -1,9 +1,9 @@
-"""One fit of the classifier: trains, watches the validation data, decides when to stop."""
+"""One fit of an estimator: trains, watches the validation data, decides when to stop."""
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 from sknpcnn import defaults, optimizers, schedules
@@ -12,10 +12,12 @@ from sknpcnn.balance import Seen
 from sknpcnn.batches import Array
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
+from sknpcnn.losses import Loss
 from sknpcnn.network import Network
 from sknpcnn.report import Report
 from sknpcnn.samples import Samples
 from sknpcnn.standard import Standard
+from sknpcnn.targets import Target
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
 COLUMNS = (
@@ -26,25 +28,13 @@ COLUMNS = (
 
 
 def is_history(rows: list[Any]) -> bool:
-    """Tell whether what was read from a file are rows as a fit writes them down."""
+    """Return whether what was read from a file are rows as a fit writes them down."""
     return all(
         isinstance(row, dict)
         and tuple(row) == COLUMNS
         and all(type(number) is float for number in row.values())
         for row in rows
     )
-
-
-def is_curve(numbers: list[Any]) -> bool:
-    """Tell whether what was read from a file is what a fit tries to lower, epoch by epoch."""
-    return all(type(number) is float and isfinite(number) for number in numbers)
-
-
-def is_summary(summary: tuple[Any, ...]) -> bool:
-    """Return whether what was read from a file is what a schedule has kept of a forgotten curve."""
-    if len(summary) != 2 or type(summary[0]) is not str or type(summary[1]) is not tuple:
-        return False
-    return all(type(number) is float and not isnan(number) for number in summary[1])
 
 
 @dataclass
@@ -70,12 +60,13 @@ class Fit:
     network: Network
     architecture: dict[str, Any]
     """The hyperparameters that the network was made of."""
-    classes: Array
     features: dict[str, Any]
     """How many features X has, and their names, as scikit-learn's attributes."""
     samples: Samples
     standard: Standard | None
     plan: Plan
+    loss: str | Loss
+    """That of the plan, by its name where it has one."""
     state: TrainingState
     history: list[dict[str, float]]
     samples_before: int
@@ -114,7 +105,8 @@ class Fit:
         """
         stopped = interrupted = False
         last = self.forgotten.epochs + self.epochs_before + n_epochs
-        self._report = Report(self.epochs_known, last, len(self.samples))
+        metric = self.plan.target.metric
+        self._report = Report(self.epochs_known, last, len(self.samples), metric)
         if self.verbose and self.epochs_run:
             self._report.going_on()
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
@@ -152,7 +144,7 @@ class Fit:
                     raise
                 warnings.warn(
                     f"Training was interrupted: the model of epoch {self.epochs_known} is kept.",
-                    stacklevel=6,
+                    stacklevel=7,
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]
@@ -198,12 +190,12 @@ class Fit:
 
     def _validate(self, validation: Validation, engine: Engine) -> tuple[float, float, float]:
         """Compute loss and score on the validation data, and what of them is to be lowered."""
-        loss, score, logits = evaluate(
-            self.network, self.state.theta, validation.samples, self.standard, engine
+        loss, score, outputs = evaluate(
+            self.network, self.state.theta, validation.samples, self.standard, self.plan, engine
         )
         watched = loss
         if validation.score is not None:
-            score = validation.score(self.state.theta, logits)
+            score = validation.score(self.state.theta, outputs)
             watched = -score
         if not isfinite(watched):
             raise ValueError(
@@ -228,8 +220,15 @@ class Fit:
         return waited > self.n_iter_no_change and self.plan.schedule.finished(progress)
 
 
-def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | None) -> Plan:
-    """Make the plan of training from the classifier's parameters.
+def plan_of(
+    params: dict[str, Any],
+    image: Image,
+    n_samples: int,
+    before: int | None,
+    loss: Loss,
+    target: Target,
+) -> Plan:
+    """Make the plan of training from the estimator's parameters.
 
     ``before`` is how many epochs were trained before those of this fit; None for a stream, which
     has no end.
@@ -255,6 +254,7 @@ def plan_of(params: dict[str, Any], image: Image, n_samples: int, before: int | 
         shuffle=params["shuffle"],
         alpha=float(params["alpha"]),
         clip_norm=params["clip_norm"],
-        label_smoothing=float(params["label_smoothing"]),
+        loss=loss,
+        target=target,
         augment=steps_of(params["augment"], image),
     )

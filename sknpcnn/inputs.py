@@ -5,22 +5,28 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Number
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._chunking import get_chunk_n_rows
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sknpcnn.arrays import to_numpy
-from sknpcnn.balance import Seen, add_counts, balanced_weights, class_counts
+from sknpcnn.balance import Seen, add_counts, balanced_weights
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief, shortened
 from sknpcnn.checks import plain_real
 from sknpcnn.chunks import BLOCK, cut
 from sknpcnn.kernels.randomness import keyed
-from sknpcnn.labels import check_one_label_each
+from sknpcnn.labels import (
+    as_matrix,
+    check_indicator,
+    check_one_label_each,
+    holds_labels,
+    real_values,
+)
 from sknpcnn.layout import (
     Image,
     check_several,
@@ -30,8 +36,12 @@ from sknpcnn.layout import (
     is_table,
     warn_of_layout,
 )
+from sknpcnn.losses import Loss, named_or_own
 from sknpcnn.network import Network
 from sknpcnn.samples import Samples, content_ids
+from sknpcnn.targets import Classes, Target
+
+_KINDS = {"classes": "classes", "labels": "labels in an indicator matrix", "reals": "real numbers"}
 
 MAX_MESSAGE = 1000
 """How many characters of an error of another library are told: some hold a whole text."""
@@ -91,15 +101,32 @@ def rows_at_once(network: Network, dtype: np.dtype) -> int:
     return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
 
 
-def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Image, bool]:
+class Given(NamedTuple):
+    """The data of a fit, checked."""
+
+    X: Array
+    """(n, features)"""
+    y: Array
+    """(n,) or (n, k)"""
+    image: Image
+    table: bool
+    """Whether X is a table rather than images."""
+
+
+def rows_to_fit(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool) -> Given:
     """Check X and y; find the shape of an image, and whether X is a table rather than images."""
     X, given = flatten(X)
-    y = to_numpy(y, "y")
     check_several(given, len(X) if given else 0, y)
-    check_one_label_each(y, "y")
+    if loss.targets == "classes":
+        check_one_label_each(y, "y")
+    else:
+        y = as_matrix(y)
+    several = {"multi_output": loss.targets != "classes", "y_numeric": loss.targets == "reals"}
     with naming("X", "y"), _numbers_fit("X"):
-        X, y = validate_data(estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False)
-    _check_labels(y)
+        X, y = validate_data(
+            estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False, **several
+        )
+        y = _values_of(y, "y", loss)
     names = getattr(estimator, "feature_names_in_", None)
     table = is_table(X.shape[1], given, estimator.image_shape, names)
     if reset:
@@ -112,54 +139,114 @@ def rows_to_fit(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Array, Arr
                 f"X holds images of shape {given}, but the fit that is to be continued was on "
                 f"images of shape {image}."
             )
-    return _finite_numbers(X, estimator, "X"), y, image, table
+    return Given(_finite_numbers(X, estimator, "X"), y, image, table)
+
+
+def y_to_validate(y: Any, name: str, loss: Loss) -> Array:
+    """Check the y of a validation set."""
+    y = to_numpy(y, name)
+    if loss.targets == "classes":
+        check_one_label_each(y, name)
+        y = column_or_1d(y, warn=True, input_name=name)
+        assert_all_finite(y, input_name=name)
+    else:
+        y = check_array(as_matrix(y), ensure_2d=False, input_name=name)
+    return _values_of(y, name, loss)
+
+
+def _values_of(y: Array, name: str, loss: Loss) -> Array:
+    """Raise unless y is what the loss needs; a single column of real numbers becomes (n,)."""
+    if loss.targets == "classes":
+        with np.errstate(all="ignore"):  # which scikit-learn takes for integers, to compare them
+            check_classification_targets(y)
+        return y
+    if loss.targets == "labels":
+        return check_indicator(y, name, loss)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True, input_name=name)
+    return real_values(y, name, loss)
+
+
+def loss_for(estimator: Any, y: Any, fitted: Loss | None) -> str | Loss:
+    """Decide which loss is trained: by its name, or a value of its own.
+
+    ``fitted`` is that of the fit which is to be continued. "auto" goes by the kind of y.
+    """
+    given = estimator.loss
+    if not isinstance(given, (str, Loss)):
+        raise TypeError(f"loss={brief(given)}; needed: a name or a loss.")
+    chosen: str | Loss = str.__str__(given) if isinstance(given, str) else given
+    if chosen == "auto" and fitted is not None:
+        chosen = "binary_cross_entropy" if fitted.targets == "labels" else "cross_entropy"
+    elif chosen == "auto":
+        chosen = "binary_cross_entropy" if holds_labels(y) else "cross_entropy"
+    loss = named_or_own(chosen)
+    if loss.targets not in estimator._targets:
+        raise ValueError(
+            f"loss={brief(given)} compares {_KINDS[loss.targets]}, but "
+            f"{type(estimator).__name__} predicts "
+            f"{' or '.join(_KINDS[kind] for kind in estimator._targets)}."
+        )
+    if fitted is not None and loss.targets != fitted.targets:
+        raise ValueError(
+            f"loss={brief(given)} compares {_KINDS[loss.targets]}, but the fit that is to be "
+            f"continued was on {_KINDS[fitted.targets]}. Set it back, set warm_start=False, or "
+            "fit a clone."
+        )
+    if fitted is not None and loss.nonnegative != fitted.nonnegative:
+        raise ValueError(
+            f"loss={brief(given)} needs y to be scaled in another way than {fitted!r} of the fit "
+            "that is to be continued. Set it back, set warm_start=False, or fit a clone."
+        )
+    return chosen
 
 
 @np.errstate(all="ignore")  # weights are proportions: what is far too small counts as nothing
 def samples_of(
     X: Array,
     y: Array,
-    classes: Array,
-    sample_weight: Any,
-    class_weight: Any,
+    target: Target,
+    weights: Array | None = None,
+    class_weight: Any = None,
     name: str = "y",
     seen: Seen = (),
 ) -> Samples:
-    """Number the classes and weigh the samples; one of weight zero is as good as absent.
+    """Encode y and weigh the samples; one of weight zero is as good as absent.
 
-    ``name`` is what the labels are called in an error, ``y`` or ``y_val``. ``seen`` is what earlier
-    calls have seen of each class, which "balanced" weights go by as well.
+    ``name`` is what y is called in an error, ``y`` or ``y_val``. ``seen`` is what earlier calls
+    have seen of each class, which "balanced" weights go by as well.
     """
-    try:
-        place = np.searchsorted(classes, y)
-        place[place == len(classes)] = 0
-        unknown = classes[place] != y
-    except TypeError:  # such as labels that are numbers, and classes that are dates
-        unknown = np.ones(len(y), bool)
-    if unknown.any():
-        raise ValueError(
-            f"{name} holds {brief(np.unique(y[unknown])[:5].tolist())}, which is not among the "
-            f"classes {brief(classes.tolist())}."
-        )
-    weights = None
-    sample_weight = to_numpy(sample_weight, "sample_weight")
-    if sample_weight is not None:
-        weights = _comparable(_weights(sample_weight, X, f"sample_weight{name[1:]}"))
-    counts = class_counts(place, weights, len(classes))
+    targets = target.encode(y, name)
+    counts = target.counts(targets, weights)
     if class_weight is not None:
-        if isinstance(class_weight, dict):
-            by_class = _named_weights(class_weight, classes, name)
-        else:
-            by_class = balanced_weights(add_counts(seen, counts))
         weights = np.ones(len(X)) if weights is None else weights
-        weights = _comparable(weights * _comparable(by_class)[place])
+        by_class = _weights_of_classes(class_weight, target, name, add_counts(seen, counts))
+        weights = _comparable(weights * _comparable(by_class)[targets])
         if not weights.any():
             raise ValueError(
                 f"class_weight={brief(class_weight)}; needed: a weight above 0 for a class that "
                 f"{name} holds."
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
-    return Samples(X, place, weights, index, counts)
+    return Samples(X, targets, weights, index, counts)
+
+
+@np.errstate(all="ignore")
+def weights_of(given: Any, X: Array, name: str = "sample_weight") -> Array | None:
+    """Check the weights of samples: one for each, or one number for all."""
+    given = to_numpy(given, name)
+    return None if given is None else _comparable(_weights(given, X, name))
+
+
+def _weights_of_classes(class_weight: Any, target: Target, name: str, seen: Seen) -> Array:
+    if not isinstance(target, Classes):
+        raise ValueError(
+            f"class_weight={brief(class_weight)} weighs samples by their class, but y is an "
+            "indicator matrix, where a sample may have several labels. Give sample_weight."
+        )
+    if isinstance(class_weight, dict):
+        return _named_weights(class_weight, target.classes, name)
+    return balanced_weights(seen)
 
 
 def _weights(given: Any, X: Array, name: str) -> Array:
@@ -202,17 +289,30 @@ def _named_weights(class_weight: Any, classes: Array, name: str) -> Array:
         warnings.warn(
             f"class_weight names {brief(strangers)}, which the labels {brief(known)} do not "
             "hold; those that it does not name weigh 1.",
-            stacklevel=7,
+            stacklevel=9,
         )
     return np.array([sound.get(label, 1.0) for label in known])
 
 
-def take_classes(estimator: Any, classes: Any) -> None:
-    """Check the classes that partial_fit is given; the first call must have them."""
+def take_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
+    """Check the classes that partial_fit is given; the first call must have them.
+
+    The labels of an indicator matrix are the numbers of its columns.
+    """
+    classes = to_numpy(classes, "classes")
     with naming("classes"):
         if classes is not None:
             _check_classes(classes)
+        elif loss.targets == "labels" and getattr(y, "ndim", 0) == 2:
+            classes = np.arange(y.shape[1])
         _check_partial_fit_first_call(estimator, classes)
+    if loss.targets == "labels":
+        n = len(estimator.classes_)
+        if not np.array_equal(estimator.classes_, np.arange(n)):
+            raise ValueError(
+                f"classes={brief(classes)}; needed: the numbers of the columns of y, "
+                f"numpy.arange({n}), or None."
+            )
 
 
 def _check_classes(classes: Any) -> None:
@@ -222,36 +322,25 @@ def _check_classes(classes: Any) -> None:
         raise ValueError(f"classes={brief(classes)}; needed: all labels that may come, and no NaN.")
 
 
-def labels(y: Any, name: str) -> Array:
-    """Check the labels of a validation set."""
-    y = to_numpy(y, name)
-    check_one_label_each(y, name)
-    y = column_or_1d(y, warn=True, input_name=name)
-    assert_all_finite(y, input_name=name)
-    _check_labels(y)
-    return y
-
-
-def _check_labels(y: Array) -> None:
-    with np.errstate(all="ignore"):  # which scikit-learn takes for integers, to compare them
-        check_classification_targets(y)
-
-
 @np.errstate(all="ignore")
-def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
-    """Split into training and validation samples: so much of the weight of each class.
+def split_off(
+    samples: Samples, target: Target, fraction: float, seed: int
+) -> tuple[Samples, Samples]:
+    """Split into training and validation samples: that fraction of the weight of each class.
+
+    Where there are no classes it is that of all samples.
 
     Which sample goes where depends on its content, not on its place. So copies of a sample are
     always on the same side: none that is trained on is validated on, and a sample of weight two
     is treated like a sample given twice.
     """
     ids = keyed(content_ids(samples), seed)
-    classes = samples.classes[samples.index]
+    strata = target.strata(samples.targets[samples.index])
     weights = samples.weights_at(samples.index)
     weights = np.ones(len(samples)) if weights is None else weights
     held_out = np.zeros(len(samples), bool)
-    for k in np.unique(classes):
-        own = np.flatnonzero(classes == k)
+    for stratum in np.unique(strata):
+        own = np.flatnonzero(strata == stratum)
         different, copies = np.unique(ids[own], return_inverse=True)
         weight = np.bincount(copies, weights[own])
         # the first ones in the order of their ids whose weight comes closest to the fraction;
@@ -261,8 +350,9 @@ def split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Sa
         held_out[own] = copies < taken
     if not held_out.any():
         raise ValueError(
-            f"early_stopping=True needs a class with at least two different samples, to hold out "
-            f"validation_fraction={fraction} of them; n_samples = {len(samples)} given. Give X_val "
+            f"early_stopping=True needs {'a class with ' * isinstance(target, Classes)}at least "
+            f"two different samples, to hold out validation_fraction={fraction} of them; n_samples "
+            f"= {len(samples)} given. Give X_val "
             "and y_val, more samples, or early_stopping=False."
         )
     return samples.at(samples.index[~held_out]), samples.at(samples.index[held_out])

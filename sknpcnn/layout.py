@@ -214,7 +214,7 @@ def warn_of_layout(estimator: Any, X: Array, y: Array, given: Image | None) -> N
     elif (message := _stray_label(X, y, names)) is None and names is None:
         message = _rows_of_colors(X)
     if message:
-        warnings.warn(message, stacklevel=6)  # who calls fit
+        warnings.warn(message, stacklevel=7)  # who calls fit
 
 
 def _channels_first(image: Image, n: int) -> str | None:

@@ -17,7 +17,7 @@ from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
 from sknpcnn.layers.rewriting import drop_flatten
 from sknpcnn.layers.steps import Steps, parameters, shapes, with_shapes
-from sknpcnn.losses import softmax_cross_entropy
+from sknpcnn.losses import Loss, measure
 from sknpcnn.parallel import whole_batch
 from sknpcnn.parameters import Layout
 from sknpcnn.plan import Plan, plan
@@ -44,13 +44,13 @@ class Network:
     """Layers, and where in a flat vector their parameters lie. It holds no parameters itself."""
 
     def __init__(
-        self, steps: Iterable[tuple[str, Layer]], image: tuple[int, int, int], n_classes: int
+        self, steps: Iterable[tuple[str, Layer]], image: tuple[int, int, int], n_outputs: int
     ) -> None:
         # The input step makes the images; it begins the first stretch, which may be only it.
         self.steps: list[tuple[str, Layer]] = [("input", Identity()), *steps]
         if len(shapes(self.steps, image)[-1]) == 3:
             self.steps.append(("flatten", Flatten()))
-        self.steps.append(("output", Dense(n_classes)))
+        self.steps.append(("output", Dense(n_outputs)))
         self.image = image
         self.widest = max(map(prod, shapes(self.steps, image)))
         self._check_size()
@@ -88,7 +88,7 @@ class Network:
             ) from error
 
     def logits(self, theta: Array, rows: Rows, engine: Engine, at_once: int | None = None) -> Array:
-        """Compute the logits of all rows, (n, classes), so many of them at a time."""
+        """Compute the outputs of the network for all rows, (n, outputs), some at a time."""
         pays = len(rows) >= FOLD or engine.derived is not None
         planned = self._folded if pays else self._unfolded
         return self._predict(*planned, theta, rows, engine, at_once)
@@ -130,14 +130,14 @@ class Network:
         theta: Array,
         grad: Array,
         rows: Rows,
-        classes: Array,
+        targets: Array,
         weights: Array | None,
         engine: Engine,
+        loss: Loss,
         key: int = 0,
-        label_smoothing: float = 0.0,
         identify: Callable[[], Array] | None = None,
-    ) -> tuple[float, float]:
-        """Write the gradient of the mean loss of a mini-batch; return summed loss and hits.
+    ) -> tuple[float, Array]:
+        """Write the gradient of the mean loss of a mini-batch; return its summed loss and outputs.
 
         ``identify`` computes the hashes of its samples, which random numbers depend on.
         """
@@ -152,9 +152,10 @@ class Network:
         with np.errstate(all="ignore"):  # the loss shows what is not finite
             x = replace(rows, flat=flat).augmented(place)
             y, caches = forward(plan, params, x, place)
-            loss = softmax_cross_entropy(y, classes, weights, label_smoothing)
-            backward(plan, params, caches, loss.gradient, grads, place)
-        return loss.total, loss.hits
+            total, gradient = measure(loss, y, targets, weights)
+            outputs = y.copy()
+            backward(plan, params, caches, gradient, grads, place)
+        return total, outputs
 
     def summary(self) -> list[LayerSummary]:
         """Describe every layer."""

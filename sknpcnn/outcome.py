@@ -2,11 +2,9 @@
 
 import warnings
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sknpcnn.fitting import Fit
-from sknpcnn.samples import Samples
 
 MIN_EPOCHS = 10
 """Whoever trains for less wants to look, or goes on by hand."""
@@ -21,38 +19,30 @@ def warn_of_bad_end(fit: Fit) -> None:
     n_run = fit.epochs_run
     if n_run < MIN_EPOCHS or not len(fit.samples):
         return
-    entropy, chance = ignorance(fit.samples)
+    target, metric = fit.plan.target, fit.plan.target.metric
+    entropy, chance = target.baseline(fit.samples, fit.plan.loss)
     losses = [row["train_loss"] for row in fit.history[-n_run:]]
     loss, score = losses[-1], fit.history[-1]["train_score"]
     n_steps = n_run * len(fit.plan.starts(len(fit.samples)))
     message = None
     if score <= chance + NOTHING * (1 - chance) and loss >= (1 - NOTHING) * entropy > NOTHING:
         message = (
-            f"The network has learned nothing in {n_run} epochs: its training accuracy is "
-            f"{score:.3f}, and {chance:.3f} is that of always naming the most frequent class; its "
-            f"loss is {loss:.3g}, and {entropy:.3g} that of knowing only how frequent the classes "
-            "are. Lower learning_rate_init, set batch_norm=True or clip_norm=1.0, and check that "
-            "X and y belong together."
+            f"The network has learned nothing in {n_run} epochs: its training {metric} is "
+            f"{score:.3f} and its loss {loss:.3g}; {chance:.3f} and {entropy:.3g} are those of "
+            f"{target.guess}. Lower learning_rate_init, set batch_norm=True or clip_norm=1.0, and "
+            "check that X and y belong together."
         )
     elif n_run == fit.plan.max_iter and n_steps < FEW_STEPS and _is_falling(losses, entropy):
         message = (
             f"Training has ended while the loss was still falling: it is {loss:.3g} after {n_run} "
-            f"epochs, which were {n_steps} steps, and {entropy:.3g} is that of knowing only how "
-            'frequent the classes are. Set max_iter higher, or leave it at "auto"; or lower '
-            "batch_size."
+            f"epochs, which were {n_steps} steps, and {entropy:.3g} is that of {target.guess}. Set "
+            'max_iter higher, or leave it at "auto"; or lower batch_size.'
         )
     if message is not None:
-        warnings.warn(message, ConvergenceWarning, stacklevel=6)
+        warnings.warn(message, ConvergenceWarning, stacklevel=7)
 
 
 def _is_falling(losses: list[float], entropy: float) -> bool:
     """Return whether less than half has been learned, and the last epochs still bring much."""
     before = losses[-1 - len(losses) // 4]
     return losses[-1] > entropy / 2 > NOTHING and before - losses[-1] > NOTHING * entropy
-
-
-def ignorance(samples: Samples) -> tuple[float, float]:
-    """Compute loss and accuracy of a model that knows only how frequent the classes are."""
-    parts = samples.parts_of_classes()
-    p = parts[parts > 0]
-    return float(-(p * np.log(p)).sum()), float(p.max())

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn import augmentation, layers, optimizers, schedules
+from sknpcnn import augmentation, layers, losses, optimizers, schedules
 from sknpcnn.brief import brief
 from sknpcnn.spec import MAX_DEPTH, Spec
 
 SPECS: dict[str, type[Spec]] = {
     thing.__name__: thing
-    for module in (layers, optimizers, schedules, augmentation)
+    for module in (layers, losses, optimizers, schedules, augmentation)
     for thing in (getattr(module, name) for name in module.__all__)
     if isinstance(thing, type) and issubclass(thing, Spec)
 }

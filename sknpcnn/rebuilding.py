@@ -1,4 +1,4 @@
-"""From what a model file says to a classifier: every field is looked at before it is relied upon.
+"""From what a model file says to an estimator: every field is looked at before it is relied upon.
 
 A file may come from anybody. What is wrong in it raises a ValueError that says what; ``load`` puts
 the name of the file before it.
@@ -12,12 +12,22 @@ import numpy as np
 from sknpcnn import blocks, optimizers
 from sknpcnn.balance import is_valid_seen
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.constraints import CONSTRAINTS, check_together
-from sknpcnn.fitting import Forgotten, is_curve, is_history, is_summary
+from sknpcnn.constraints import check_together
+from sknpcnn.fitting import Forgotten, is_history
+from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own
 from sknpcnn.network import Network
 from sknpcnn.plain import SPECS, count_specs, demand, from_plain
+from sknpcnn.regressor import NumpyCNNRegressor
+from sknpcnn.targets import of_fitted
+from sknpcnn.training import MAX_COUNT, TrainingState
 
 Array = np.ndarray
+Estimator = NumpyCNNClassifier | NumpyCNNRegressor
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    kind.__name__: kind for kind in (NumpyCNNClassifier, NumpyCNNRegressor)
+}
+"""What may be in a file, by name."""
 
 # What a file of before version 4 means where it says nothing.
 DEFAULTS_BEFORE_4 = {
@@ -31,8 +41,6 @@ DEFAULTS_BEFORE_4 = {
 # What belongs to the computer of whoever saved the model is not written down, and not taken over:
 # training a model of a stranger must not write where the stranger has chosen.
 OF_THE_MACHINE = "checkpoint_dir", "n_jobs", "verbose"
-# Counts are added to, divided and made the key of random numbers: a float must hold them exactly.
-MAX_COUNT = 2**53 - 1
 # How many layers a file may ask for: each takes time, whatever its size.
 MAX_LAYERS = 5_000
 # The fitted attributes that are plain values, and what each may be.
@@ -42,7 +50,6 @@ PLAIN: dict[str, tuple[type, ...]] = {
     "n_iter_": (int,),
     "t_": (int,),
     "n_layers_": (int,),
-    "out_activation_": (str,),
     "loss_": (float,),
     "best_loss_": (float, type(None)),
     "loss_curve_": (list,),
@@ -51,15 +58,14 @@ PLAIN: dict[str, tuple[type, ...]] = {
     "_forgotten": (tuple,),
     "_seen": (tuple,),
     "_architecture": (dict,),
+    "_loss": (str, *(loss for loss in SPECS.values() if issubclass(loss, Loss))),
 }
-PROGRESS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
-PROGRESS |= {"forgotten": int, "summary": tuple}
-# What files of before there was anything to forget do not say.
-NOTHING_FORGOTTEN = {"forgotten": 0, "summary": ("", ())}
 
 
-def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassifier:
-    """Build the classifier, and look at everything that it will rely upon."""
+def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
+    """Build the estimator, and look at everything that it will rely upon."""
+    kind = values.get("estimator", "NumpyCNNClassifier")  # before version 5 there was only one
+    demand(type(kind) is str and kind in ESTIMATORS, "it is of no estimator of this package")
     _check_names(values, arrays)
     n_specs = max(count_specs(values[name]) for name in ("params", "fitted"))
     demand(n_specs <= MAX_LAYERS, f"it has {n_specs} layers; needed: {MAX_LAYERS} at most")
@@ -70,11 +76,18 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     }
     if values["version"] < 4:
         params = _as_of_now(params)
-    estimator = _checked(params)
-    demand(set(params) == set(CONSTRAINTS) - {*OF_THE_MACHINE}, "parameters are missing")
+    if values["version"] < 5:
+        params = _before_residual(_with_loss(params))
+    estimator = _checked(ESTIMATORS[kind], params)
+    known = set(ESTIMATORS[kind]._parameter_constraints)
+    demand(set(params) == known - {*OF_THE_MACHINE}, "parameters are missing")
 
     found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
     found = {"_forgotten": tuple(Forgotten()), "_seen": (), **found}
+    if values["version"] < 5:
+        activation = found.pop("out_activation_", "softmax")
+        demand(activation == "softmax", "it is not a classifier")
+        found["_loss"] = "cross_entropy" if params["loss"] == "auto" else params["loss"]
     demand(set(found) == set(PLAIN), "its fitted attributes are others than needed")
     for name, kinds in PLAIN.items():
         demand(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
@@ -83,21 +96,27 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
     demand(found["n_features_in_"] == prod(image), "features and images disagree")
     if values["version"] < 4:
         architecture = found["_architecture"] = _as_of_now(architecture)
+    if values["version"] < 5:
+        architecture = found["_architecture"] = _before_residual(architecture)
     demand(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
-    _checked(architecture)
+    _checked(ESTIMATORS[kind], architecture)
     explicit = architecture["layers"] is not None
     for name in ("conv_filters", "hidden_layer_sizes"):
         n = 0 if explicit else len(blocks.sizes(name, architecture[name]))
         demand(n <= MAX_LAYERS, f"{name} has {n} entries; needed: {MAX_LAYERS} at most")
     _check_history(found)
-    classes = _column(values, arrays, "classes_")
-    if classes is None:
-        raise ValueError("it has no classes")
-    _check_classes(classes)
-    demand(is_valid_seen(found["_seen"], len(classes)), "what it has seen of its classes is odd")
-    network = Network(blocks.build(architecture, image), image, len(classes))
+    loss = _loss(estimator, found["_loss"])
+    targets = _targets(values, arrays, loss)
+    n_classes = len(targets["classes_"]) if loss.targets == "classes" else 0
+    demand(is_valid_seen(found["_seen"], n_classes), "what it has seen of its classes is odd")
+    for name, value in {**found, **targets}.items():
+        setattr(estimator, name, value)
+    target = of_fitted(estimator, loss)
+    network = Network(blocks.build(architecture, image), image, target.n_outputs)
     theta = _floats(arrays, "theta", network.layout.size)
     demand(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
+    if values["version"] < 5:  # where dropout came after each block, whatever the pooling
+        found["n_layers_"] = estimator.n_layers_ = len(network.summary())
     demand(len(network.summary()) == found["n_layers_"], "layers are missing")
     for name, array in network.layout.arrays(theta):
         least = network.layout.parameters[name].minimum
@@ -109,10 +128,8 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
         mean, scale = standard
         precise = np.can_cast(theta.dtype, mean.dtype) and scale.dtype == theta.dtype
         demand(precise, "its scale is of another precision")
-        demand(scale.min() > 0, "its scale is none")
-    for name, value in {**found, "classes_": classes, "_theta": theta}.items():
-        setattr(estimator, name, value)
-    estimator._standard = standard
+        demand(scale.min() > 0, "its scale is not positive")
+    estimator._theta, estimator._standard = theta, standard
     names = _column(values, arrays, "feature_names_in_")
     if names is not None:
         demand(len(names) == prod(image), "names of features are missing")
@@ -124,7 +141,7 @@ def rebuilt(values: dict[str, Any], arrays: dict[str, Array]) -> NumpyCNNClassif
         if name.startswith("memory.")
     }
     demand(all(a.dtype == theta.dtype for a in memory.values()), "memory of another precision")
-    estimator._progress = _progress(values, memory)
+    estimator._progress = _progress(values, theta, memory)
     return estimator
 
 
@@ -140,20 +157,61 @@ def _as_of_now(params: dict[str, Any]) -> dict[str, Any]:
     return params | {name: blocks.ARCHITECTURE[name] for name in old}
 
 
-def _checked(params: dict[str, Any]) -> NumpyCNNClassifier:
-    """Make a classifier of hyperparameters after the look at them that ``fit`` takes."""
-    estimator = NumpyCNNClassifier(**params)
+def _with_loss(params: dict[str, Any]) -> dict[str, Any]:
+    """Turn what files of before version 5 say of smooth labels into a loss."""
+    smoothing = params.pop("label_smoothing", 0.0)
+    return params | {"loss": CrossEntropy(smoothing) if smoothing else "auto"}
+
+
+def _before_residual(params: dict[str, Any]) -> dict[str, Any]:
+    """Add what files of before version 5 do not say: no block was residual."""
+    explicit = params.get("layers") is not None
+    return {"residual": blocks.ARCHITECTURE["residual"] if explicit else False, **params}
+
+
+def _checked(kind: type[Estimator], params: dict[str, Any]) -> Estimator:
+    """Make an estimator of hyperparameters after the look at them that ``fit`` takes."""
+    estimator = kind(**params)
     estimator._validate_params()
-    check_together({name: getattr(estimator, name) for name in CONSTRAINTS})
+    check_together(estimator.get_params(deep=False))
     return estimator
+
+
+def _loss(estimator: Estimator, found: Any) -> Loss:
+    """Return the loss that was trained; raise if it is none, or of another kind of estimator."""
+    demand(type(found) is not str or found in NAMED, "its loss is not known")
+    loss = named_or_own(found)
+    demand(loss.targets in estimator._targets, "its loss is of another kind of estimator")
+    return loss
+
+
+def _targets(values: dict[str, Any], arrays: dict[str, Array], loss: Loss) -> dict[str, Array]:
+    """Read the fitted attributes that say what is predicted."""
+    if loss.targets == "reals":
+        mean, scale = (arrays.get(name) for name in ("target_mean_", "target_scale_"))
+        if mean is None or scale is None:
+            raise ValueError("it does not say what its targets are scaled by")
+        same = mean.shape == scale.shape and mean.dtype == scale.dtype == np.float64
+        demand(same and mean.ndim <= 1 and mean.size > 0, "its scale of targets is odd")
+        finite = bool(np.isfinite(mean).all() and np.isfinite(scale).all())
+        demand(finite and bool((scale > 0).all()), "its scale of targets is not positive")
+        return {"target_mean_": mean, "target_scale_": scale}
+    classes = _column(values, arrays, "classes_")
+    if classes is None:
+        raise ValueError("it has no classes")
+    _check_classes(classes)
+    if loss.targets == "labels":
+        demand(np.array_equal(classes, np.arange(len(classes))), "its labels are no columns")
+    return {"classes_": classes}
 
 
 def _check_names(values: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Raise if there is something that nobody will look at, or something in two places."""
     columns = {"classes_", "feature_names_in_"}
-    strangers = set(values) - {"format", "version", "params", "fitted", "progress"} - columns
+    known = {"format", "version", "estimator", "params", "fitted", "progress"}
+    strangers = set(values) - known - columns
     others = {name for name in arrays if not name.startswith("memory.")}
-    strangers |= others - {"theta", "mean", "scale"} - columns
+    strangers |= others - {"theta", "mean", "scale", "target_mean_", "target_scale_"} - columns
     demand(not strangers, f"it holds {sorted(strangers)[:3]}, which mean nothing here")
     double = set(values) & set(arrays)
     demand(not double, f"it holds {sorted(double)} twice")
@@ -193,28 +251,22 @@ def _check_history(found: dict[str, Any]) -> None:
         same = may_be_none or np.array_equal(found[name], wanted, equal_nan=True)
         demand(same, f"{name} and the history disagree")
     demand(0 <= found["t_"] <= MAX_COUNT, "it has seen an odd number of samples")
-    demand(found["out_activation_"] == "softmax", "it is no classifier")
 
 
-def _progress(values: dict[str, Any], memory: dict[str, Array]) -> dict[str, Any] | None:
+def _progress(
+    values: dict[str, Any], theta: Array, memory: dict[str, Array]
+) -> dict[str, Any] | None:
     if "progress" not in values:
         demand(not memory, "there is a memory of no progress")
         return None
-    progress = {name: from_plain(plain) for name, plain in values["progress"].items()}
-    progress = {**NOTHING_FORGOTTEN, **progress}
-    kinds = {name: type(value) for name, value in progress.items()}
-    demand(kinds == PROGRESS, "its progress is incomplete")
-    rule = SPECS.get(progress["rule"])
+    plain = {name: from_plain(value) for name, value in values["progress"].items()}
+    state = TrainingState.from_values(theta, memory, plain)
+    rule = SPECS.get(state.rule)
     if rule is None or not issubclass(rule, optimizers.Optimizer):
         raise ValueError("its progress is of no optimizer")
     known = {*rule().state_names(), "velocity"}  # which some have only with momentum
     demand(set(rule().state_names()) <= set(memory) <= known, "its memory is incomplete")
-    demand(0 <= progress["seed"] < 2**31, "its seed is none")
-    for name in ("epoch", "step", "forgotten"):
-        demand(0 <= progress[name] <= MAX_COUNT, f"its progress has an odd {name}")
-    demand(is_curve(progress["curve"]), "its curve is none")
-    demand(is_summary(progress["summary"]), "its curve is none")
-    return progress | {"memory": memory}
+    return {"memory": memory, **state.to_values()}
 
 
 def _column(values: dict[str, Any], arrays: dict[str, Array], name: str) -> Array | None:

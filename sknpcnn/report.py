@@ -12,8 +12,9 @@ PAUSE = 0.1
 class Report:
     """Writes to the terminal, or to wherever the standard output goes."""
 
-    def __init__(self, first: int, last: int, n_samples: int) -> None:
+    def __init__(self, first: int, last: int, n_samples: int, metric: str = "accuracy") -> None:
         self._first, self._last, self._n_samples = first, last, n_samples
+        self._metric = metric
         self._start = self._told = perf_counter()
         self._begun = self._start
         self._bar = 0
@@ -26,7 +27,7 @@ class Report:
     def epoch(self, number: int, row: dict[str, float]) -> None:
         """Report an epoch in one line."""
         parts = [f"Epoch {number:{len(str(self._last))}d}/{self._last}"]
-        parts += [f"loss {row['train_loss']:.4f}", f"accuracy {row['train_score']:.4f}"]
+        parts += [f"loss {row['train_loss']:.4f}", f"{self._metric} {row['train_score']:.4f}"]
         if not isnan(row["validation_loss"]):
             parts += [f"validation loss {row['validation_loss']:.4f}"]
             parts += [f"score {row['validation_score']:.4f}"]

@@ -1,4 +1,4 @@
-"""What a network is trained or validated on: rows of the user's data, classes and weights."""
+"""What a network is trained or validated on: rows of the user's data, targets and weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ class Samples:
 
     X: Array
     """(n, features), as the user gave it"""
-    classes: Array
-    """(n,), the number of each sample's class"""
+    targets: Array
+    """What a loss compares outputs with: the number of each sample's class, (n,), or (n, k)"""
     weights: Array | None
     """(n,), or None where all samples count the same"""
     index: Array
@@ -40,11 +40,6 @@ class Samples:
     def weights_at(self, index: Array) -> Array | None:
         """Return the weights of some rows."""
         return None if self.weights is None else self.weights[index]
-
-    def parts_of_classes(self, n_classes: int = 0) -> Array:
-        """Compute which part of all weight each class has."""
-        counts = np.bincount(self.classes[self.index], self.weights_at(self.index), n_classes)
-        return counts / counts.sum()
 
 
 def content_ids(samples: Samples, seen: Callable[[Array], Array] = lambda rows: rows) -> Array:

@@ -13,26 +13,25 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import files, storage
-from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.plain import to_plain
-from sknpcnn.rebuilding import OF_THE_MACHINE, PLAIN, PROGRESS, rebuilt
+from sknpcnn.rebuilding import ESTIMATORS, OF_THE_MACHINE, PLAIN, Estimator, rebuilt
 
-FORMAT, VERSION = "sknpcnn model", 4
+FORMAT, VERSION = "sknpcnn model", 5
 # Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen;
-# before 4 the defaults were others.
-READABLE = 1, 2, 3, 4
+# before 4 the defaults were others; before 5 there were only classifiers, and one loss.
+READABLE = 1, 2, 3, 4, 5
 # How much of what a file says an error repeats, in characters.
 MAX_SHOWN = 500
 
 
-def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
-    """Write a fitted classifier to a file that can be read without executing anything in it.
+def save(estimator: Estimator, path: str | PathLike[str]) -> None:
+    """Write a fitted estimator to a file that can be read without executing anything in it.
 
     Parameters
     ----------
-    estimator : NumpyCNNClassifier
-        A fitted classifier. Layers, schedules and the like must be those of this package, and
-        labels numbers, strings or times. What belongs to this computer (``checkpoint_dir``,
+    estimator : NumpyCNNClassifier or NumpyCNNRegressor
+        A fitted estimator. Layers, losses, schedules and the like must be those of this package,
+        and labels numbers, strings or times. What belongs to this computer (``checkpoint_dir``,
         ``n_jobs``, ``verbose``), callbacks and requests for metadata are not written down.
     path : str or path
         The file; by custom its name ends in ``.npz``. One that is there is replaced, whole, by one
@@ -41,7 +40,7 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     Raises
     ------
     TypeError, ValueError
-        If the classifier holds what could not be loaded again.
+        If the estimator holds what could not be loaded again.
     OSError
         If the file cannot be written. What was there before is still there.
 
@@ -62,10 +61,10 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     >>> bool((again.predict(X) == clf.predict(X)).all())
     True
     """
-    if type(estimator) is not NumpyCNNClassifier:
+    if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
-            f"save is given a {type(estimator).__name__}; needed: a NumpyCNNClassifier. For other "
-            "estimators, such as a pipeline around it, there are joblib and skops."
+            f"save is given a {type(estimator).__name__}; needed: a {' or '.join(ESTIMATORS)}. For "
+            "other estimators, such as a pipeline around it, there are joblib and skops."
         )
     check_is_fitted(estimator, "_theta")
     params = estimator.get_params(deep=False)
@@ -76,6 +75,7 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
     values: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
+        "estimator": type(estimator).__name__,
         "params": {name: to_plain(value, name) for name, value in params.items()},
         "fitted": {name: to_plain(getattr(estimator, name), name) for name in PLAIN},
     }
@@ -88,22 +88,28 @@ def save(estimator: NumpyCNNClassifier, path: str | PathLike[str]) -> None:
             values[name] = [to_plain(item, name) for item in array.tolist()]
         elif array is not None:
             arrays[name] = array
+    for name in ("target_mean_", "target_scale_"):
+        if hasattr(estimator, name):
+            arrays[name] = np.asarray(getattr(estimator, name))
     if (progress := estimator._progress) is not None:
-        values["progress"] = {name: to_plain(progress[name], name) for name in PROGRESS}
-        arrays |= {f"memory.{name}": array for name, array in progress["memory"].items()}
+        memory = progress["memory"]
+        plain = {name: value for name, value in progress.items() if name != "memory"}
+        values["progress"] = {name: to_plain(value, name) for name, value in plain.items()}
+        arrays |= {f"memory.{name}": array for name, array in memory.items()}
     try:  # nothing is saved that will not be loaded
         rebuilt(storage.round_trip(values), arrays)
     except ValueError as error:
         raise ValueError(
-            f"The classifier cannot be saved, as it could not be loaded again ({_short(error)})."
+            f"The {type(estimator).__name__} cannot be saved, as it could not be loaded again "
+            f"({_short(error)})."
         ) from error
     file = Path(fspath(path))
     files.remove_stale(Path(realpath(file)).parent)
     storage.write(file, values, arrays)
 
 
-def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
-    """Read a classifier from a file that ``save`` has written, without executing anything in it.
+def load(path: str | PathLike[str]) -> Estimator:
+    """Read an estimator from a file that ``save`` has written, without executing anything in it.
 
     Parameters
     ----------
@@ -112,8 +118,8 @@ def load(path: str | PathLike[str]) -> NumpyCNNClassifier:
 
     Returns
     -------
-    estimator : NumpyCNNClassifier
-        The fitted classifier. It predicts the same bits, and goes on training where it was.
+    estimator : NumpyCNNClassifier or NumpyCNNRegressor
+        The fitted estimator. It predicts the same bits, and goes on training where it was.
         ``checkpoint_dir``, ``n_jobs`` and ``verbose`` have their defaults, whatever a file says.
 
     Raises

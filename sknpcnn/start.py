@@ -14,8 +14,8 @@ Matas 2016). Three things are added:
 * A residual block adds what its layers make to what it is given. So that the sum does not grow from
   block to block, a block starts close to doing nothing (Goyal et al. 2017, Zhang et al. 2019), but
   not at nothing: behind a rectifier, weights of zero would never learn.
-* The output layer starts with weights near zero, and with the logarithms of the classes'
-  frequencies as bias.
+* The output layer starts with weights near zero, and with the best constant as bias: the
+  logarithms of the classes' frequencies, or what real targets are about.
 
 The images are chosen by what is in them, as everything here that may not depend on order, copies or
 weights. They go through the layers on one thread, in one piece: the same bits for everybody.
@@ -57,8 +57,6 @@ BRANCH = 0.1
 # the first loss by less than 1 % of the entropy; from zero, the first steps would teach the hidden
 # layers nothing, which costs a short training some percent of its accuracy.
 OUTPUT = 0.14
-# Which part of the classes' frequencies is spread evenly; it raises the first loss by less than it.
-SPREAD = 0.01
 # By how many of their pixels images are compared, and in how many steps to a standard deviation.
 COMPARED, STEPS = 256, 16
 # A unit that reads fewer numbers keeps the sum of its weights: it would lose too much with it.
@@ -67,9 +65,14 @@ LEAST_INPUTS = 8
 
 @np.errstate(all="ignore")  # what is not finite is left as it was drawn
 def initial_parameters(
-    network: Network, samples: Samples, standard: Standard | None, seed: int, dtype: Any
+    network: Network,
+    samples: Samples,
+    standard: Standard | None,
+    seed: int,
+    dtype: Any,
+    constant: Array,
 ) -> Array:
-    """Make the vector that training starts from."""
+    """Make the vector that training starts from, with the ``constant`` outputs of no opinion."""
     theta = network.layout.start(seed, dtype)
     n = min(max(NUMBERS // network.widest, MIN_IMAGES), MAX_IMAGES)
     index = _chosen(samples, standard, n, seed)
@@ -80,18 +83,8 @@ def initial_parameters(
     output = network.layout.views(theta)["output"]
     size = _size(logits)
     output["W"] *= OUTPUT / size if 0 < size < np.inf else 0
-    output["b"][...] = log_frequencies(samples, len(output["b"]))
+    output["b"][...] = constant
     return theta
-
-
-def log_frequencies(samples: Samples, n_classes: int) -> Array:
-    """Estimate the logarithm of how frequent each class is, by weight.
-
-    A class without samples may still come, in a later call of ``partial_fit``: a small part of all
-    is spread evenly. That part is fixed, for only the ratios of weights may matter.
-    """
-    parts = samples.parts_of_classes(n_classes)
-    return np.log((1 - SPREAD) * parts + SPREAD / n_classes)
 
 
 def _chosen(samples: Samples, standard: Standard | None, n: int, seed: int) -> Array:

@@ -22,13 +22,20 @@ INSTANCES = {
     "sgd": "SGD()", "adam": "Adam()", "adamw": "AdamW()", "rmsprop": "RMSprop()",
     "adadelta": "Adadelta()", "adagrad": "Adagrad()",
     "constant": "Constant()", "adaptive": "ReduceOnPlateau()",
+    "cross_entropy": "CrossEntropy()", "binary_cross_entropy": "BinaryCrossEntropy()",
+    "focal": "Focal()", "squared_error": "SquaredError()", "absolute_error": "AbsoluteError()",
+    "huber": "Huber()", "quantile": "Quantile()", "poisson": "Poisson()",
 }  # fmt: skip
 """What the words stand for, where an object is needed."""
 
 WORDS = {
     "sigmoid": "logistic", "linear": "identity", "none": "identity", "swish": "silu",
     "zeros": "same", "plateau": "adaptive", "reducelronplateau": "adaptive",
-    "fixed": "constant", "crossentropy": "loss", "float": "float32", "double": "float64",
+    "fixed": "constant", "crossentropy": "cross_entropy", "logloss": "cross_entropy",
+    "categoricalcrossentropy": "cross_entropy", "sparsecategoricalcrossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy", "mse": "squared_error", "meansquarederror": "squared_error",
+    "mae": "absolute_error", "meanabsoluteerror": "absolute_error",
+    "float": "float32", "double": "float64",
 }  # fmt: skip
 """Words of other libraries, without case and signs, and the same thing here."""
 
@@ -60,6 +67,8 @@ _NETWORK = {
     **dict.fromkeys(["input_shape", "input_size"], "image_shape={value}"),
     **dict.fromkeys(["transforms", "data_augmentation"], "augment=[Shift(2)]"),
     **dict.fromkeys(["normalize", "scale"], "standardize={value}"),
+    "label_smoothing": "loss=CrossEntropy(label_smoothing={value})",
+    **dict.fromkeys(["criterion", "objective", "loss_function"], "loss={value}"),
     **dict.fromkeys(["model", "architecture", "network"], "layers={value}"),
 }
 _FIT = {
@@ -119,13 +128,22 @@ _SCHEDULE = {
     "warmup_steps": "warmup, in epochs",
     **dict.fromkeys(["T_max", "n_epochs"], "max_iter={value} in the classifier"),
 }
+_LOSS = {
+    **dict.fromkeys(["smoothing", "epsilon"], "label_smoothing={value}"),
+    **dict.fromkeys(["alpha", "q", "quantile", "tau"], "level={value}"),
+    **dict.fromkeys(["beta", "threshold"], "delta={value}"),
+    **dict.fromkeys(["weight", "class_weight"], "class_weight={value} in the classifier"),
+    "reduction": "nothing: it is the weighted mean over each mini-batch",
+    "from_logits": "nothing: outputs are logits",
+}
 KEYWORDS: dict[str, Mapping[str, str]] = {
-    "NumpyCNNClassifier": _NETWORK,
+    "NetworkMixin": _NETWORK,
     "fit": _FIT,
     "Layer": _LAYER,
     "Optimizer": _OPTIMIZER,
     "Augmentation": _AUGMENTATION,
     "Schedule": _SCHEDULE,
+    "Loss": _LOSS,
 }
 """Keywords of other libraries, by the class or method that is given them, and what to write."""
 

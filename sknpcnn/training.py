@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from math import isfinite, isnan
 from struct import pack
 from time import perf_counter
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from sknpcnn.batches import Array, Rows
 from sknpcnn.chunks import cut
 from sknpcnn.engine import Engine
-from sknpcnn.losses import softmax_cross_entropy
+from sknpcnn.losses import Loss, measure
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Memory, Optimizer
 from sknpcnn.parameters import Layout
@@ -20,6 +22,7 @@ from sknpcnn.samples import Samples, content_ids
 from sknpcnn.schedules import Progress, Schedule
 from sknpcnn.spec import Steps
 from sknpcnn.standard import Standard
+from sknpcnn.targets import Target
 
 # The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
 BLOCK = 2**16
@@ -40,12 +43,23 @@ class Plan:
     shuffle: bool
     alpha: float
     clip_norm: float | None
-    label_smoothing: float
+    loss: Loss
+    target: Target
     augment: Steps = ()
 
     def starts(self, n: int) -> range:
         """Tell where the mini-batches of an epoch over n samples begin; its step is their size."""
         return range(0, n, min(self.batch_size, n))
+
+
+MAX_COUNT = 2**53 - 1
+"""Counts are added to, divided and made the key of random numbers: a float must hold them."""
+_COUNTS = "epoch", "step", "forgotten"
+_KINDS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
+_KINDS |= {"forgotten": int, "summary": tuple}
+"""What a state holds besides arrays."""
+_NOTHING_FORGOTTEN = {"forgotten": 0, "summary": ("", ())}
+"""What files do not say that are older than streams without end."""
 
 
 @dataclass
@@ -68,6 +82,31 @@ class TrainingState:
     """Epochs before the curve begins."""
     summary: tuple[str, tuple[float, ...]] = ("", ())
     """What a schedule has kept of those, and its name."""
+
+    def to_values(self) -> dict[str, Any]:
+        """Return all but the arrays, as values that a file can hold."""
+        return {name: getattr(self, name) for name in _KINDS}
+
+    @classmethod
+    def from_values(cls, theta: Array, memory: Memory, values: dict[str, Any]) -> "TrainingState":
+        """Make a state of what a file holds; raise a ValueError that names what cannot be right."""
+        found = {**_NOTHING_FORGOTTEN, **values}
+        if type(found["summary"]) is list:  # as JSON has it
+            found["summary"] = tuple(map(_as_tuple, found["summary"]))
+        wrong = [name for name, kind in _KINDS.items() if type(found.get(name)) is not kind]
+        wrong += found.keys() - _KINDS.keys()
+        if not wrong:
+            name, *kept = found["summary"] or (None,)
+            sound = {
+                "seed": 0 <= found["seed"] < 2**31,
+                **{count: 0 <= found[count] <= MAX_COUNT for count in _COUNTS},
+                "curve": all(type(loss) is float and isfinite(loss) for loss in found["curve"]),
+                "summary": type(name) is str and len(kept) == 1 and _are_numbers(kept[0]),
+            }
+            wrong = [name for name, holds in sound.items() if not holds]
+        if wrong:
+            raise ValueError(f"{wrong} of its training cannot be right")
+        return cls(theta, memory, **found)
 
     def copy(self) -> "TrainingState":
         """Make an independent copy, writeable even where this one is mapped from a file."""
@@ -97,6 +136,15 @@ class TrainingState:
         self.curve[:] = earlier.curve
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if type(value) is list else value
+
+
+def _are_numbers(values: Any) -> bool:
+    """Return whether these are what a schedule keeps: infinite, perhaps, but not NaN."""
+    return type(values) is tuple and all(type(v) is float and not isnan(v) for v in values)
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What one pass over the training data has brought."""
@@ -105,7 +153,7 @@ class Epoch:
     loss: float
     """Mean over the epoch, as the mini-batches came by, penalty included."""
     score: float
-    """Accuracy, likewise."""
+    """Accuracy or R2, likewise."""
     learning_rate: float
     seconds: float
 
@@ -160,22 +208,24 @@ def _one_epoch(
     order = np.arange(len(samples))
     if plan.shuffle:
         order = np.random.default_rng([state.seed, state.epoch]).permutation(len(samples))
-    loss = hits = weight = lr = 0.0
+    loss = weight = lr = 0.0
+    scored: Array | float = 0.0
     for i, lo in enumerate(starts):
         part = order[lo : lo + starts.step]
         index = samples.index[part]
         weights = samples.weights_at(index)
         rows = Rows(samples.X, network.image, standard, index, plan.augment)
         key = crc32(pack("<QQQ", state.seed, state.epoch, i))
-        batch_loss, batch_hits = network.learn(
+        targets = samples.targets[index]
+        batch_loss, outputs = network.learn(
             state.theta,
             grad,
             rows,
-            samples.classes[index],
+            targets,
             weights,
             engine,
+            plan.loss,
             key,
-            plan.label_smoothing,
             partial(_ids_at, ids, part),
         )
         batch_weight = float(len(index) if weights is None else weights.sum())
@@ -196,7 +246,8 @@ def _one_epoch(
             clip(grad[: network.layout.n_trained], plan.clip_norm)
         state.step += 1
         _update(state, grad, network.layout, plan.optimizer, lr, engine)
-        loss, hits, weight = loss + batch_loss, hits + batch_hits, weight + batch_weight
+        loss, weight = loss + batch_loss, weight + batch_weight
+        scored = scored + plan.target.sums(outputs, targets, weights, plan.loss)
         if tick is not None:
             tick((i + 1) / n_steps)
     if not np.isfinite(state.theta).all():
@@ -205,7 +256,8 @@ def _one_epoch(
             f"{_advice(plan, lr)}."
         )
     seconds = perf_counter() - start
-    return Epoch(state.epoch + 1, loss / weight, hits / weight, lr, seconds)
+    score = plan.target.score(np.asarray(scored))
+    return Epoch(state.epoch + 1, loss / weight, score, lr, seconds)
 
 
 def _ids_at(ids: Callable[[], Array], part: Array) -> Array:
@@ -228,15 +280,18 @@ def evaluate(
     theta: Array,
     samples: Samples,
     standard: Standard | None,
+    plan: Plan,
     engine: Engine,
 ) -> tuple[float, float, Array]:
-    """Compute mean loss, accuracy and logits of some samples, as prediction sees them."""
+    """Compute mean loss, score and outputs of some samples, as prediction sees them."""
     rows = Rows(samples.X, network.image, standard, samples.index)
-    logits = network.logits(theta, rows, engine)
+    outputs = network.logits(theta, rows, engine)
     weights = samples.weights_at(samples.index)
-    loss = softmax_cross_entropy(logits, samples.classes[samples.index], weights)
+    targets = samples.targets[samples.index]
+    loss = measure(plan.loss, outputs, targets, weights).total
     total = len(samples) if weights is None else weights.sum()
-    return float(loss.total / total), float(loss.hits / total), logits
+    score = plan.target.score(plan.target.sums(outputs, targets, weights, plan.loss))
+    return float(loss / total), score, outputs
 
 
 def clip(grad: Array, norm: float) -> None:

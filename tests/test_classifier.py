@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay
 
@@ -234,15 +235,18 @@ def test_validation_data_are_only_watched_without_early_stopping(digits):
 
 def test_copies_of_a_sample_are_held_out_together():
     from sknpcnn.inputs import samples_of, split_off
+    from sknpcnn.targets import Classes
 
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(50, 4)), 3, axis=0)
     y = np.repeat(np.arange(50) % 2, 3)
-    train, held_out = split_off(samples_of(X, y, np.unique(y), None, None), 0.2, seed=1)
+    target = Classes(np.arange(2))
+    samples = samples_of(X, y, target)
+    train, held_out = split_off(samples, target, 0.2, seed=1)
     apart = {X[i].tobytes() for i in train.index} & {X[i].tobytes() for i in held_out.index}
     assert not apart
     assert len(held_out) == 30  # a fifth of each class
-    other, _ = split_off(samples_of(X, y, np.unique(y), None, None), 0.2, seed=2)
+    other, _ = split_off(samples, target, 0.2, seed=2)
     assert set(other.index) != set(train.index)
 
 
@@ -413,7 +417,7 @@ def test_every_activation_learns(activation, digits):
 def test_label_smoothing_and_clipping_change_training(digits):
     X, _, y, _ = digits
     plain = small().fit(X, y)
-    assert small(label_smoothing=0.1).fit(X, y).loss_ > plain.loss_
+    assert small(loss=CrossEntropy(0.1)).fit(X, y).loss_ > plain.loss_
     clipped = small(clip_norm=1e-3, solver=SGD(), learning_rate_init=1.0, max_iter=1)
     before = small(learning_rate_init=1e-12, max_iter=1).fit(X, y)
     steps = -(-len(X) // 64)
@@ -550,4 +554,4 @@ def test_docstring_documents_every_parameter_and_the_signature_is_as_designed():
     names = list(signature(NumpyCNNClassifier).parameters)
     documented = getdoc(NumpyCNNClassifier).split("Attributes\n")[0]
     assert [name for name in names if f"\n{name} : " not in documented] == []
-    assert len(names) == 34
+    assert len(names) == 35

@@ -84,6 +84,51 @@ def test_large_images_are_averaged_over_their_places(image, expected):
     assert not defaults.global_pooling(image, n_blocks=0)
 
 
+def test_dropout_comes_after_the_means_where_places_are_averaged():
+    def kinds(**params):
+        found = fit(conv_filters=(2, 2), hidden_layer_sizes=(3,), max_iter=0, **params).summary()
+        return found.kind[found.kind.isin(["MaxPool2D", "GlobalAvgPool2D", "Dense", "Dropout"])]
+
+    blocks = ["MaxPool2D", "Dropout"] * 2
+    assert kinds(global_pooling=False).tolist() == [*blocks, "Dense", "Dropout", "Dense"]
+    head = ["GlobalAvgPool2D", "Dropout", "Dense", "Dropout", "Dense"]
+    assert kinds(global_pooling=True).tolist() == ["MaxPool2D", "MaxPool2D", *head]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ((32, 32, 3), [False] * 3),
+        ((64, 64, 3), [False, True, True, True]),
+        ((40, 80, 3), [False, True, True, True]),
+        ((128, 128, 3), [False, False, True, True, True]),
+    ],
+)
+def test_small_blocks_of_large_images_are_residual(image, expected):
+    n_blocks = len(expected)
+    assert defaults.residual(image, n_blocks) == expected
+    data = np.random.default_rng(0).random((4, *image))
+
+    def blocks(**params):
+        kinds = fit(data, [0, 1, 0, 1], max_iter=0, **params).summary()["kind"]
+        return kinds[kinds.isin(["Conv2D", "Residual"])].tolist()
+
+    wanted = [["Conv2D", "Residual"] if residual else ["Conv2D"] for residual in expected]
+    assert blocks() == [kind for block in wanted for kind in block]
+    assert blocks(residual=False) == ["Conv2D"] * n_blocks
+    assert blocks(residual=True) == ["Conv2D", "Residual"] * n_blocks
+    assert blocks(conv_filters=(2, 2)) == ["Conv2D"] * 2  # as they are spelled out
+    assert blocks(conv_filters=(2, 2), residual=[True, False]) == ["Conv2D", "Residual", "Conv2D"]
+
+
+def test_a_residual_block_keeps_the_size_that_its_convolution_has_made():
+    data = np.random.default_rng(0).random((4, 11, 9))
+    given = {"conv_filters": (2, 3), "kernel_size": [(4, 3), 2], "padding": "valid"}
+    table = fit(data, [0, 1, 0, 1], max_iter=1, residual=True, pool_size=1, **given).summary()
+    found = table[table.kind.isin(["Conv2D", "Residual"])].output_shape.tolist()
+    assert found == [(8, 7, 2)] * 2 + [(7, 6, 3)] * 2
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 39, 40, 41, 63, 64, 65, 128, 129, 1000, 12345])
 def test_mini_batches_are_nearly_equal_and_never_single_samples(n):
     size = defaults.batch_size(n)

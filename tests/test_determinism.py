@@ -22,6 +22,7 @@ from sklearn.model_selection import cross_val_predict
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.augmentation import Affine, Shift
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 
 HOME = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ PARAMS = {
     "class_weight": {str(name): 1.0 + i / 10 for i, name in enumerate(NAMES)},
     "early_stopping": True,
     "scoring": "accuracy",
-    "label_smoothing": 0.1,
+    "loss": CrossEntropy(0.1),
     "clip_norm": 1.0,
     "alpha": 0.01,
     "batch_size": 135,

@@ -15,6 +15,7 @@ from sknpcnn import (
     callbacks,
     datasets,
     layers,
+    losses,
     optimizers,
     schedules,
     testing,
@@ -29,12 +30,13 @@ PUBLIC = [
         callbacks,
         datasets,
         layers,
+        losses,
         optimizers,
         schedules,
     )
     for name in module.__all__
     if getattr(module, name).__module__.startswith("sknpcnn")  # no names for NumPy's types
-] + [testing.check_layer]
+] + [testing.check_layer, testing.check_loss]
 
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
@@ -58,10 +60,10 @@ def test_docstring_names_every_parameter(thing):
     assert set(names) <= documented
 
 
-def test_methods_of_the_classifier_document_parameters_and_results():
-    own = vars(sknpcnn.NumpyCNNClassifier)
-    for name, method in own.items():
-        if name.startswith("_") or not inspect.isfunction(method):
+@pytest.mark.parametrize("kind", [sknpcnn.NumpyCNNClassifier, sknpcnn.NumpyCNNRegressor])
+def test_methods_document_parameters_and_results(kind):
+    for name, method in inspect.getmembers(kind, inspect.isfunction):
+        if name.startswith("_") or not method.__module__.startswith("sknpcnn."):
             continue
         text = inspect.getdoc(method)
         assert "Returns\n-------" in text, name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, classifier
+from sknpcnn import NumpyCNNClassifier, estimator
 from sknpcnn.schedules import Constant, Progress, ReduceOnPlateau
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training has ended while")
@@ -20,7 +20,7 @@ SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (), "random_state": 0}
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(classifier, "REMEMBERED", KEPT)
+    monkeypatch.setattr(estimator, "MAX_HISTORY", KEPT)
 
 
 def stream(calls, **params):

@@ -22,6 +22,7 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.losses import Huber
 from sknpcnn.optimizers import SGD, Adam
 from sknpcnn.schedules import OneCycle, StepDecay
 
@@ -75,6 +76,9 @@ BAD = {
     "kernel too large": (lambda: fit(kernel_size=9, padding="valid"), ValueError, r"convolution block 1: Conv2D.* images of 8x8 pixels, which are smaller than its window of 9x9"),
     "padding": (lambda: fit(padding="full"), ValueError, r"'padding' parameter .* Got 'full'"),
     "padding list": (lambda: fit(conv_filters=(16, 32), padding=["same", "all"]), ValueError, r"padding=\['same', 'all'\]; needed: 'same', 'valid'"),
+    "residual word": (lambda: fit(residual="yes"), ValueError, r"'residual' parameter .* Got 'yes'"),
+    "residual of other blocks": (lambda: fit(residual=[True, False], conv_filters=(2, 2, 2)), ValueError, r"residual=\[True, False\]; needed: True or False, or a list .* 3 convolution blocks"),
+    "residual of no flags": (lambda: fit(residual=[1, 0], conv_filters=(2, 2)), ValueError, r"residual=\[1, 0\]; needed"),
     "global_pooling": (lambda: fit(global_pooling="yes"), ValueError, r"'global_pooling' parameter .* Got 'yes'"),
     "global_pooling of no blocks": (lambda: fit(global_pooling=True, conv_filters=()), ValueError, r"global_pooling=True needs convolution blocks, .*conv_filters"),
     "hidden_layer_sizes": (lambda: fit(hidden_layer_sizes=(10, -3)), ValueError, r"hidden_layer_sizes=\(10, -3\); needed"),
@@ -88,7 +92,8 @@ BAD = {
     "alpha": (lambda: fit(alpha=-1), ValueError, r"'alpha' parameter .* Got -1"),
     "batch_size": (lambda: fit(batch_size=0), ValueError, r"'batch_size' parameter .* Got 0"),
     "max_iter": (lambda: fit(max_iter=-1), ValueError, r"'max_iter' parameter .* Got -1"),
-    "label_smoothing": (lambda: fit(label_smoothing=1.5), ValueError, r"'label_smoothing' parameter .* Got 1.5"),
+    "loss": (lambda: fit(loss="mse"), ValueError, r"'loss' parameter .* Got 'mse'"),
+    "loss of reals": (lambda: fit(loss=Huber()), ValueError, r"loss=Huber\(\) compares real numbers, but NumpyCNNClassifier predicts classes or labels"),
     "clip_norm": (lambda: fit(clip_norm=0), ValueError, r"'clip_norm' parameter .* Got 0"),
     "validation_fraction": (lambda: fit(validation_fraction=1.0), ValueError, r"'validation_fraction' parameter .* Got 1.0"),
     "scoring": (lambda: fit(scoring="acuracy", early_stopping=True), ValueError, r"acuracy"),
@@ -188,7 +193,7 @@ BAD = {
     "no y": (lambda: fit(y=None), ValueError, r"requires y to be passed"),
     "y of numbers": (lambda: fit(y=np.linspace(0, 1, 20)), ValueError, r"Unknown label type: continuous"),
     "y with NaN": (lambda: fit(y=np.where(y == 0, np.nan, 1.0)), ValueError, r"Input y contains NaN"),
-    "y of two columns": (lambda: fit(y=np.stack([y, y], axis=1)), ValueError, r"y should be a 1d array, got an array of shape \(20, 2\)"),
+    "y of two columns": (lambda: fit(y=np.stack([y, y + 1], axis=1)), ValueError, r"y should be a 1d array, got an array of shape \(20, 2\)"),
     "weights length": (lambda: fit(sample_weight=np.ones(3)), ValueError, r"sample_weight.shape == \(3,\), expected \(20,\)"),
     "weight nan": (lambda: fit(sample_weight=np.nan), ValueError, r"sample_weight=nan; needed: a finite number of at least 0, or one for each sample"),
     "weight complex": (lambda: fit(sample_weight=2 + 1j), ValueError, r"sample_weight=\(2\+1j\); needed: a finite number"),
@@ -212,7 +217,7 @@ BAD = {
     "y of mixed kinds": (lambda: fit(y=np.array([None, "a"] * 10, dtype=object)), ValueError, r"y\[0\] is None, and 10 of 20 labels are missing so; needed: a label for each sample"),
     "X_val and weights": (lambda: fit(X_val=X, y_val=y, sample_weight_val=np.ones(3)), ValueError, r"X_val holds 20 samples, but sample_weight_val 3"),
     "X_val extreme": (lambda: fit(X=X.astype("f"), X_val=X * 1e300, y_val=y), ValueError, r"validation data give a loss of (nan|inf)|infinity"),
-    "X_val and y_val": (lambda: fit(X_val=X, y_val=y[:5]), ValueError, r"X_val holds 20 samples, but y_val 5 labels"),
+    "X_val and y_val": (lambda: fit(X_val=X, y_val=y[:5]), ValueError, r"X_val holds 20 samples, but y_val 5"),
     "y_val unknown": (lambda: fit(X_val=X, y_val=y + 5), ValueError, r"y_val holds \[5, 6\], which is not among the classes \[0, 1\]"),
     "early stopping on one sample": (lambda: fit(X=X[:1], y=y[:1], early_stopping=True), ValueError, r"early_stopping=True needs .* n_samples = 1 given"),
     "predict other features": (lambda: fit().predict(X.reshape(20, 64)[:, :60]), ValueError, r"X has 60 features, but NumpyCNNClassifier is expecting 64"),

@@ -17,6 +17,7 @@ from sknpcnn.layers import (
     Residual,
     SiLU,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.testing import check_layer
 from tests.test_threads import Callback
 
@@ -102,7 +103,7 @@ TASKS = {
     "half precision": half,
     "weights": weights_set,
     "double": lambda X, y: fitted(*images(np.float64, 1e-308)).predict_proba(X.astype(float)),
-    "no standard": trained_with(standardize=False, alpha=1e-30, label_smoothing=1e-40),
+    "no standard": trained_with(standardize=False, alpha=1e-30, loss=CrossEntropy(1e-40)),
     "clipped": trained_with(clip_norm=1e-30, learning_rate_init=1e-30),
     "wide": trained_with(layers=None, conv_filters=(64,), hidden_layer_sizes=(600,)),
     "augmented": trained_with(augment=AUGMENT),

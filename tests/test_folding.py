@@ -22,6 +22,7 @@ from sknpcnn.layers import (
     rewriting,
 )
 from sknpcnn.layers.rewriting import fold_batch_norms
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import FOLD, Network
 from sknpcnn.plan import plan
 from sknpcnn.spec import named
@@ -132,7 +133,7 @@ def test_rewriting_inside_of_layers_changes_no_result(layer, rows, monkeypatch):
         grad = np.zeros_like(theta)
         with Engine(2, np.float64) as engine:
             logits = network.logits(theta, rows, engine)
-            loss, _ = network.learn(theta, grad, rows, classes, None, engine)
+            loss, _ = network.learn(theta, grad, rows, classes, None, engine, CrossEntropy())
         return logits, loss, grad
 
     found = results(network)

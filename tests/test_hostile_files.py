@@ -155,7 +155,7 @@ def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
         kind = ("Residual", "Sequential")[i % 2]
         inner = {"spec": kind, "fields": {"layers": {"list": [inner]}}}
     defaults = {"conv_filters": "auto", "kernel_size": 3, "pool_size": 2}
-    defaults |= {"global_pooling": "auto", "hidden_layer_sizes": "auto"}
+    defaults |= {"residual": "auto", "global_pooling": "auto", "hidden_layer_sizes": "auto"}
     many(values, layers={"list": [inner] * 80}, **defaults)
     storage.write(path, values, arrays)
     assert "holds no sound model (theta" in in_time(path)

@@ -27,6 +27,7 @@ from sknpcnn.layers import (
     SiLU,
     Tanh,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.spec import named
 from tests.hostile import NIGHTLY
@@ -143,7 +144,7 @@ def train(network, rng, n_threads, chunk, monkeypatch, tapes=True):
             X = rng.normal(size=(n, np.prod(network.image)))
             classes = rng.integers(0, CLASSES, n)
             rows = Rows(X, network.image)
-            network.learn(theta, grad, rows, classes, None, engine, key=step)
+            network.learn(theta, grad, rows, classes, None, engine, CrossEntropy(), step)
             found.append((theta.copy(), X, classes, grad.copy()))
             theta -= 1e-3 * grad / (1 + np.abs(grad).max())
             found.append((network.logits(theta, rows, engine),))
@@ -194,5 +195,7 @@ def test_random_stacks_agree_with_pytorch_and_tapes_change_no_bit(seed, monkeypa
             err_msg=f"{FIRST} {seed}: {steps}",
         )
         with Engine(1, np.float64) as engine:
-            total, _ = network.learn(theta, grad, Rows(X, image), classes, None, engine)
+            total, _ = network.learn(
+                theta, grad, Rows(X, image), classes, None, engine, CrossEntropy()
+            )
         assert total / len(classes) == pytest.approx(loss, rel=1e-9, abs=1e-12)

@@ -31,7 +31,7 @@ ROOMS = [
     {"engine"},
     {"context"},
     {"parallel"},
-    {"balance", "batches", "layout", "samples", "standard"},
+    {"balance", "batches", "layout", "samples", "standard", "targets"},
     {"network"},
     {"training", "start"},
     {"defaults", "fitting", "report"},
@@ -47,12 +47,14 @@ ROOMS = [
         "outcome",
         "plain",
     },
-    {"classifier", "features", "rebuilding", "saving", "sknpcnn"},
+    {"estimator", "classifier", "regressor", "features", "rebuilding", "saving", "sknpcnn"},
     {"callbacks", "display", "datasets", "onnx_export", "testing"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     "classifier",
+    "regressor",
+    "estimator",
     "features",
     "saving",
     "inputs",

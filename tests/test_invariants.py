@@ -13,6 +13,7 @@ from sknpcnn.batches import Rows
 from sknpcnn.callbacks import TimeLimit
 from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
@@ -63,7 +64,9 @@ def test_2_nothing_transient_is_attached(images):
     rows = Rows(images[0].reshape(400, 64), (8, 8, 1))
     with Engine(2, np.float32) as engine:
         network.logits(clf._theta, rows, engine)
-        network.learn(clf._theta, np.empty_like(clf._theta), rows, images[1], None, engine)
+        network.learn(
+            clf._theta, np.empty_like(clf._theta), rows, images[1], None, engine, CrossEntropy()
+        )
     assert pickle.dumps(network) == before
     assert [
         layer for _, layer in network.steps if vars(layer) != layer.get_params(deep=False)
@@ -90,7 +93,7 @@ def test_4_backward_only_writes_gradients_and_all_of_them(images):
     for fill in (np.nan, 7.0):
         grad = np.full_like(theta, fill)
         with Engine(2, np.float32) as engine:
-            network.learn(theta, grad, rows, images[1], None, engine)
+            network.learn(theta, grad, rows, images[1], None, engine, CrossEntropy())
         found.append(grad)
     np.testing.assert_array_equal(theta, before)
     assert np.isfinite(found[0]).all()

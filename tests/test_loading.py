@@ -85,7 +85,7 @@ WRONG = {
     "nan among classes": lambda v, a: a.update(classes_=np.r_[a["classes_"][:-1], np.nan]),
     "bytes for classes": lambda v, a: a.update(classes_=a["classes_"].view("S8")),
     "format": lambda v, a: v.update(format="another"),
-    "version": lambda v, a: v.update(version=5),
+    "version": lambda v, a: v.update(version=6),
     "no parameters": lambda v, a: v.pop("params"),
     "unknown parameter": lambda v, a: v["params"].update(colour=1),
     "bad parameter": lambda v, a: v["params"].update(alpha=-1),

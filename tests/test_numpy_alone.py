@@ -44,6 +44,7 @@ from sknpcnn.batches import Rows
 from sknpcnn.blas import threads_for
 from sknpcnn.engine import Engine
 from sknpcnn.layers import *
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam
 from sknpcnn.spec import named
@@ -60,7 +61,7 @@ memory = adam.start(theta)
 with Engine(2, theta.dtype) as engine:
     for step in range(6):
         rows = Rows(X, (8, 8, 3), augment=(("shift", Shift(1)),))
-        network.learn(theta, grad, rows, classes, None, engine, key=step)
+        network.learn(theta, grad, rows, classes, None, engine, CrossEntropy(), step)
         adam.step(theta, grad, memory, 0.01, step + 1)
     logits = network.logits(theta, Rows(X, (8, 8, 3)), engine)
 bits = [hashlib.sha256(array.tobytes()).hexdigest() for array in (theta, logits)]

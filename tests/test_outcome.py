@@ -8,9 +8,10 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
-from sknpcnn.outcome import ignorance
 from sknpcnn.schedules import CosineDecay
+from sknpcnn.targets import Classes
 from tests.test_training import samples_of
 
 X, y = load_digits(return_X_y=True)
@@ -44,7 +45,7 @@ BAD = {
     ),
     "labels of something else": (
         {"X": np.zeros((60, 64)), "y": np.arange(60) % 3, "max_iter": 12},
-        "training accuracy is 0.333, and 0.333 is .* loss is 1.1, and 1.1 that",
+        "training accuracy is 0.333 and its loss 1.1; 0.333 and 1.1 are those of always",
     ),
     "too short": (
         PLAIN | {"learning_rate_init": 2e-4},
@@ -70,7 +71,11 @@ GOOD = {
     "a schedule that ends": {"learning_rate": CosineDecay(), "max_iter": 12},
     "few of one class": {"y": y == 3, "max_iter": 12},
     "one class": {"y": np.zeros(300), "max_iter": 12},
-    "weights and smoothing": {"class_weight": "balanced", "label_smoothing": 0.2, "max_iter": 12},
+    "weights and smoothing": {
+        "class_weight": "balanced",
+        "loss": CrossEntropy(0.2),
+        "max_iter": 12,
+    },
     "penalty": {"alpha": 0.01, "max_iter": 12},
 }
 
@@ -88,11 +93,12 @@ def test_streams_are_never_judged():
             clf.partial_fit(X, y, classes=range(10))
 
 
-def test_ignorance_is_the_entropy_of_the_weighted_classes():
+def test_baseline_is_the_entropy_of_the_classes():
     plain = samples_of()
-    counts = np.bincount(plain.classes)
+    counts = np.bincount(plain.targets)
     p = counts[counts > 0] / counts.sum()
-    assert ignorance(plain) == pytest.approx((-(p * np.log(p)).sum(), p.max()))
+    found = Classes(np.arange(3)).baseline(plain, CrossEntropy())
+    assert found == pytest.approx((-(p * np.log(p)).sum(), p.max()))
 
 
 # Other scales

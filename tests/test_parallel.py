@@ -28,6 +28,7 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.parallel import ThreadedRunner, whole_batch
 from sknpcnn.plan import plan
@@ -403,6 +404,9 @@ LAYERS = [
 ]
 
 
+LOSS = CrossEntropy(0.1)
+
+
 class Case:
     """A network with everything in it, cut into many chunks and tiles."""
 
@@ -422,7 +426,7 @@ class Case:
         weights = self.weights[:n] if weighted else None
         identify = partial(row_ids, self.X[index])
         return self.network.learn(
-            self.theta, grad, rows, self.classes[:n], weights, engine, key, 0.1, identify
+            self.theta, grad, rows, self.classes[:n], weights, engine, LOSS, key, identify
         )
 
     def logits(self, engine):
@@ -447,11 +451,12 @@ def test_number_of_threads_changes_no_bit(case, weighted):
     for n_threads in (1, 2, 3, 5, 3, 2):
         grad = np.full_like(case.theta, np.nan)
         with Engine(n_threads, case.dtype) as engine:
-            losses = [case.learn(engine, grad, weighted) for _ in range(2)]
+            (loss, outputs), again = (case.learn(engine, grad, weighted) for _ in range(2))
             logits = case.logits(engine)
             assert max(n for *_, n in engine.gradient_rows) > 5, "too few chunks to tell"
-        assert losses[0] == losses[1]
-        found.append((losses[0], grad.tobytes(), logits.tobytes()))
+        assert loss == again[0]
+        np.testing.assert_array_equal(outputs, again[1])
+        found.append((loss, outputs.tobytes(), grad.tobytes(), logits.tobytes()))
     assert all(other == found[0] for other in found[1:])
     assert np.isfinite(grad).all()
 
@@ -463,12 +468,12 @@ def test_chunks_change_the_result_by_no_more_than_rounding(case, monkeypatch):
         monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", tile)
         grad = np.empty_like(case.theta)
         with Engine(2, case.dtype) as engine:
-            loss, hits = case.learn(engine, grad, weighted=True)
-            found.append((loss, hits, grad, case.logits(engine)))
+            loss, outputs = case.learn(engine, grad, weighted=True)
+            found.append((loss, outputs, grad, case.logits(engine)))
     tolerance = 1e-11 if case.dtype == np.float64 else 2e-4
-    for loss, hits, grad, logits in found[1:]:
+    for loss, outputs, grad, logits in found[1:]:
         assert loss == pytest.approx(found[0][0], rel=tolerance)
-        assert hits == pytest.approx(found[0][1])
+        np.testing.assert_allclose(outputs, found[0][1], rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(grad, found[0][2], rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(logits, found[0][3], rtol=tolerance, atol=tolerance)
 

@@ -30,6 +30,7 @@ from sknpcnn.layers import (
     SiLU,
     Tanh,
 )
+from sknpcnn.losses import CrossEntropy
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:600].astype(np.float32), y[:600]
@@ -110,7 +111,7 @@ FITS = {
                 *(Dense(20), BatchNorm(), ReLU()),
             ],
             "solver": "adamw",
-            "label_smoothing": 0.1,
+            "loss": CrossEntropy(0.1),
         },
         {},
     ),

@@ -25,6 +25,7 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.parallel import whole_batch
 from sknpcnn.parameters import Parameter
@@ -32,7 +33,8 @@ from sknpcnn.plan import plan
 from sknpcnn.samples import Samples
 from sknpcnn.spec import named
 from sknpcnn.standard import standard_of
-from sknpcnn.start import initial_parameters, log_frequencies
+from sknpcnn.start import initial_parameters
+from sknpcnn.targets import Classes
 
 rng = np.random.default_rng(0)
 
@@ -56,7 +58,7 @@ def network_of(layers, image, n_classes=3):
 def started(network, X, seed=0, dtype=np.float64, weights=None):
     samples = samples_of(X, weights=weights)
     standard = standard_of(samples, network.image[2], dtype)
-    theta = initial_parameters(network, samples, standard, seed, dtype)
+    theta = initial_parameters(network, samples, standard, seed, dtype, np.zeros(3))
     return theta, standard
 
 
@@ -133,7 +135,8 @@ def test_weights_of_samples_and_classes_count_in_the_first_loss():
 def test_a_class_without_samples_is_thought_possible():
     counts = {3: 40, 1: 60}
     y = np.repeat(list(counts), list(counts.values()))
-    found = log_frequencies(samples_of(np.zeros((100, 1)), y), 5)
+    target = Classes(np.arange(5))
+    found = target.constant(samples_of(np.zeros((100, 1)), y), CrossEntropy())
     np.testing.assert_allclose(np.exp(found).sum(), 1)
     assert found[1] > found[3] > found[0] == found[2] == found[4] == np.log(0.002)
 
@@ -231,7 +234,12 @@ def test_it_depends_on_what_the_images_are_and_not_on_order_copies_or_weights():
     theta, _ = started(network, X)
     order = rng.permutation(300)
     twice = initial_parameters(
-        network, samples_of(np.concatenate([X, X])[::-1]), started(network, X)[1], 0, np.float64
+        network,
+        samples_of(np.concatenate([X, X])[::-1]),
+        started(network, X)[1],
+        0,
+        np.float64,
+        np.zeros(3),
     )
     hidden = slice(0, network.layout.slices["output.b"].start)  # the bias knows how many there are
     np.testing.assert_array_equal(theta[hidden], twice[hidden])
@@ -265,7 +273,7 @@ def test_large_images_are_told_apart_by_some_of_their_pixels():
     X = rng.normal(size=(30, 60 * 60 * 3))
     network = network_of([Conv2D(4, stride=8), ReLU(), Conv2D(4)], (60, 60, 3))
     theta, standard = started(network, X)
-    again = initial_parameters(network, samples_of(X[::-1]), standard, 0, np.float64)
+    again = initial_parameters(network, samples_of(X[::-1]), standard, 0, np.float64, np.zeros(3))
     np.testing.assert_array_equal(theta, again)
 
 
@@ -282,14 +290,16 @@ def test_large_images_are_told_apart_by_some_of_their_pixels():
 )
 def test_data_of_any_kind_give_a_finite_start(X):
     network = network_of(LAYERS, (6, 6, 1))
-    theta = initial_parameters(network, samples_of(X), None, 0, np.float64)
+    theta = initial_parameters(network, samples_of(X), None, 0, np.float64, np.zeros(3))
     assert np.isfinite(theta).all()
     assert np.abs(network.layout.views(theta)["conv2d_2"]["W"]).max() > 0
 
 
 def test_images_that_say_nothing_leave_the_weights_as_drawn():
     network = network_of(LAYERS, (6, 6, 1))
-    theta = initial_parameters(network, samples_of(np.zeros((9, 36))), None, 3, np.float64)
+    theta = initial_parameters(
+        network, samples_of(np.zeros((9, 36))), None, 3, np.float64, np.zeros(3)
+    )
     drawn = network.layout.start(3, np.float64)
     for name, array in network.layout.arrays(drawn):
         if not name.startswith("output"):
@@ -298,7 +308,7 @@ def test_images_that_say_nothing_leave_the_weights_as_drawn():
 
 def test_images_that_are_not_standardized_are_brought_to_size_by_the_first_layer():
     network, X = network_of([Conv2D(8), ReLU()], (6, 6, 1)), 200 + smooth(64, (6, 6, 1))
-    theta = initial_parameters(network, samples_of(X), None, 0, np.float64)
+    theta = initial_parameters(network, samples_of(X), None, 0, np.float64, np.zeros(3))
     plain = started(network, X)[0]
     first, other = (np.abs(network.layout.views(t)["conv2d_1"]["W"]).mean() for t in (theta, plain))
     assert first < other / 20

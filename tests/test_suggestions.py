@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures, blocks, optimizers
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures, blocks, losses, optimizers
 from sknpcnn import schedules as all_schedules
 from sknpcnn.augmentation import Affine, HorizontalFlip, RandomCrop
 from sknpcnn.layers import Conv2D, Dropout, MaxPool2D, ReLU
@@ -41,7 +41,7 @@ MEANT = {
     "optimizer": (lambda: made(optimizer="adam"), r"Did you mean solver='adam'\?"),
     "momentum": (lambda: made(momentum=0.9), r"Did you mean solver=SGD\(momentum=0\.9\)\?"),
     "misspelled": (lambda: made(conv_filter=3), r"'conv_filter'\. Did you mean conv_filters\?"),
-    "like nothing": (lambda: made(zzz=3), r"'zzz'; needed: one of the 34 names that get_params\(\) lists\."),
+    "like nothing": (lambda: made(zzz=3), r"'zzz'; needed: one of the 35 names that get_params\(\) lists\."),
     "features": (lambda: NumpyCNNFeatures(layers="a"), r"NumpyCNNFeatures\(\) .* 'layers'\. Did you mean layer\?"),
     # keywords of fit
     "fit epochs": (lambda: made().fit(X, y, epochs=5), r"NumpyCNNClassifier\.fit\(\) .* 'epochs'\. Did you mean max_iter=5, a parameter of the estimator\?"),
@@ -135,7 +135,7 @@ def test_subclass_may_have_parameters_of_its_own():
 
 
 def test_what_words_stand_for_is_so():
-    for words in (blocks.ACTIVATIONS, optimizers.NAMED, all_schedules.NAMED):
+    for words in (blocks.ACTIVATIONS, optimizers.NAMED, all_schedules.NAMED, losses.NAMED):
         assert {word: f"{type(value).__name__}()" for word, value in words.items()}.items() <= (
             INSTANCES.items()
         )
@@ -143,7 +143,7 @@ def test_what_words_stand_for_is_so():
 
 def test_no_name_of_another_library_is_one_of_ours_and_no_word():
     parameters = set(inspect.signature(NumpyCNNClassifier).parameters)
-    assert not parameters & set(KEYWORDS["NumpyCNNClassifier"])
+    assert not parameters & set(KEYWORDS["NetworkMixin"])
     assert not set(INSTANCES) & set(WORDS)
 
 

@@ -23,6 +23,7 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.network import Network
 from sknpcnn.spec import named
 from sknpcnn.tape import UNRECORDABLE
@@ -52,7 +53,8 @@ def learn(layers, image, sizes=(9, 9, 9, 4, 9, 9), n_threads=1, chunk=None):
     with Engine(n_threads, theta.dtype) as engine:
         for n in sizes:
             X = rng.normal(size=(n, int(np.prod(image))))
-            network.learn(theta, grad, Rows(X, image), rng.integers(0, 3, n), None, engine, key=n)
+            rows, classes = Rows(X, image), rng.integers(0, 3, n)
+            network.learn(theta, grad, rows, classes, None, engine, CrossEntropy(), n)
             found.append(grad.copy())
             theta -= 0.01 * grad
     return found, engine

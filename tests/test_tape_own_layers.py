@@ -10,7 +10,7 @@ import pytest
 from scipy.linalg import norm
 from sklearn.datasets import load_digits
 
-from sknpcnn import NumpyCNNClassifier, classifier, parallel
+from sknpcnn import NumpyCNNClassifier, estimator, parallel
 from sknpcnn.engine import Engine
 from sknpcnn.layers import (
     BatchNorm,
@@ -131,7 +131,7 @@ def test_a_layer_that_decides_by_its_data_decides_for_every_mini_batch(place, mo
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 @pytest.mark.parametrize("own", [Square(), ReLU()], ids=str)
 def test_memory_stays_flat_over_many_calls(own, monkeypatch):
-    monkeypatch.setattr(classifier, "REMEMBERED", 10)
+    monkeypatch.setattr(estimator, "MAX_HISTORY", 10)
     layers = [Conv2D(4), own, Residual([Conv2D(4), BatchNorm()]), GlobalAvgPool2D()]
     clf = fitted(layers, max_iter=1)
     images = [X[i : i + 1].copy() for i in range(20)]

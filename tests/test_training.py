@@ -9,12 +9,14 @@ import pytest
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Tanh
+from sknpcnn.losses import CrossEntropy, Focal
 from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from sknpcnn.samples import Samples
 from sknpcnn.schedules import Constant, CosineDecay, StepDecay
 from sknpcnn.spec import named
 from sknpcnn.standard import Standard
+from sknpcnn.targets import Classes
 from sknpcnn.training import Plan, TrainingState, clip, evaluate, train
 
 IMAGE = (8, 8, 2)
@@ -29,7 +31,8 @@ PLAN = Plan(
     shuffle=False,
     alpha=0.0,
     clip_norm=None,
-    label_smoothing=0.0,
+    loss=CrossEntropy(),
+    target=Classes(np.arange(3)),
 )
 SMALL = [Conv2D(4), ReLU(), MaxPool2D(2), Flatten(), Dense(10), ReLU()]
 
@@ -149,7 +152,12 @@ def test_training_goes_where_pytorch_goes(optimizer, lr, make, weighted):
     torch = pytest.importorskip("torch")
     network, samples = network_of(), samples_of(weighted=weighted)
     plan = replace(
-        PLAN, optimizer=optimizer, learning_rate=lr, alpha=0.02, label_smoothing=0.1, clip_norm=0.8
+        PLAN,
+        optimizer=optimizer,
+        learning_rate=lr,
+        alpha=0.02,
+        loss=CrossEntropy(0.1),
+        clip_norm=0.8,
     )
     state = start(network, plan)
     twin = Twin(torch, arrays(network, state))
@@ -161,7 +169,7 @@ def test_training_goes_where_pytorch_goes(optimizer, lr, make, weighted):
             part = slice(lo, lo + plan.batch_size)
             w = samples.weights[part] if weighted else None
             rule.zero_grad()
-            loss = twin.loss(samples.X[part], samples.classes[part], w, 0.02, 0.1)
+            loss = twin.loss(samples.X[part], samples.targets[part], w, 0.02, 0.1)
             loss.backward()
             twin.clip(0.8)
             rule.step()
@@ -212,7 +220,7 @@ def test_loss_and_score_are_those_of_the_batches_as_they_came_by():
     network, samples = network_of(), samples_of(weighted=True)
     state, (epoch,) = run(network, samples, replace(PLAN, learning_rate=1e-300))
     with Engine(1, np.float64) as engine:
-        loss, score, _ = evaluate(network, state.theta, samples, None, engine)
+        loss, score, _ = evaluate(network, state.theta, samples, None, PLAN, engine)
     assert epoch.loss == pytest.approx(loss, rel=1e-12)
     assert epoch.score == pytest.approx(score, rel=1e-12)
 
@@ -429,16 +437,14 @@ def test_layer_of_half_the_learning_rate_takes_half_the_step():
 # --- penalty and clipping -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(0.2), Focal(1.5)])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("alpha", [0.0, 3.0])
-def test_step_goes_down_the_loss_that_is_reported(alpha, weighted, label_smoothing):
+def test_step_goes_down_the_loss_that_is_reported(alpha, weighted, loss):
     """A step of SGD with learning rate 1 is the gradient, penalty included."""
     network = network_of([Conv2D(2, stride=2), Tanh(), Flatten(), Dense(3), Tanh()])
     samples = samples_of(12, weighted)
-    plan = replace(
-        PLAN, learning_rate=1.0, alpha=alpha, batch_size=12, label_smoothing=label_smoothing
-    )
+    plan = replace(PLAN, learning_rate=1.0, alpha=alpha, batch_size=12, loss=loss)
     state, _ = run(network, samples, plan)
     theta = start(network).theta
     gradient = theta - state.theta
@@ -503,11 +509,11 @@ def test_evaluation_is_the_weighted_mean_as_prediction_sees_it(weighted):
     state, _ = run(network, samples, standard=standard)
     before = state.theta.copy()
     with Engine(1, np.float64) as engine:
-        loss, score, _ = evaluate(network, state.theta, samples, standard, engine)
+        loss, score, _ = evaluate(network, state.theta, samples, standard, PLAN, engine)
         rows = Rows(samples.X[samples.index], IMAGE, standard)
         logits = network.logits(state.theta, rows, engine)
     np.testing.assert_array_equal(state.theta, before)
-    classes = samples.classes[samples.index]
+    classes = samples.targets[samples.index]
     weights = samples.weights[samples.index] if weighted else None
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     each = -np.log(p[np.arange(len(p)), classes])
@@ -533,9 +539,9 @@ def test_running_averages_follow_the_batches_whatever_the_optimizer():
 
 def test_read_only_data_are_trained_on_and_left_as_they_are():
     samples = samples_of(weighted=True)
-    before = samples.X.copy(), samples.classes.copy(), samples.weights.copy()
-    for array in (samples.X, samples.classes, samples.weights, samples.index):
+    before = samples.X.copy(), samples.targets.copy(), samples.weights.copy()
+    for array in (samples.X, samples.targets, samples.weights, samples.index):
         array.flags.writeable = False
     run(network_of(), samples, replace(PLAN, shuffle=True), 2)
-    for array, copy in zip((samples.X, samples.classes, samples.weights), before, strict=True):
+    for array, copy in zip((samples.X, samples.targets, samples.weights), before, strict=True):
         np.testing.assert_array_equal(array, copy)

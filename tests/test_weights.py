@@ -14,6 +14,8 @@ from sknpcnn import NumpyCNNClassifier
 from sknpcnn.augmentation import Shift
 from sknpcnn.inputs import samples_of, split_off
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten
+from sknpcnn.losses import CrossEntropy
+from sknpcnn.targets import Classes
 
 WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, 300)
 COLUMNS = ["train_loss", "train_score", "validation_loss", "validation_score", "learning_rate"]
@@ -52,7 +54,7 @@ CONFIGURATIONS = {
     "batch norm": {"batch_norm": True},
     "dropout": {"dropout": 0.3, "augment": [Shift(1)]},
     "as they come": {"shuffle": False, "standardize": False},
-    "penalties": {"alpha": 0.1, "label_smoothing": 0.1, "clip_norm": 0.5},
+    "penalties": {"alpha": 0.1, "loss": CrossEntropy(0.1), "clip_norm": 0.5},
     "balanced": {"class_weight": "balanced"},
     "classes": {"class_weight": {3: 5.0, 4: 0.0}},
     "early stopping": {"early_stopping": True, "validation_fraction": 0.3},
@@ -120,10 +122,10 @@ def test_weights_of_any_kind(kind, data, held):
 
 def test_weights_of_classes_do_not_change_what_is_held_out(data):
     X, y = data
-    sets = []
+    sets, target = [], Classes(np.arange(10))
     for class_weight in (None, {0: 3.0, 5: 0.25}, "balanced"):
-        samples = samples_of(X, y, np.arange(10), WEIGHTS, class_weight)
-        sets.append(set(split_off(samples, 0.2, seed=1)[1].index))
+        samples = samples_of(X, y, target, WEIGHTS, class_weight)
+        sets.append(set(split_off(samples, target, 0.2, seed=1)[1].index))
         held_out = samples.weights[sorted(sets[-1])].sum()
         assert abs(held_out / samples.weights.sum() - 0.2) < 0.03  # so much of the weight
     assert sets[0] == sets[1] == sets[2]
@@ -269,7 +271,7 @@ TINY = {
 def test_tiny_data_and_a_single_class(name, weighted, early_stopping):
     X, y = np.array(TINY[name][0]), np.array(TINY[name][1])
     weights = np.r_[2.0, np.ones(len(y) - 1)] if weighted else None
-    params = {"class_weight": "balanced" if weighted else None, "label_smoothing": 0.1}
+    params = {"class_weight": "balanced" if weighted else None, "loss": CrossEntropy(0.1)}
     params |= {"early_stopping": early_stopping, "scoring": "accuracy", "max_iter": 2}
     nets = [
         NumpyCNNClassifier((2,), pool_size=1, batch_norm=True, dropout=0.2, **params),

@@ -12,6 +12,7 @@ from benchmarks import networks
 from sknpcnn import parallel
 from sknpcnn.batches import Rows
 from sknpcnn.engine import Engine
+from sknpcnn.losses import CrossEntropy
 from sknpcnn.tape import UNRECORDABLE
 
 from . import Measured, in_turns
@@ -58,7 +59,7 @@ def training_step(name: str, engine: Engine) -> Callable[[], np.ndarray]:
     rows, grad = Rows(X.reshape(BATCH, -1), network.image), np.zeros_like(theta)
 
     def step() -> np.ndarray:
-        network.learn(theta, grad, rows, y, None, engine)
+        network.learn(theta, grad, rows, y, None, engine, CrossEntropy())
         return grad
 
     return step

@@ -28,6 +28,7 @@ from sknpcnn.layers import (
     ReLU,
     Residual,
 )
+from sknpcnn.losses import CrossEntropy, Focal, Huber
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from sknpcnn.schedules import (
     Constant,
@@ -101,6 +102,7 @@ PARAMETERS: dict[str, tuple[list[Any], list[Any]]] = {
         ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"],
         ["rleu", ReLU(), np.tanh],
     ),
+    "residual": ([True, False, "auto"], ["yes", 1, [True], [0, 1], (), np.array([True] * 9)]),
     "batch_norm": ([True, False, np.True_], ["yes", 1, 2]),
     "dropout": ([0.0, 0.5, 0.999, np.float32(0.25)], [1.0, -0.1, True, 5e-324, "0.5"]),
     "layers": (
@@ -237,7 +239,10 @@ PARAMETERS: dict[str, tuple[list[Any], list[Any]]] = {
             [1, 2],
         ],
     ),
-    "label_smoothing": ([0.0, 0.1, 0.999], [1.0, -0.1, 5e-324, "some", np.nan]),
+    "loss": (
+        ["auto", "cross_entropy", "focal", CrossEntropy(0.1), CrossEntropy(0.999), Focal(0.5)],
+        ["mse", "squared_error", "binary_cross_entropy", Huber(), CrossEntropy, None, 0.1],
+    ),
     "clip_norm": ([None, 1.0, 5], [1e-300, 5e-324, 1e300, 0, -1, np.inf, np.nan, "short"]),
     "early_stopping": ([True, False], ["yes", None]),
     "validation_fraction": ([0.1, 0.5], [5e-324, 1 - 1e-16, 0.0, 1.0, -1, np.nan, 1, "tenth"]),
@@ -260,12 +265,12 @@ PARAMETERS: dict[str, tuple[list[Any], list[Any]]] = {
     ),
     "verbose": ([0, 1, 2, True], [-1, 1.5, "loud", GIANT]),
 }
-for _name in ("learning_rate_init", "alpha", "clip_norm", "label_smoothing", "dropout"):
+for _name in ("learning_rate_init", "alpha", "clip_norm", "dropout"):
     PARAMETERS[_name][1].append(TOO_LARGE_FOR_A_FLOAT)
 
 BLOCKS = (
     *("conv_filters", "kernel_size", "pool_size", "padding", "hidden_layer_sizes"),
-    *("activation", "batch_norm", "dropout"),
+    *("activation", "residual", "batch_norm", "dropout"),
 )
 TRAINING = tuple(name for name in PARAMETERS if name not in (*BLOCKS, "layers"))
 

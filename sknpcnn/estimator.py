@@ -1,0 +1,225 @@
+"""What all estimators of this package have in common: to fit, and what a fitted network offers."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sknpcnn import beginning, constraints, fitted, inputs
+from sknpcnn.arrays import to_numpy
+from sknpcnn.batches import Array
+from sknpcnn.layout import Image
+from sknpcnn.losses import named_or_own
+from sknpcnn.network import LayerSummary
+from sknpcnn.spec import nested_params, resolve
+from sknpcnn.targets import found, of_fitted
+
+if TYPE_CHECKING:  # pandas takes as long to import as all of this package
+    import pandas as pd
+
+MAX_HISTORY = 1000
+"""How many epochs partial_fit keeps in the history: a stream never ends."""
+
+
+def fit(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
+    sample_weight_val: Any = None,
+) -> None:
+    """Fit an estimator: check the data, train, and publish what has been learned."""
+    draft = fitted.snapshot(estimator)  # whose attributes are this fit's own
+    going_on = draft.warm_start and hasattr(draft, "_theta")
+    data = {"X": X, "y": y, "sample_weight": sample_weight}
+    y = to_numpy(y, "y")
+    chosen = inputs.loss_for(draft, y, fitted.loss_of(draft) if going_on else None)
+    loss = named_or_own(chosen)
+    X, y, image, table = inputs.rows_to_fit(draft, X, y, loss, reset=not going_on)
+    weights = inputs.weights_of(sample_weight, X)
+    target = fitted.target_of(draft) if going_on else found(y, weights, loss)
+    samples = inputs.samples_of(X, y, target, weights, getattr(draft, "class_weight", None))
+    held_out = beginning.own_validation(draft, image, target, loss, X_val, y_val, sample_weight_val)
+    prepared = beginning.begin(
+        draft,
+        samples,
+        image,
+        target,
+        chosen,
+        going_on,
+        table,
+        held_out,
+        early_stopping=draft.early_stopping,
+        checkpoint_dir=draft.checkpoint_dir,
+    )
+    beginning.run_with_callbacks(estimator, prepared, **data)
+    theta = prepared.state.theta
+    fitted.publish(estimator, fitted.attributes_of(prepared, theta, keep=draft.warm_start))
+
+
+def partial_fit(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+) -> None:
+    """Train an estimator for one more epoch; the first call finds out what the target is."""
+    estimator._validate_params()  # scikit-learn does so in the first call only
+    draft = fitted.snapshot(estimator)
+    going_on = hasattr(draft, "_theta")
+    y = to_numpy(y, "y")
+    chosen = inputs.loss_for(draft, y, fitted.loss_of(draft) if going_on else None)
+    loss = named_or_own(chosen)
+    if loss.targets != "reals":
+        inputs.take_classes(draft, classes, loss, y)
+    X, y, image, table = inputs.rows_to_fit(draft, X, y, loss, reset=not going_on)
+    weights = inputs.weights_of(sample_weight, X)
+    new = loss.targets == "reals" and not going_on
+    target = found(y, weights, loss) if new else of_fitted(draft, loss)
+    seen = getattr(draft, "_seen", ()) if going_on else ()
+    class_weight = getattr(draft, "class_weight", None)
+    samples = inputs.samples_of(X, y, target, weights, class_weight, seen=seen)
+    prepared = beginning.begin(draft, samples, image, target, chosen, going_on, table, stream=True)
+    prepared.run(1, draft.n_jobs)
+    prepared.forget(MAX_HISTORY)
+    fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, keep=True))
+
+
+class NetworkMixin(BaseEstimator):
+    """The methods of a fitted network, and of parameters that lie in other values."""
+
+    image_shape_: Image
+    _theta: Array
+    """All parameters of the fitted network, in one vector."""
+    _architecture: dict[str, Any]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+
+    def get_weights(self) -> dict[str, Array]:
+        """Copy all parameters of the network.
+
+        Returns
+        -------
+        weights : dict of str to ndarray
+            By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
+            (inputs, units), where inputs after Flatten are in (height, width, channel) order.
+        """
+        model = self._fitted_model()
+        arrays = fitted.network_of(model).layout.arrays(model._theta)
+        return {name: array.copy() for name, array in arrays}
+
+    def set_weights(self, weights) -> Self:
+        """Replace parameters of the network, for example by those of a network trained elsewhere.
+
+        What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
+        elsewhere would see images that are scaled in another way than it is used to.
+
+        A fit of ``max_iter=0`` makes a network to put them into, and a fit with ``warm_start=True``
+        trains on from them.
+
+        Parameters
+        ----------
+        weights : dict of str to array-like
+            Named and shaped as ``get_weights`` returns them; those not named stay as they are.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        model = self._fitted_model()
+        theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
+        now = vars(self).copy()
+        if now["_architecture"] is model._architecture:  # else another thread has fitted a new one
+            self.__dict__ = {**now, "_theta": theta}
+        return self
+
+    def summary(self) -> "pd.DataFrame":
+        """Describe the layers of the fitted network.
+
+        Returns
+        -------
+        table : DataFrame
+            One row per layer: name, kind, output shape, parameters and multiply-adds per image.
+        """
+        import pandas as pd
+
+        rows = fitted.network_of(self._fitted_model()).summary()
+        return pd.DataFrame(rows, columns=LayerSummary._fields)
+
+    @property
+    def history_(self) -> "pd.DataFrame":
+        """One row per epoch: losses, scores, learning rate and seconds."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
+        import pandas as pd
+
+        history = model._history
+        epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
+        return pd.DataFrame(history, index=epochs)
+
+    @property
+    def out_activation_(self) -> str:
+        """How outputs become predictions, as MLPClassifier calls it."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_loss"):
+            raise AttributeError(f"{type(self).__name__} has no out_activation_ before fit.")
+        return fitted.loss_of(model).out_activation
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Highest validation score of all epochs; None where nothing was validated."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
+        return max(model.validation_scores_ or (), default=None)
+
+    def get_params(self, deep=True) -> dict[str, Any]:
+        """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to look into what the parameters hold.
+
+        Returns
+        -------
+        params : dict
+            Parameter names and values, ``conv2d_1__filters`` and the like included.
+        """
+        params = super().get_params(deep=False)
+        return params | nested_params(params) if deep else params
+
+    def set_params(self, **params) -> Self:
+        """Set parameters; nested names reach into solver, schedule and layers.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names and values.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        return super().set_params(**resolve(self.get_params(deep=False), params, self))
+
+    def _fitted_model(self) -> Self:
+        """Return the model as it is now: another thread may be fitting a new one."""
+        model = fitted.snapshot(self)
+        check_is_fitted(model, "_theta")
+        return model
+
+    def _get_params_html(self, deep=True, **options):
+        """Show the parameters without what lies inside them: it is in their own repr.
+
+        The table would show all of it as set by the user, defaults too.
+        """
+        return super()._get_params_html(deep=False, **options)
+
+    def _validate_params(self) -> None:
+        constraints.check_each(self)
+
+    def _model_and_outputs(self, X: Any) -> tuple[Self, Array]:
+        model = self._fitted_model()
+        return model, fitted.outputs_of(model, inputs.rows_to_predict(model, X, model.image_shape_))

@@ -1,0 +1,352 @@
+"""NumpyCNNRegressor: what scikit-learn asks of a regressor, around a network that is trained."""
+
+from typing import Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+
+from sknpcnn import constraints, estimator, fitted
+from sknpcnn.batches import Array
+from sknpcnn.suggestions import KnownKeywords, known_keywords
+
+
+class NumpyCNNRegressor(
+    KnownKeywords, estimator.NetworkMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
+):
+    """Convolutional neural network for images, trained by stochastic gradient descent.
+
+    One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
+    activation, max pooling), then dense layers; or any network, by ``layers``.
+
+    Parameters
+    ----------
+    conv_filters : int, tuple of int or "auto", default="auto"
+        Number of filters of each convolution block; ``()`` for no convolution. "auto" takes as many
+        blocks as halve an image until 4 pixels are left, and twice as many filters in each as in
+        the last: ``(32, 64, 128)`` for images of 28x28 or 32x32 pixels; large images begin with
+        fewer. None for tables (see ``image_shape``).
+    kernel_size : int, (rows, columns) or list of these, default=3
+        Size of the kernels. Here and below, a list has one entry per block, and anything else
+        serves every block.
+    pool_size : int, (rows, columns) or list of these, default=2
+        Window of each block's max pooling; 1 for no pooling.
+    padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
+        Border of zeros before each convolution. With "same", pooling keeps what does not fill a
+        window; otherwise it leaves it out.
+    residual : bool, list of bool or "auto", default="auto"
+        Whether a block has a second convolution of the same size before its pooling, with batch
+        normalization and activation as the first one has, the result of which is added to what it
+        is given. "auto" does so in images of more than 32 pixels on their shorter side, in the
+        blocks that are given 32 or fewer; only where ``conv_filters`` is "auto" as well.
+    global_pooling : bool or "auto", default="auto"
+        Whether only the mean of each filter of the last block, over all places of the image, goes
+        on to the dense layers, and not where in the image it was. "auto" does so for images of more
+        than 32 pixels on their shorter side: what they show may be anywhere.
+    hidden_layer_sizes : int, tuple of int or "auto", default="auto"
+        Number of units of each dense layer between the convolutions and the output; "auto" takes
+        none behind convolutions, and ``(100,)`` where there are none.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"}, \
+default="relu"
+        Activation of all blocks and dense layers.
+    batch_norm : bool, default=True
+        Whether to normalise before each activation.
+    dropout : float, default=0.1
+        The fraction of the values that is set to zero in training: after each block and each dense
+        layer; with ``global_pooling`` after the means, and not after each block.
+    layers : list of layers or of (name, layer) pairs, default=None
+        The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
+        many units as ``y`` has columns does not belong at the end. Plain layers get names such as
+        ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
+    image_shape : (height, width) or (height, width, channels), default=None
+        Shape of an image, where X has one flat row per image. By default such a row is a square
+        gray image of at least 8x8 pixels. Where it cannot be one, or the columns of a data frame
+        have names of their own, X is a table: an image of one row, each column of which is
+        standardized on its own.
+    solver : str or Optimizer, default="adam"
+        "sgd" (with a momentum of 0.9, as in MLPClassifier), "adam", "adamw", "rmsprop", "adadelta",
+        "adagrad", or one from ``sknpcnn.optimizers`` with its own settings, such as
+        ``SGD(momentum=0.5)``.
+    learning_rate : {"auto", "constant", "adaptive"} or Schedule, default="auto"
+        How the learning rate changes. "auto" is ``OneCycle()``, which rises and then falls to
+        nothing, where it is known when training ends. With ``early_stopping`` it is divided by five
+        twice within ``n_iter_no_change`` epochs that bring no improvement; with ``warm_start``
+        and in ``partial_fit`` it is "constant". "adaptive" divides it by five whenever the loss
+        has not improved for five epochs; ``sknpcnn.schedules`` has more.
+    learning_rate_init : float or "auto", default="auto"
+        Learning rate to begin with, and at the top of ``OneCycle``; "auto" takes the solver's usual
+        one (Adam: 0.001), three times as much for ``OneCycle``, which is there for a moment only.
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights, as in MLPClassifier.
+    batch_size : int or "auto", default="auto"
+        Samples per mini-batch; "auto" makes all of them nearly the same size, 64 at most, and four
+        of them at least where there are 40 samples or more.
+    max_iter : int or "auto", default="auto"
+        Number of epochs at most; "auto" takes as many as make 600 steps, but at least 8 and at
+        most 100 (200 for a table). 0 makes the network as training would start, which
+        ``set_weights`` can then give other weights.
+    shuffle : bool, default=True
+        Whether each epoch goes through the samples in another order.
+    standardize : bool, default=True
+        Whether to shift and scale each channel by its mean and deviation over the training data;
+        each column, where X is a table (see ``image_shape``).
+        So images from 0 to 255 and from 0 to 1 train the same network, but for dropout and for what
+        ``early_stopping`` holds out, which depend on the numbers in the images.
+    augment : list of augmentations or of (name, augmentation) pairs, default=None
+        How training images are changed at random each time they are seen, in this order; see
+        ``sknpcnn.augmentation``.
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"} or Loss, \
+default="squared_error"
+        What training minimizes, and so what is predicted: the mean, or with "absolute_error" the
+        median; "huber" is less drawn to outliers, and "poisson" is for counts and other values that
+        are not negative. "quantile" is the median as well: ``sknpcnn.losses.Quantile(0.9)`` is
+        exceeded by one in ten. There too: the contract for a loss of your own.
+    clip_norm : float, default=None
+        Longer gradients are shortened to this norm.
+    early_stopping : bool, default=False
+        Whether to hold out validation data (or use ``X_val``), to stop when they no longer improve,
+        and to keep the best epoch. Copies of a sample are held out together. Without it,
+        training stops when the training loss no longer improves; if the schedule lowers the rate
+        until the last epoch, only when the loss is below ``tol``.
+    validation_fraction : float, default=0.1
+        The fraction of the samples that ``early_stopping`` holds out.
+    n_iter_no_change : int or np.inf, default=10
+        Training stops after more than so many epochs without improvement.
+    tol : float, default=1e-4
+        What counts as an improvement.
+    scoring : str, callable or None, default="loss"
+        What ``early_stopping`` monitors: the validation loss, or a scorer; None for R2. A
+        scorer that takes no ``sample_weight`` does without.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
+        on too: they count all epochs. With it a fitted regressor, and its pickle, also holds the
+        optimizer's memory, for Adam twice as many numbers as there are weights.
+    checkpoint_dir : str or path, default=None
+        Folder in which ``fit`` writes down, after every epoch, all that it has come to. A fit of
+        the same parameters to the same data goes on from there, and ends in the same bits as one
+        that was never interrupted; one that has ended returns at once. Nothing is ever removed.
+        ``partial_fit`` leaves saving to you.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights, the order of the samples, dropout and the held-out samples.
+    n_jobs : int, default=None
+        Number of threads, -1 for all cores; None for as many as BLAS may use, and for one in the
+        workers of a pool. The result does not depend on it.
+    dtype : {"float32", "float64"}, default=None
+        Type to compute in. By default float64 for X of that type, else float32.
+    verbose : bool or int, default=0
+        1 prints a line per epoch, 2 also shows a bar within the epoch.
+
+    Attributes
+    ----------
+    target_mean_, target_scale_ : ndarray of shape () or (n_targets,)
+        What ``y`` is shifted and scaled by: the outputs of the network are ``(y - target_mean_) /
+        target_scale_``, with the loss "poisson" the logarithm of that.
+    n_features_in_ : int
+        Values per sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X was a data frame.
+    image_shape_ : tuple
+        (height, width, channels).
+    n_iter_ : int
+        Epochs run.
+    t_ : int
+        Samples seen.
+    n_layers_ : int
+        Layers, the output layer included.
+    out_activation_ : str
+        "identity"; with the loss "poisson" it is "exp".
+    loss_ : float
+        Training loss of the last epoch.
+    best_loss_ : float or None
+        Lowest training loss of all epochs; None with ``early_stopping``.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_ : list of float or None
+        Validation score of each epoch, where there were validation data.
+    best_validation_score_ : float or None
+        Highest of them, as in MLPClassifier.
+    history_ : DataFrame
+        One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
+        1,000.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknpcnn import NumpyCNNRegressor
+    >>> X, y = load_digits(return_X_y=True)
+    >>> reg = NumpyCNNRegressor(max_iter=20, random_state=0).fit(X[:1000], y[:1000])
+    >>> reg.predict(X[1000:]).shape
+    (797,)
+    >>> bool(reg.score(X[1000:], y[1000:]) > 0.8)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints.REGRESSOR
+    _targets: ClassVar[tuple[str, ...]] = ("reals",)
+
+    def __init__(
+        self,
+        conv_filters="auto",
+        *,
+        kernel_size=3,
+        pool_size=2,
+        padding="same",
+        residual="auto",
+        global_pooling="auto",
+        hidden_layer_sizes="auto",
+        activation="relu",
+        batch_norm=True,
+        dropout=0.1,
+        layers=None,
+        image_shape=None,
+        solver="adam",
+        learning_rate="auto",
+        learning_rate_init="auto",
+        alpha=0.0,
+        batch_size="auto",
+        max_iter="auto",
+        shuffle=True,
+        standardize=True,
+        augment=None,
+        loss="squared_error",
+        clip_norm=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        warm_start=False,
+        checkpoint_dir=None,
+        random_state=None,
+        n_jobs=None,
+        dtype=None,
+        verbose=0,
+    ):
+        self.conv_filters = conv_filters
+        self.kernel_size = kernel_size
+        self.pool_size = pool_size
+        self.padding = padding
+        self.residual = residual
+        self.global_pooling = global_pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.layers = layers
+        self.image_shape = image_shape
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.standardize = standardize
+        self.augment = augment
+        self.loss = loss
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.verbose = verbose
+
+    @known_keywords
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+    ) -> Self:
+        """Train on images and the values that belong to them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images; uint8 stays uint8, and a memory map stays on disk.
+        y : array-like of shape (n,) or (n, n_targets)
+            Their values. Each column is centered and scaled inside, so its units make no
+            difference to training; losses are in these standard deviations.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples; one of weight 2 counts like a sample given twice, one of weight
+            0 like one that is not there.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Validation data: they are watched in ``history_``, and with ``early_stopping`` they
+            decide when to stop.
+
+        Returns
+        -------
+        self : NumpyCNNRegressor
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If parameters or data are not what is needed: before any training, and the regressor
+            stays as it was.
+        ValueError
+            If training diverges, or the validation data give a score that is no number.
+        OSError
+            If ``checkpoint_dir`` cannot be used.
+        """
+        estimator.fit(self, X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self
+
+    @known_keywords
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None) -> Self:
+        """Train for one epoch on a batch of data, going on from the last call.
+
+        Several calls with the same data make the same model as ``fit`` does with as many epochs and
+        the same schedule, to the bit; schedules count on ``max_iter`` calls, and by default the
+        rate is constant. With ``batch_norm=True`` give several samples at a time: one alone has no
+        deviation to be measured. What ``standardize`` subtracts comes from the first call,
+        and so does what ``y`` is centered and scaled by.
+        ``early_stopping`` has nothing to stop here: it is you who calls; nor are callbacks called.
+        ``history_`` and what is like it keep the last 1,000 calls.
+
+        After a ``fit`` it goes on with the weights. The optimizer's memory, without which the first
+        steps are larger than those before, is there only if that fit had ``warm_start=True``:
+        otherwise a fitted regressor, and its pickle, is the weights alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+        y : array-like of shape (n,) or (n, n_targets)
+            Their values.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        self : NumpyCNNRegressor
+            The fitted regressor.
+        """
+        estimator.partial_fit(self, X, y, sample_weight)
+        return self
+
+    def predict(self, X) -> Array:
+        """Predict the value of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+
+        Returns
+        -------
+        y : ndarray of shape (n,) or (n, n_targets)
+            Values, in the units and of the form of the ``y`` of ``fit``.
+        """
+        model, outputs = self._model_and_outputs(X)
+        return fitted.predictions(model, outputs)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.multi_output = True
+        return tags
