@@ -1,4 +1,4 @@
-"""From an estimator's parameters and data to a fit that is ready to run."""
+"""Prepares a fit from an estimator's parameters and data, and runs it within callbacks."""
 
 from copy import copy
 from functools import partial
@@ -17,14 +17,14 @@ from sknpcnn import blocks, fitted, inputs
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief
 from sknpcnn.checkpoints import Checkpoint
-from sknpcnn.constraints import check_together, read
+from sknpcnn.constraints import check_combinations, read_params
 from sknpcnn.description import IndescribableError, described
 from sknpcnn.fingerprint import data_digest, fingerprint
-from sknpcnn.fitting import Fit, Forgotten, Validation, plan_of
+from sknpcnn.fitting import Fit, Forgotten, Validation, make_plan
 from sknpcnn.kernels.memory import root_of
 from sknpcnn.losses import Loss, named_or_own
 from sknpcnn.network import Network
-from sknpcnn.outcome import warn_of_bad_end
+from sknpcnn.outcome import warn_if_not_learned
 from sknpcnn.samples import Samples
 from sknpcnn.standard import standard_of
 from sknpcnn.start import initial_parameters
@@ -32,75 +32,77 @@ from sknpcnn.targets import Target, found
 from sknpcnn.training import TrainingState
 
 
-@np.errstate(all="ignore")  # what is computed here becomes parameters, which training checks
-def begin(
+@np.errstate(all="ignore")  # training checks that parameters are finite
+def prepare_fit(
     estimator: Any,
     samples: Samples,
     image: inputs.Image,
     target: Target,
     loss: str | Loss,
-    going_on: bool,
+    resumes: bool,
     table: bool,
     held_out: Samples | None = None,
     early_stopping: bool = False,
     stream: bool = False,
     checkpoint_dir: Any = None,
 ) -> Fit:
-    """Make a fit: a new one, or one that goes on from what the estimator holds.
+    """Prepare a new fit, or one that ``resumes`` training from the estimator's fitted state.
 
-    In a ``table`` each column is scaled on its own. ``held_out`` are validation data of the user's
-    own; without them, early stopping splits some samples off. For a ``stream``, schedules count on
-    ``max_iter`` epochs in all, else on so many more.
+    In a ``table`` each column is scaled separately. ``held_out`` holds validation data given by the
+    user; without it, early stopping splits off some of the samples. Schedules assume ``max_iter``
+    epochs in total for a ``stream``, and otherwise ``max_iter`` epochs in addition.
     """
-    params = read(estimator)
-    check_together(params)
+    params = read_params(estimator)
+    check_combinations(params)
     scorer = _scorer_of(estimator, params["scoring"])
-    architecture = fitted.architecture_of(estimator, image, table, going_on)
-    network = Network(blocks.build(architecture, image), image, target.n_outputs)
-    if not going_on:
+    architecture = fitted.architecture_of(estimator, image, table, resumes)
+    network = Network(blocks.build_layers(architecture, image), image, target.n_outputs)
+    if not resumes:
         blocks.warn_of_two_outputs(architecture["layers"], target.n_outputs)
     seed = int(check_random_state(params["random_state"]).randint(2**31 - 1))
-    state = fitted.state_of(estimator, network.layout, seed) if going_on else None
+    state = fitted.state_of(estimator, network.layout, seed) if resumes else None
     checkpoint = None
     if checkpoint_dir is not None:
         origin = _origin_of(estimator, seed, state)
         data = [samples, held_out]
         digest = data_digest(data)
-        layout = image, table and not going_on  # which is what the first fit has found
+        layout = image, table and not resumes  # as the first fit has it
         name = fingerprint(estimator, target.attributes(), digest, layout, origin)
         checkpoint = Checkpoint(
             params["checkpoint_dir"],
             name,
-            _stopping(estimator),
+            _describe_stopping(estimator),
             lambda: data_digest(data) == digest,
             any(isinstance(root_of(some.X), np.memmap) for some in data if some is not None),
         )
-        if origin is None:  # any seed will do: that of the first call
+        if origin is None:  # any seed will do, so take that of the first call
             seed = checkpoint.agree_on_seed(seed)
     if state is not None:
         seed = state.seed
-        _check_unchanged(params, state.theta.dtype, estimator)
+        _check_fixed_parameters(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
-        samples, held_out = inputs.split_off(samples, target, params["validation_fraction"], seed)
-    if going_on:
+        samples, held_out = inputs.split_off_validation(
+            samples, target, params["validation_fraction"], seed
+        )
+    if resumes:
         standard = fitted.standard_of(estimator)
     else:
-        dtype = _dtype(params["dtype"], samples.X)
+        dtype = _choose_dtype(params["dtype"], samples.X)
         channels = samples.X.shape[1] if table else image[2]
         standard = standard_of(samples, channels, dtype) if params["standardize"] else None
     if state is None:
-        with network.explaining_memory():
+        with network.explaining_memory_errors():
             constant = target.constant(samples, named_or_own(loss))
             theta = initial_parameters(network, samples, standard, seed, dtype, constant)
         state = TrainingState(theta, {}, seed)
 
     before = None if stream else state.epoch
-    plan = plan_of(params, image, len(samples), before, named_or_own(loss), target)
+    plan = make_plan(params, image, len(samples), before, named_or_own(loss), target)
     rule = type(plan.optimizer).__name__
     if rule != state.rule or set(state.memory) != set(plan.optimizer.state_names()):
         n_trained = network.layout.n_trained
-        with network.explaining_memory():
+        with network.explaining_memory_errors():
             state.memory, state.step = plan.optimizer.start(state.theta[:n_trained]), 0
         state.rule = rule
     fit = Fit(
@@ -112,10 +114,10 @@ def begin(
         plan=plan,
         loss=loss,
         state=state,
-        history=list(estimator._history) if going_on else [],
-        samples_before=estimator.t_ if going_on else 0,
-        seen_before=getattr(estimator, "_seen", ()) if going_on else (),
-        forgotten=Forgotten(*_forgotten_by(estimator)) if going_on else Forgotten(),
+        history=list(estimator._history) if resumes else [],
+        samples_before=estimator.t_ if resumes else 0,
+        seen_before=getattr(estimator, "_seen", ()) if resumes else (),
+        forgotten=Forgotten(*_forgotten_by(estimator)) if resumes else Forgotten(),
         validation=None if held_out is None else Validation(held_out),
         early_stopping=early_stopping,
         tol=params["tol"],
@@ -124,28 +126,30 @@ def begin(
         checkpoint=checkpoint,
     )
     if fit.validation is not None and scorer is not None:
-        fit.validation.score = _score_of(scorer, estimator, fit, fit.validation.samples)
+        fit.validation.score = _make_validation_score(
+            scorer, estimator, fit, fit.validation.samples
+        )
     return fit
 
 
-def untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
-    """Fit an estimator to images without training it: its weights stay as they start."""
+def prepare_untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
+    """Fit an estimator without training: it keeps its initial weights."""
     estimator._validate_params()
     y = np.zeros(_num_samples(X), int)
-    chosen = inputs.loss_for(estimator, y, fitted=None)
+    chosen = inputs.choose_loss(estimator, y, fitted=None)
     loss = named_or_own(chosen)
     if loss.targets == "labels":
         y = np.stack([y, y], axis=1)
-    X, y, image, table = inputs.rows_to_fit(estimator, X, y, loss, reset=True)
-    weights = inputs.weights_of(sample_weight, X)
+    X, y, image, table = inputs.check_training_data(estimator, X, y, loss, reset=True)
+    weights = inputs.check_weights(sample_weight, X)
     target = found(y, weights, loss)
-    samples = inputs.samples_of(X, y, target, weights)
-    fit = begin(estimator, samples, image, target, chosen, going_on=False, table=table)
-    fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, keep=False))
+    samples = inputs.make_samples(X, y, target, weights)
+    fit = prepare_fit(estimator, samples, image, target, chosen, resumes=False, table=table)
+    fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, resumable=False))
     return estimator
 
 
-def own_validation(
+def check_validation_data(
     estimator: Any,
     image: inputs.Image,
     target: Target,
@@ -154,7 +158,7 @@ def own_validation(
     y: Any,
     sample_weight: Any,
 ) -> Samples | None:
-    """Check the validation data that the user has given, if any."""
+    """Check the validation data given by the user, if any."""
     if X is None:
         for name, value in (("y_val", y), ("sample_weight_val", sample_weight)):
             if value is not None:
@@ -163,23 +167,23 @@ def own_validation(
     if y is None:
         raise ValueError("X_val is provided, but y_val was not provided.")
     with inputs.naming("X_val"):
-        X = inputs.rows_to_predict(estimator, X, image, "X_val")
+        X = inputs.check_prediction_data(estimator, X, image, "X_val")
     with inputs.naming("y_val"):
-        y = inputs.y_to_validate(y, "y_val", loss)
+        y = inputs.check_y(y, "y_val", loss)
     if len(X) != len(y):
         raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)}.")
     with inputs.naming("sample_weight_val"):
         length = np.shape(sample_weight)[:1]
-        if length not in ((), (len(X),)):  # one number serves all
+        if length not in ((), (len(X),)):  # a single weight applies to all samples
             raise ValueError(f"X_val holds {len(X)} samples, but sample_weight_val {length[0]}.")
-    weights = inputs.weights_of(sample_weight, X, "sample_weight_val")
-    class_weight = getattr(estimator, "class_weight", None)  # a regressor has none
-    return inputs.samples_of(X, y, target, weights, class_weight, "y_val")
+    weights = inputs.check_weights(sample_weight, X, "sample_weight_val")
+    class_weight = getattr(estimator, "class_weight", None)  # regressors do not have it
+    return inputs.make_samples(X, y, target, weights, class_weight, "y_val")
 
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:
-    """Run a fit as a task of scikit-learn's callbacks, with a task for each epoch."""
-    if any(map(_shows_nothing, getattr(estimator, "_skl_callbacks", []))):
+    """Run a fit as a scikit-learn callback task with a subtask per epoch."""
+    if any(map(_is_invisible, getattr(estimator, "_skl_callbacks", []))):
         fit.verbose = max(fit.verbose, 1)
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     data = {"X": X, "y": y, "metadata": metadata}
@@ -187,7 +191,7 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
     root.call_on_fit_task_begin(estimator=estimator, **data)
 
     def model() -> dict[str, Any]:
-        return fitted.attributes_of(fit, fit.state.theta.copy(), keep=False)
+        return fitted.attributes_of(fit, fit.state.theta.copy(), resumable=False)
 
     def begin_epoch() -> Any:
         return root.subcontext(task_name="epoch").call_on_fit_task_begin(
@@ -201,27 +205,27 @@ def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weig
 
     run = partial(fit.run, fit.plan.max_iter, estimator.n_jobs, begin_epoch, end_epoch)
     if fit.checkpoint is None:
-        run(alone=_is_alone(estimator))
-    elif not fit.checkpoint.begin(fit):
-        run(keep=partial(fit.checkpoint.keep, fit), alone=_is_alone(estimator))
-    warn_of_bad_end(fit)
+        run(outermost=_is_outermost(estimator))
+    elif not fit.checkpoint.resume_or_create(fit):
+        run(save=partial(fit.checkpoint.save, fit), outermost=_is_outermost(estimator))
+    warn_if_not_learned(fit)
     root.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes=model)
 
 
-_OWN_SCORES = ClassifierMixin.score, RegressorMixin.score
-"""scikit-learn's own, which predict and compare."""
+_SKLEARN_SCORES = ClassifierMixin.score, RegressorMixin.score
+"""scikit-learn's own implementations, which compare predictions with y."""
 
 
 def _scorer_of(estimator: Any, scoring: Any) -> Any:
-    """Return the scorer of the validation data; None where their loss is what counts."""
-    if isinstance(scoring, str) and scoring == "loss":  # comparing a scorer may do anything
+    """Return the scorer of the validation data; None to score them by their loss."""
+    if isinstance(scoring, str) and scoring == "loss":  # others may not be comparable
         return None
     with inputs.naming("scoring"):
         return check_scoring(estimator, scoring)
 
 
 def _origin_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
-    """Collect what training starts from; None for a new network from any seed."""
+    """Return all that training starts from; None for a new network with an arbitrary seed."""
     if state is None:
         return None if estimator.random_state is None else seed
     results = [{**row, "seconds": 0.0} for row in estimator._history]
@@ -229,63 +233,63 @@ def _origin_of(estimator: Any, seed: int, state: TrainingState | None) -> Any:
 
 
 def _forgotten_by(estimator: Any) -> tuple[Any, ...]:
-    """Return what a classifier has forgotten: nothing, if it comes from a pickle of before."""
+    """Return the summary of dropped epochs; older pickles do not have one."""
     return getattr(estimator, "_forgotten", Forgotten())
 
 
-def _stopping(estimator: Any) -> str | None:
-    """Describe the callbacks that may stop a fit; None where it is to go on after that."""
+def _describe_stopping(estimator: Any) -> str | None:
+    """Describe the callbacks that may stop a fit; None if a stopped fit is to be resumed."""
     callbacks = getattr(estimator, "_skl_callbacks", [])
     if any(getattr(callback, "resumable", False) for callback in callbacks):
         return None
     own = [c for c in callbacks if not type(c).__module__.startswith("sklearn.")]
     try:
         return described(own)
-    except IndescribableError:  # nobody can tell whether they are the same the next time
+    except IndescribableError:  # so it is unknown whether they are the same next time
         return None
 
 
-def _shows_nothing(callback: Any) -> bool:
-    """Return whether this is a bar that nobody sees: in a notebook it needs ipywidgets."""
+def _is_invisible(callback: Any) -> bool:
+    """Return whether a progress bar cannot be shown, as in a notebook without ipywidgets."""
     if not isinstance(callback, ProgressBar):
         return False
-    import rich  # which a ProgressBar needs
+    import rich  # a dependency of ProgressBar
 
     return rich.get_console().is_jupyter and find_spec("ipywidgets") is None
 
 
-def _is_alone(estimator: Any) -> bool:
-    """Tell whether this is the fit that the user has called, perhaps by a pipeline."""
-    above = getattr(estimator, "_parent_callback_ctx", None)
-    while above is not None and above.estimator_name == "Pipeline":
-        above = above.parent
-    return above is None
+def _is_outermost(estimator: Any) -> bool:
+    """Return whether the user called this fit directly or through a pipeline."""
+    parent = getattr(estimator, "_parent_callback_ctx", None)
+    while parent is not None and parent.estimator_name == "Pipeline":
+        parent = parent.parent
+    return parent is None
 
 
-def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
-    """Make a function that scores the model with given parameters on the validation data.
+def _make_validation_score(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
+    """Return a function that scores the model with given parameters on the validation data.
 
-    scikit-learn's own scorers only hand X on to the model. They are given a model whose outputs are
-    those that the loss was computed from, whatever X is; a scorer of the user's own is given a copy
-    of the validation data, for as long as it looks at it.
+    scikit-learn's scorers only pass X on to the model, so they get a model that returns the outputs
+    already computed for the loss, whatever X is. A custom scorer gets a temporary copy of the
+    validation data.
     """
     index = samples.index
     y = fit.plan.target.decode(samples.targets[index])
     weights = samples.weights_at(index)
-    weighted = weights is not None and _takes_weights(scorer)
+    weighted = weights is not None and _accepts_sample_weight(scorer)
     extra = {"sample_weight": weights} if weighted else {}
-    own = callable(estimator.scoring) or type(estimator).score not in _OWN_SCORES
+    custom = callable(estimator.scoring) or type(estimator).score not in _SKLEARN_SCORES
 
     def score(theta: Array, outputs: Array) -> float:
         model = copy(estimator)
-        # the epoch that is being scored is not in the history yet
+        # the current epoch is not in the history yet
         row = {"train_loss": np.nan, "validation_score": np.nan}
-        so_far = copy(fit)
-        so_far.history = [*fit.history, row]
-        for name, value in fitted.attributes_of(so_far, theta, keep=False).items():
+        current = copy(fit)
+        current.history = [*fit.history, row]
+        for name, value in fitted.attributes_of(current, theta, resumable=False).items():
             setattr(model, name, value)
-        vars(model).pop("feature_names_in_", None)  # which X has no longer
-        if own:
+        vars(model).pop("feature_names_in_", None)  # X is an array here, without names
+        if custom:
             return float(scorer(model, samples.X[index], y, **extra))
 
         model._model_and_outputs = lambda X: (model, outputs)
@@ -294,15 +298,15 @@ def _score_of(scorer: Any, estimator: Any, fit: Fit, samples: Samples) -> Any:
     return score
 
 
-def _takes_weights(scorer: Any) -> bool:
-    """Tell whether a scorer makes a difference between samples."""
-    if hasattr(scorer, "_accept_sample_weight"):  # scikit-learn's all have the argument
+def _accepts_sample_weight(scorer: Any) -> bool:
+    """Return whether a scorer can use sample weights."""
+    if hasattr(scorer, "_accept_sample_weight"):  # scikit-learn's all have the parameter
         return scorer._accept_sample_weight()
     return "sample_weight" in signature(scorer).parameters
 
 
-def _check_unchanged(params: dict[str, Any], dtype: np.dtype, estimator: Any) -> None:
-    """Refuse parameters that only a new fit could change."""
+def _check_fixed_parameters(params: dict[str, Any], dtype: np.dtype, estimator: Any) -> None:
+    """Raise if parameters have changed that only a new fit can change."""
     changed = []
     if params["dtype"] is not None and np.dtype(params["dtype"]) != dtype:
         changed.append(f"dtype={brief(params['dtype'])}")
@@ -310,13 +314,13 @@ def _check_unchanged(params: dict[str, Any], dtype: np.dtype, estimator: Any) ->
         changed.append(f"standardize={params['standardize']!r}")
     if changed:
         raise ValueError(
-            f"{' and '.join(changed)} is not what the fit that is to be continued began with. "
+            f"{' and '.join(changed)} cannot be changed when training resumes. "
             "Set it back, set warm_start=False, or fit a clone."
         )
 
 
-def _dtype(dtype: Any, X: Array) -> np.dtype:
-    """Compute in double only for data in double, as MLPClassifier does."""
+def _choose_dtype(dtype: Any, X: Array) -> np.dtype:
+    """Return the dtype of the network: double only for data in double, as in MLPClassifier."""
     if dtype is not None:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype={brief(dtype)}; needed: float32, float64 or None.")

@@ -1,4 +1,4 @@
-"""From the classifier's hyperparameters to named layers."""
+"""Builds named layers from the hyperparameters of an estimator."""
 
 import warnings
 from collections.abc import Mapping
@@ -57,27 +57,27 @@ ARCHITECTURE: dict[str, Any] = {
     "batch_norm": True,
     "dropout": 0.1,
 }
-"""The hyperparameters, with their defaults, that make the layers where ``layers`` does not."""
+"""The hyperparameters, with their defaults, that define the network if ``layers`` is None."""
 
 
-def build(params: Mapping[str, Any], image: Image) -> Steps:
-    """Make the named layers that the hyperparameters ask for, up to the output layer.
+def build_layers(params: Mapping[str, Any], image: Image) -> Steps:
+    """Build the named layers before the output layer from hyperparameters without "auto".
 
-    Nothing in them is "auto" any more: a fitted network stays what it is when defaults change.
+    "auto" is resolved before, so that a fitted network does not change when defaults do.
     """
     if params["layers"] is not None:
-        return _explicit(params["layers"])
-    filters = sizes("conv_filters", params["conv_filters"])
-    hidden = sizes("hidden_layer_sizes", params["hidden_layer_sizes"])
+        return _check_layers(params["layers"])
+    filters = read_sizes("conv_filters", params["conv_filters"])
+    hidden = read_sizes("hidden_layer_sizes", params["hidden_layer_sizes"])
     if params["global_pooling"] and not filters:
         raise ValueError(
             "global_pooling=True needs convolution blocks, whose filters it takes the mean of; "
             "there are none here. Give conv_filters, or leave global_pooling at its default."
         )
-    kernels = per_block("kernel_size", params["kernel_size"], len(filters))
-    pools = per_block("pool_size", params["pool_size"], len(filters))
-    paddings = per_block("padding", params["padding"], len(filters))
-    residual = flags_per_block("residual", params["residual"], len(filters))
+    kernels = read_per_block("kernel_size", params["kernel_size"], len(filters))
+    pools = read_per_block("pool_size", params["pool_size"], len(filters))
+    paddings = read_per_block("padding", params["padding"], len(filters))
+    residual = read_flags_per_block("residual", params["residual"], len(filters))
     extras: list[Layer] = [ACTIVATIONS[params["activation"]]]
     after: list[Layer] = [Dropout(params["dropout"])] if params["dropout"] else []
     if params["batch_norm"]:
@@ -86,11 +86,11 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
 
     layers: list[Layer] = []
     shape: Shape = image
-    for i, (n, kernel, pool, padding, again) in enumerate(
+    for i, (n, kernel, pool, padding, is_residual) in enumerate(
         zip(filters, kernels, pools, paddings, residual, strict=True), start=1
     ):
         block: list[Layer] = [Conv2D(n, kernel, padding=padding, bias=bias), *extras]
-        if again:  # of the same size, whatever the padding of the first one
+        if is_residual:  # its default padding keeps the size
             block.append(Residual([Conv2D(n, kernel, bias=bias), *extras]))
         try:
             shape = block[0].output_shape(shape)
@@ -107,11 +107,11 @@ def build(params: Mapping[str, Any], image: Image) -> Steps:
     return named(layers)
 
 
-def chosen(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, Any]:
-    """Choose what "auto" stands for: blocks by the image, dense layers where there are none."""
+def choose_architecture(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, Any]:
+    """Resolve "auto": blocks depend on the image, dense layers on the number of blocks."""
     filters = defaults.filters(image, table)
     given = params["conv_filters"]
-    n_blocks = len(filters if is_auto(given) else sizes("conv_filters", given))
+    n_blocks = len(filters if is_auto(given) else read_sizes("conv_filters", given))
     residual = defaults.residual(image, n_blocks) if is_auto(given) else []
     return {
         "conv_filters": filters,
@@ -122,12 +122,12 @@ def chosen(params: Mapping[str, Any], image: Image, table: bool) -> dict[str, An
 
 
 def is_auto(value: Any) -> bool:
-    """Return whether a parameter is left to us."""
+    """Return whether a parameter is "auto"."""
     return plain_word(value, ("auto",)) is not None
 
 
 def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
-    """Warn of an output layer at the end of ``layers``: fit adds its own behind it."""
+    """Warn if ``layers`` ends with an output layer: fit adds another one."""
     last = layers
     while isinstance(last, (list, tuple, Sequential)):
         steps = last.layers if isinstance(last, Sequential) else named(last)
@@ -135,28 +135,28 @@ def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
     if isinstance(last, Dense) and last.units == n_classes > 1:
         warnings.warn(
             f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
-            "layer itself: remove this one, or put an activation behind it if it is meant to be a "
+            "layer itself: remove this one, or add an activation after it if it is meant to be a "
             "hidden layer.",
             stacklevel=8,
         )
 
 
-def sizes(name: str, value: Any) -> list[int]:
-    """Read a list of layer sizes; a single number is a list of one."""
+def read_sizes(name: str, value: Any) -> list[int]:
+    """Return layer sizes as a list; a single integer becomes a list of one."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
     several = list(items) if isinstance(items, range) else plain_items(items)
-    numbers = [plain_integer(item) for item in ([items] if several is None else several)]
-    sound = [number for number in numbers if number is not None and number >= 1]
-    if len(sound) == len(numbers):
-        return sound
+    integers = [plain_integer(item) for item in ([items] if several is None else several)]
+    valid = [number for number in integers if number is not None and number >= 1]
+    if len(valid) == len(integers):
+        return valid
     raise ValueError(
         f"{name}={brief(value)}; needed: an integer of at least 1, or a tuple of them, "
         "one per layer; () for none."
     )
 
 
-def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
-    """Read a parameter of the convolution blocks: a list has one for each, else it serves all."""
+def read_per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
+    """Return a parameter of each convolution block, from a list or from one value for all."""
     value = value.tolist() if isinstance(value, np.ndarray) else value
     several = plain_items(value) if isinstance(value, list) else None
     values = [value] * n_blocks if several is None else several
@@ -180,8 +180,8 @@ def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
     return found
 
 
-def flags_per_block(name: str, value: Any, n_blocks: int) -> list[bool]:
-    """Read a switch of the convolution blocks: a list has one for each, else it serves all."""
+def read_flags_per_block(name: str, value: Any, n_blocks: int) -> list[bool]:
+    """Return a flag of each convolution block, from a list or from one value for all."""
     flags = plain_items(value.tolist() if isinstance(value, np.ndarray) else value)
     flags = [value] * n_blocks if flags is None else flags
     if len(flags) != n_blocks or not all(isinstance(flag, (bool, np.bool_)) for flag in flags):
@@ -193,7 +193,7 @@ def flags_per_block(name: str, value: Any, n_blocks: int) -> list[bool]:
 
 
 def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
-    """Make the pooling of a block: an axis of one pixel has nothing left to pool."""
+    """Return the pooling layer of a block, if any: an axis of one pixel is not pooled."""
     rows, columns = as_pair(size)
     window = (1 if shape[0] == 1 else rows, 1 if shape[1] == 1 else columns)
     if window == (1, 1):
@@ -206,8 +206,8 @@ def _pooling(size: Any, padding: Any, shape: Shape) -> list[Layer]:
     return [MaxPool2D(window, padding="same" if padding == "same" else "valid")]
 
 
-def _explicit(layers: Any) -> Steps:
-    """Check layers that the user has spelled out."""
+def _check_layers(layers: Any) -> Steps:
+    """Return the named layers given by the user; raise if they are invalid."""
     if not isinstance(layers, (list, tuple)):
         raise TypeError(
             f"layers={brief(layers)}; needed: a list of layers, such as [Conv2D(16), ReLU(), "

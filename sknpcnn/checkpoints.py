@@ -1,7 +1,7 @@
-"""Checkpoints: a fit that was killed goes on where it was, and ends in the same bits.
+"""Checkpoints let a killed fit resume where it was, with the same bits in the end.
 
-A fit is known by its fingerprint: parameters, data, weights and start. What it has come to lies in
-a file of that name, replaced after every epoch.
+A fit is identified by its fingerprint of parameters, data, weights and initial state. Its progress
+is saved in a file of that name, which is replaced after every epoch.
 """
 
 import warnings
@@ -16,7 +16,7 @@ import numpy as np
 from sknpcnn import files, storage
 from sknpcnn.batches import Array
 from sknpcnn.brief import brief
-from sknpcnn.fitting import Fit, is_history
+from sknpcnn.fitting import Fit, is_valid_history
 from sknpcnn.training import TrainingState
 
 FORMAT = "sknpcnn checkpoint"
@@ -24,13 +24,12 @@ VERSION = 1
 
 
 class Checkpoint:
-    """The file of one fit.
+    """The checkpoint file of one fit.
 
-    ``stopping`` describes the callbacks that may stop it: a fit that was stopped has ended for
-    those that stopped it, and goes on where they have changed. With None it always goes on.
-    ``unchanged()`` tells whether the data are those still that the fingerprint was made of; it is
-    asked at the end, and after every epoch where they are ``mapped`` from a file, which others may
-    write to.
+    ``stopping`` describes the callbacks that may stop it: a stopped fit has ended unless they have
+    changed, in which case it resumes. With None it always resumes. ``unchanged()`` returns whether
+    the data are still those of the fingerprint; it is called at the end, and also after every epoch
+    if they are ``mapped`` from a file, which other processes may write to.
     """
 
     def __init__(
@@ -45,11 +44,11 @@ class Checkpoint:
         self.stopping = stopping
         self.unchanged = unchanged
         self.mapped = mapped
-        self.given_up = False
+        self.abandoned = False
         self.path = Path(folder).expanduser() / f"{fingerprint}.npz"
 
     def seed(self) -> int | None:
-        """Read which seed a fit began with, for one whose user has not chosen any."""
+        """Read the seed of a fit without ``random_state``; None if there is no valid file."""
         with suppress(OSError, ValueError):
             seed = storage.read(self.path)[0].get("seed")
             if type(seed) is int and 0 <= seed < 2**31:
@@ -57,49 +56,49 @@ class Checkpoint:
         return None
 
     def agree_on_seed(self, seed: int) -> int:
-        """Return the seed of whoever was the first to begin this fit: this one, if nobody was.
+        """Return the seed of the first process that started this fit: the given one, if none has.
 
-        The first one leaves a file that holds the seed. Of several that begin at the same moment
-        one creates it, and the others find it.
+        The first one creates a file that holds the seed. Of several processes that start at the
+        same time, one creates it, and the others read it.
         """
         if (known := self.seed()) is not None:
             return known
-        values = {**self._marks(), "stage": "claimed", "seed": seed}
-        with self._usable_folder():
+        values = {**self._header(), "stage": "claimed", "seed": seed}
+        with self._explaining_folder_errors():
             files.make_folder(self.path.parent)
             with suppress(FileExistsError):
                 storage.write_new(self.path, values, {})
         return seed if (known := self.seed()) is None else known
 
-    def begin(self, fit: Fit) -> bool:
-        """Take over what is in the file, or write the first one; tell whether the fit has ended."""
-        with self._usable_folder():
+    def resume_or_create(self, fit: Fit) -> bool:
+        """Resume from the file, or create it; return whether the fit had already ended."""
+        with self._explaining_folder_errors():
             files.make_folder(self.path.parent)
             files.remove_stale(self.path.parent)
             if self.path.exists():
                 try:
-                    return self._take_over(fit)
+                    return self._restore(fit)
                 except ValueError as error:
                     warnings.warn(
-                        f"The checkpoint cannot be used, and training starts anew. {error}",
+                        f"The checkpoint cannot be used, and training starts from scratch. {error}",
                         stacklevel=2,
                     )
             self._write(fit, "training")
         return False
 
-    def keep(self, fit: Fit, stage: str) -> None:
-        """Write down what the fit has come to. If that fails training goes on, with a warning.
+    def save(self, fit: Fit, stage: str) -> None:
+        """Save the progress of the fit. If that fails, warn, and let training continue.
 
-        A fit whose data have changed meanwhile, as those in a file may, is not what its name says:
-        it is not kept any further, and its file is removed.
+        If the data have changed meanwhile, as memory-mapped ones may, the fingerprint is wrong: the
+        checkpoint is removed, and the fit is no longer saved.
         """
-        if self.given_up:
+        if self.abandoned:
             return
         if (stage != "training" or self.mapped) and not self.unchanged():
-            self.given_up = True
+            self.abandoned = True
             warnings.warn(
-                "X, y or weights have changed while they were trained on, so this fit is not kept "
-                "in checkpoint_dir. Fit again when nobody writes to them.",
+                "X, y or weights have changed during training, so this fit is no longer saved in "
+                "checkpoint_dir. Fit again when no other process writes to them.",
                 stacklevel=2,
             )
             with suppress(OSError):
@@ -110,7 +109,7 @@ class Checkpoint:
         except OSError as error:
             warnings.warn(
                 f"The checkpoint of epoch {fit.state.epoch} could not be written ({error}). "
-                "Training goes on; if it is killed, it will begin again at the last one that was "
+                "Training continues; if it is killed, it will resume from the last one that was "
                 "written.",
                 stacklevel=2,
             )
@@ -118,7 +117,7 @@ class Checkpoint:
     def _write(self, fit: Fit, stage: str) -> None:
         state = fit.state
         values = {
-            **self._marks(),
+            **self._header(),
             "stage": stage,
             "stopping": self.stopping,
             **state.to_values(),
@@ -131,10 +130,10 @@ class Checkpoint:
             arrays["best"] = fit.best[1]
         storage.write(self.path, values, arrays)
 
-    def _take_over(self, fit: Fit) -> bool:
+    def _restore(self, fit: Fit) -> bool:
         values, arrays = storage.read(self.path)
-        claim = {**self._marks(), "stage": "claimed", "seed": fit.state.seed}
-        if values == claim:  # nobody has come any further
+        claim = {**self._header(), "stage": "claimed", "seed": fit.state.seed}
+        if values == claim:  # no epoch has been saved yet
             return False
         wrong = self._wrong_values(values, fit) or self._wrong_arrays(values, arrays, fit)
         if wrong:
@@ -152,9 +151,9 @@ class Checkpoint:
         return values["stage"] == "ended" or (stopped and values["stopping"] == self.stopping)
 
     def _wrong_values(self, values: dict[str, Any], fit: Fit) -> list[str]:
-        """Name what cannot be of this fit, whatever the file says."""
+        """Return the names of values that are invalid or belong to another fit."""
         state = fit.state
-        known = {**self._marks(), "seed": state.seed, "rule": state.rule}
+        known = {**self._header(), "seed": state.seed, "rule": state.rule}
         wrong = [name for name, value in known.items() if values.get(name) != value]
         given = {name: values[name] for name in state.to_values() if name in values}
         try:
@@ -168,39 +167,39 @@ class Checkpoint:
         if wrong:
             return wrong
         epochs, curve, history = values["epoch"] - state.epoch, values["curve"], values["history"]
-        steps = len(fit.plan.starts(len(fit.samples)))
+        steps = len(fit.plan.batch_starts(len(fit.samples)))
         before = [len(state.curve), len(fit.history)]
-        sound = {
+        valid = {
             "epoch": 0 <= epochs <= fit.plan.n_epochs - state.epoch,
             "step": values["step"] == state.step + epochs * steps,
             "stage": values["stage"] in ("training", "ended", "stopped"),
-            "history": is_history(history),
+            "history": is_valid_history(history),
             "best": values["best"] is None or (fit.early_stopping and isfinite(values["best"])),
             "lengths": [len(curve) - epochs, len(history) - epochs] == before,
         }
-        return [name for name, holds in sound.items() if not holds]
+        return [name for name, holds in valid.items() if not holds]
 
     def _wrong_arrays(
         self, values: dict[str, Any], arrays: dict[str, Array], fit: Fit
     ) -> list[str]:
-        wanted = {f"memory.{name}": array for name, array in fit.state.memory.items()}
-        wanted["theta"] = fit.state.theta
+        expected = {f"memory.{name}": array for name, array in fit.state.memory.items()}
+        expected["theta"] = fit.state.theta
         if values["best"] is not None:
-            wanted["best"] = fit.state.theta
+            expected["best"] = fit.state.theta
         return [
             name
-            for name, array in wanted.items()
+            for name, array in expected.items()
             if name not in arrays
             or (arrays[name].shape, arrays[name].dtype) != (array.shape, array.dtype)
             or not np.isfinite(arrays[name]).all()
         ]
 
-    def _marks(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint}
 
     @contextmanager
-    def _usable_folder(self) -> Iterator[None]:
-        """Say which folder it is that cannot be used, and what is needed."""
+    def _explaining_folder_errors(self) -> Iterator[None]:
+        """Add the folder, and what is needed, to errors of the operating system."""
         try:
             yield
         except OSError as error:

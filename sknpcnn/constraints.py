@@ -1,4 +1,4 @@
-"""What an estimator's parameters may be: types and ranges, and what does not go together."""
+"""Constraints on the parameters of estimators: types, ranges, and combinations."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -29,11 +29,11 @@ from sknpcnn.suggestions import did_you_mean, nearest
 _COUNT = Interval(Integral, 1, None, closed="left")
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
 _ABOVE_0 = Interval(Real, 0, None, closed="neither")
-_PART = Interval(Real, 0, 1, closed="left")
+_FRACTION = Interval(Real, 0, 1, closed="left")
 
 
 def _names_of(*kinds: str) -> set[str]:
-    """Collect the names of the losses that compare such targets."""
+    """Return the names of the losses for the given kinds of targets."""
     return {name for name, loss in losses.NAMED.items() if loss.targets in kinds}
 
 
@@ -53,7 +53,7 @@ SHARED: dict[str, list[Any]] = {
     "hidden_layer_sizes": [tuple, list, range, np.ndarray, _COUNT, StrOptions({"auto"})],
     "activation": [StrOptions(set(blocks.ACTIVATIONS))],
     "batch_norm": ["boolean"],
-    "dropout": [_PART],
+    "dropout": [_FRACTION],
     "layers": [list, tuple, None],
     "image_shape": [tuple, list, np.ndarray, None],
     "solver": [StrOptions(set(optimizers.NAMED)), Optimizer],
@@ -83,7 +83,7 @@ SHARED: dict[str, list[Any]] = {
     ],
     "verbose": ["verbose"],
 }
-"""What all estimators have."""
+"""The constraints of the parameters that all estimators have."""
 CLASSIFIER = SHARED | {
     "loss": [StrOptions({"auto", *_names_of("classes", "labels")}), Loss],
     "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -92,24 +92,24 @@ REGRESSOR = SHARED | {"loss": [StrOptions(_names_of("reals")), Loss]}
 
 
 def check_each(estimator: Any) -> None:
-    """Raise if a parameter is not what it may be, whatever the others are.
+    """Raise if a parameter violates its constraint, whatever the other parameters are.
 
-    As scikit-learn's own function does, but whatever a value may be: its repr may be endless, and
-    comparing it may raise.
+    Like scikit-learn's function, but for any value: its repr may be huge, and comparing it may
+    raise.
     """
     for name, value in estimator.get_params(deep=False).items():
-        # a subclass may have parameters that it checks itself
+        # subclasses may check parameters of their own
         allowed = estimator._parameter_constraints.get(name, ())
         if allowed and not _satisfies_one_of(value, map(make_constraint, allowed)):
-            needed = _either(_in_words(allowed))
+            needed = _join_or(_describe(allowed))
             raise InvalidParameterError(
                 f"The {name!r} parameter of {type(estimator).__name__} must be {needed}. Got "
-                f"{brief(value)} instead.{_instead(name, value, allowed)}"
+                f"{brief(value)} instead.{_suggestion(name, value, allowed)}"
             )
 
 
-def _instead(name: str, value: Any, allowed: Iterable[Any]) -> str:
-    """Return the end of the error about a parameter: what was probably meant."""
+def _suggestion(name: str, value: Any, allowed: Iterable[Any]) -> str:
+    """Return a suggestion to append to the error about a parameter."""
     if name == "learning_rate" and plain_real(value) is not None:
         return (
             f" Did you mean learning_rate_init={brief(value)}? learning_rate names how the rate "
@@ -126,55 +126,55 @@ def _instead(name: str, value: Any, allowed: Iterable[Any]) -> str:
     return did_you_mean(value, words)
 
 
-def _in_words(allowed: Iterable[Any]) -> list[str]:
-    """Say what a parameter may be: several types in one phrase."""
+def _describe(allowed: Iterable[Any]) -> list[str]:
+    """Describe the allowed values of a parameter, with all types in one phrase."""
     kinds = [kind for kind in allowed if isinstance(kind, type)]
     if len(kinds) < 2:
         return [str(make_constraint(constraint)) for constraint in allowed]
     others = [str(make_constraint(kind)) for kind in allowed if kind not in kinds]
-    return [f"a {_either([kind.__name__ for kind in kinds])}", *others]
+    return [f"a {_join_or([kind.__name__ for kind in kinds])}", *others]
 
 
-def _either(words: list[str]) -> str:
+def _join_or(words: list[str]) -> str:
     *some, last = words
     return f"{', '.join(some)} or {last}" if some else last
 
 
 def _satisfies_one_of(value: Any, constraints: Iterable[Any]) -> bool:
-    if isinstance(value, np.timedelta64):  # which NumPy takes for an integer
+    if isinstance(value, np.timedelta64):  # a subclass of NumPy's signed integers
         return False
     if isinstance(value, (tuple, list)) and plain_items(value) is None:
         return False
     try:
-        plain = _plain(value)
+        plain = _to_python(value)
         return any(constraint.is_satisfied_by(plain) for constraint in constraints)
-    except Exception:  # a comparison may raise whatever it likes
+    except Exception:  # a comparison may raise anything
         return False
 
 
-def read(estimator: Any) -> dict[str, Any]:
-    """Read an estimator's parameters, with all numbers as Python's own.
+def read_params(estimator: Any) -> dict[str, Any]:
+    """Return an estimator's parameters with all numbers converted to Python's types.
 
-    The estimator keeps what it was given, as scikit-learn demands; but sums of NumPy's integers
-    overflow, and of its floating-point numbers some are shorter than others.
+    NumPy's integers may overflow, and its floating-point numbers differ in precision. The estimator
+    itself keeps the values it was given, as scikit-learn requires.
     """
     names = [name for name in {**CLASSIFIER, **REGRESSOR} if hasattr(estimator, name)]
-    return {name: _plain(getattr(estimator, name)) for name in names}
+    return {name: _to_python(getattr(estimator, name)) for name in names}
 
 
-def _plain(value: Any) -> Any:
+def _to_python(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, str):
         return str.__str__(value)
     if is_integer(value):
-        return int(value)  # an enormous one too, which check_together refuses
+        return int(value)  # if it is too large, check_combinations raises
     number = plain_real(value, allow_infinity=True)
     return value if number is None else number
 
 
-def check_together(params: dict[str, Any]) -> None:
-    """Refuse parameters that do not go together."""
+def check_combinations(params: dict[str, Any]) -> None:
+    """Raise if parameters are incompatible with each other."""
     layers = [name for name, _ in named(params["layers"] or (), "layers", Layer)]
     check_reserved(layers, params, "layers")
     augment = [name for name, _ in named(params["augment"] or (), "augment", Augmentation)]
@@ -208,7 +208,7 @@ def _is_path(value: Any) -> bool:
     try:
         path = fspath(value)
         return type(path) is str and b"\0" not in fsencode(path)
-    except Exception:  # a class of the user's own may raise whatever it likes
+    except Exception:  # a user-defined class may raise anything
         return False
 
 

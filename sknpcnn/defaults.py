@@ -1,6 +1,6 @@
-"""What ``"auto"`` stands for: what suits an image of this size, and so many samples of it.
+"""Resolves ``"auto"``: defaults that depend on the size of images and the number of samples.
 
-The numbers were chosen by trying: ``docs/defaults.md`` says what was compared, and
+The values were chosen by experiment: ``docs/defaults.md`` shows what was compared, and
 ``benchmarks/defaults.py`` compares more.
 """
 
@@ -9,79 +9,79 @@ from math import ceil, log2
 from sknpcnn.layout import Image
 from sknpcnn.schedules import Constant, OneCycle, ReduceOnPlateau, Schedule
 
-FEW_PIXELS = 4
-"""An image is halved, block by block, until its shorter side has no more pixels than these."""
+MAX_LAST_SIDE = 4
+"""Blocks halve an image until its shorter side has at most this many pixels."""
 MIN_BLOCKS = 2
-FIRST_FILTERS, LAST_FILTERS, MIN_FILTERS = 32, 128, 8
-"""How many filters the first block has at most, any block at most, and the first at least: each has
-twice as many as the one before it, and large images begin with fewer, as pixels cost time."""
-POOLED_FROM = 33
-"""Images of so many pixels show things that may be anywhere in them; small ones are filled by one.
-"""
-RESIDUAL_UP_TO = 32
-"""Blocks of large images that are given so many pixels or fewer are residual; more, pixels cost
-too much time."""
-HIDDEN = (100,)
-"""The dense layers of a table, as in MLPClassifier."""
-MAX_BATCH = 64
-MIN_BATCHES, MIN_BATCH = 4, 10
-"""An epoch has so many mini-batches at least, if these are no smaller: steps on all samples at once
-have no noise, and 50 photos of 128x128 pixels came to 0.40 with them, to 0.61 in four parts."""
-STEPS = 600
-"""How many steps a network is trained for, unless that makes too few or too many epochs."""
+MAX_FIRST_FILTERS, MAX_FILTERS, MIN_FIRST_FILTERS = 32, 128, 8
+"""Limits of the filters per block: each block has twice as many as the previous one, and the first
+block has fewer for large images, as pixels cost time."""
+MIN_SIDE_TO_POOL = 33
+"""In images of at least this size an object may be anywhere, so that averaging over all positions
+helps; smaller images are filled by one object."""
+MAX_RESIDUAL_SIDE = 32
+"""In large images, blocks whose input is at most this large are residual; with more pixels, that
+costs too much time."""
+TABLE_HIDDEN_LAYERS = (100,)
+"""The dense layers for a table, as in MLPClassifier."""
+MAX_BATCH_SIZE = 64
+MIN_BATCHES, MIN_BATCH_SIZE = 4, 10
+"""The fewest mini-batches per epoch, and their smallest size: full-batch steps lack noise. 50
+photos of 128x128 pixels reached an accuracy of 0.40 with one, and of 0.61 with four."""
+TARGET_STEPS = 600
+"""The number of training steps, unless that makes too few or too many epochs."""
 MIN_EPOCHS, MAX_EPOCHS = 8, 100
-MAX_EPOCHS_OF_ROWS = 200
-"""Tables, and signals of one row, take little time, and few samples of them many epochs."""
+MAX_EPOCHS_ONE_ROW = 200
+"""Tables and signals of one row are fast to train on, but few samples need many epochs."""
 
 
 def filters(image: Image, table: bool) -> tuple[int, ...]:
     """Choose the convolution blocks: each halves the image, and has twice as many filters."""
-    sides = [side for side in image[:2] if side > 1]  # of a signal there is one
+    sides = [side for side in image[:2] if side > 1]  # a signal has only one
     if table or not sides:
         return ()
-    n_blocks = max(ceil(log2(min(sides) / FEW_PIXELS)), MIN_BLOCKS)
-    first = min(max(LAST_FILTERS // 2 ** (n_blocks - 1), MIN_FILTERS), FIRST_FILTERS)
-    return tuple(min(first * 2**i, LAST_FILTERS) for i in range(n_blocks))
+    n_blocks = max(ceil(log2(min(sides) / MAX_LAST_SIDE)), MIN_BLOCKS)
+    first = min(max(MAX_FILTERS // 2 ** (n_blocks - 1), MIN_FIRST_FILTERS), MAX_FIRST_FILTERS)
+    return tuple(min(first * 2**i, MAX_FILTERS) for i in range(n_blocks))
 
 
 def global_pooling(image: Image, n_blocks: int) -> bool:
-    """Choose whether the places of the last of so many blocks are averaged."""
-    return n_blocks > 0 and min(image[:2]) >= POOLED_FROM
+    """Choose whether global pooling follows the last of the given number of blocks."""
+    return n_blocks > 0 and min(image[:2]) >= MIN_SIDE_TO_POOL
 
 
 def residual(image: Image, n_blocks: int) -> list[bool]:
     """Choose which of the blocks, each of which halves the image, are residual."""
     side = min(image[:2])
-    large = side >= POOLED_FROM
-    return [large and side / 2**i <= RESIDUAL_UP_TO for i in range(n_blocks)]
+    large = side >= MIN_SIDE_TO_POOL
+    return [large and side / 2**i <= MAX_RESIDUAL_SIDE for i in range(n_blocks)]
 
 
 def hidden_layers(n_blocks: int) -> tuple[int, ...]:
-    """Choose the dense layers behind so many convolution blocks."""
-    return () if n_blocks else HIDDEN
+    """Choose the dense layers after the given number of convolution blocks."""
+    return () if n_blocks else TABLE_HIDDEN_LAYERS
 
 
 def batch_size(n_samples: int) -> int:
-    """Choose the number of samples in a mini-batch, so that all have nearly as many.
+    """Choose the number of samples in a mini-batch, so that all batches have nearly the same size.
 
-    Statistics of a last one with a single sample would be none.
+    A last batch of a single sample would have no meaningful statistics.
     """
-    least = MIN_BATCHES if n_samples >= MIN_BATCHES * MIN_BATCH else 1
-    return max(ceil(n_samples / max(ceil(n_samples / MAX_BATCH), least)), 1)
+    min_batches = MIN_BATCHES if n_samples >= MIN_BATCHES * MIN_BATCH_SIZE else 1
+    return max(ceil(n_samples / max(ceil(n_samples / MAX_BATCH_SIZE), min_batches)), 1)
 
 
 def epochs(image: Image, n_samples: int, batch_size: int) -> int:
-    """Choose how often training goes through the samples."""
-    most = MAX_EPOCHS if image[0] > 1 else MAX_EPOCHS_OF_ROWS
+    """Choose the number of epochs."""
+    max_epochs = MAX_EPOCHS if image[0] > 1 else MAX_EPOCHS_ONE_ROW
     n_batches = max(ceil(n_samples / batch_size), 1)
-    return min(max(round(STEPS / n_batches), MIN_EPOCHS), most)
+    return min(max(round(TARGET_STEPS / n_batches), MIN_EPOCHS), max_epochs)
 
 
 def schedule(endless: bool, early_stopping: bool, n_iter_no_change: float, tol: float) -> Schedule:
-    """Choose how the learning rate changes: one cycle, if it is known when training ends.
+    """Choose the learning rate schedule: one cycle, if the number of epochs is known.
 
-    Where training stops when nothing has improved for some epochs, the rate is lowered twice in
-    them, which may bring another improvement.
+    With early stopping, the rate is lowered twice within ``n_iter_no_change`` epochs, which may
+    lead to another improvement.
     """
     if endless:
         return Constant()

@@ -1,4 +1,4 @@
-"""What all estimators of this package have in common: to fit, and what a fitted network offers."""
+"""What all estimators share: how they are fitted, and the methods of a fitted network."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -14,11 +14,11 @@ from sknpcnn.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
 from sknpcnn.targets import found, of_fitted
 
-if TYPE_CHECKING:  # pandas takes as long to import as all of this package
+if TYPE_CHECKING:  # importing pandas takes as long as all of this package
     import pandas as pd
 
 MAX_HISTORY = 1000
-"""How many epochs partial_fit keeps in the history: a stream never ends."""
+"""The most epochs that partial_fit keeps in the history: a stream has no end."""
 
 
 def fit(
@@ -30,25 +30,27 @@ def fit(
     y_val: Any = None,
     sample_weight_val: Any = None,
 ) -> None:
-    """Fit an estimator: check the data, train, and publish what has been learned."""
-    draft = fitted.snapshot(estimator)  # whose attributes are this fit's own
-    going_on = draft.warm_start and hasattr(draft, "_theta")
+    """Fit an estimator: check the data, train, and publish the fitted attributes."""
+    draft = fitted.snapshot(estimator)  # attributes set during this fit stay in the draft
+    resumes = draft.warm_start and hasattr(draft, "_theta")
     data = {"X": X, "y": y, "sample_weight": sample_weight}
     y = to_numpy(y, "y")
-    chosen = inputs.loss_for(draft, y, fitted.loss_of(draft) if going_on else None)
+    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
     loss = named_or_own(chosen)
-    X, y, image, table = inputs.rows_to_fit(draft, X, y, loss, reset=not going_on)
-    weights = inputs.weights_of(sample_weight, X)
-    target = fitted.target_of(draft) if going_on else found(y, weights, loss)
-    samples = inputs.samples_of(X, y, target, weights, getattr(draft, "class_weight", None))
-    held_out = beginning.own_validation(draft, image, target, loss, X_val, y_val, sample_weight_val)
-    prepared = beginning.begin(
+    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
+    weights = inputs.check_weights(sample_weight, X)
+    target = fitted.target_of(draft) if resumes else found(y, weights, loss)
+    samples = inputs.make_samples(X, y, target, weights, getattr(draft, "class_weight", None))
+    held_out = beginning.check_validation_data(
+        draft, image, target, loss, X_val, y_val, sample_weight_val
+    )
+    prepared = beginning.prepare_fit(
         draft,
         samples,
         image,
         target,
         chosen,
-        going_on,
+        resumes,
         table,
         held_out,
         early_stopping=draft.early_stopping,
@@ -56,36 +58,38 @@ def fit(
     )
     beginning.run_with_callbacks(estimator, prepared, **data)
     theta = prepared.state.theta
-    fitted.publish(estimator, fitted.attributes_of(prepared, theta, keep=draft.warm_start))
+    fitted.publish(estimator, fitted.attributes_of(prepared, theta, resumable=draft.warm_start))
 
 
 def partial_fit(
     estimator: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
 ) -> None:
-    """Train an estimator for one more epoch; the first call finds out what the target is."""
-    estimator._validate_params()  # scikit-learn does so in the first call only
+    """Train an estimator for one more epoch; the first call determines the target."""
+    estimator._validate_params()  # scikit-learn does so only in the first call
     draft = fitted.snapshot(estimator)
-    going_on = hasattr(draft, "_theta")
+    resumes = hasattr(draft, "_theta")
     y = to_numpy(y, "y")
-    chosen = inputs.loss_for(draft, y, fitted.loss_of(draft) if going_on else None)
+    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
     loss = named_or_own(chosen)
     if loss.targets != "reals":
-        inputs.take_classes(draft, classes, loss, y)
-    X, y, image, table = inputs.rows_to_fit(draft, X, y, loss, reset=not going_on)
-    weights = inputs.weights_of(sample_weight, X)
-    new = loss.targets == "reals" and not going_on
+        inputs.check_classes(draft, classes, loss, y)
+    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
+    weights = inputs.check_weights(sample_weight, X)
+    new = loss.targets == "reals" and not resumes
     target = found(y, weights, loss) if new else of_fitted(draft, loss)
-    seen = getattr(draft, "_seen", ()) if going_on else ()
+    seen = getattr(draft, "_seen", ()) if resumes else ()
     class_weight = getattr(draft, "class_weight", None)
-    samples = inputs.samples_of(X, y, target, weights, class_weight, seen=seen)
-    prepared = beginning.begin(draft, samples, image, target, chosen, going_on, table, stream=True)
+    samples = inputs.make_samples(X, y, target, weights, class_weight, seen=seen)
+    prepared = beginning.prepare_fit(
+        draft, samples, image, target, chosen, resumes, table, stream=True
+    )
     prepared.run(1, draft.n_jobs)
-    prepared.forget(MAX_HISTORY)
-    fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, keep=True))
+    prepared.trim_history(MAX_HISTORY)
+    fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, resumable=True))
 
 
 class NetworkMixin(BaseEstimator):
-    """The methods of a fitted network, and of parameters that lie in other values."""
+    """The methods of a fitted network, and access to nested parameters."""
 
     image_shape_: Image
     _theta: Array
@@ -94,7 +98,7 @@ class NetworkMixin(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
 
     def get_weights(self) -> dict[str, Array]:
-        """Copy all parameters of the network.
+        """Return a copy of all parameters of the network.
 
         Returns
         -------
@@ -109,16 +113,16 @@ class NetworkMixin(BaseEstimator):
     def set_weights(self, weights) -> Self:
         """Replace parameters of the network, for example by those of a network trained elsewhere.
 
-        What ``standardize`` has learned is not among them: with ``standardize=True`` a network from
-        elsewhere would see images that are scaled in another way than it is used to.
+        They do not include the mean and scale of ``standardize``: with ``standardize=True``, a
+        network trained elsewhere would see images on another scale than it was trained on.
 
-        A fit of ``max_iter=0`` makes a network to put them into, and a fit with ``warm_start=True``
-        trains on from them.
+        A fit with ``max_iter=0`` makes a network whose weights can be set, and a fit with
+        ``warm_start=True`` continues training from them.
 
         Parameters
         ----------
         weights : dict of str to array-like
-            Named and shaped as ``get_weights`` returns them; those not named stay as they are.
+            Names and shapes as returned by ``get_weights``; all others are unchanged.
 
         Returns
         -------
@@ -128,7 +132,9 @@ class NetworkMixin(BaseEstimator):
         model = self._fitted_model()
         theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
         now = vars(self).copy()
-        if now["_architecture"] is model._architecture:  # else another thread has fitted a new one
+        if (
+            now["_architecture"] is model._architecture
+        ):  # otherwise another thread has fitted a new one
             self.__dict__ = {**now, "_theta": theta}
         return self
 
@@ -159,7 +165,7 @@ class NetworkMixin(BaseEstimator):
 
     @property
     def out_activation_(self) -> str:
-        """How outputs become predictions, as MLPClassifier calls it."""
+        """The function that converts outputs to predictions, named as in MLPClassifier."""
         model = fitted.snapshot(self)
         if not hasattr(model, "_loss"):
             raise AttributeError(f"{type(self).__name__} has no out_activation_ before fit.")
@@ -167,19 +173,19 @@ class NetworkMixin(BaseEstimator):
 
     @property
     def best_validation_score_(self) -> float | None:
-        """Highest validation score of all epochs; None where nothing was validated."""
+        """Highest validation score of all epochs; None without validation."""
         model = fitted.snapshot(self)
         if not hasattr(model, "_history"):
             raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
         return max(model.validation_scores_ or (), default=None)
 
     def get_params(self, deep=True) -> dict[str, Any]:
-        """Get the parameters, and with ``deep`` those of solver, schedule and layers, by name.
+        """Get the parameters by name, with ``deep`` also those of solver, schedule and layers.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to look into what the parameters hold.
+            Whether to include the parameters of nested objects.
 
         Returns
         -------
@@ -190,7 +196,7 @@ class NetworkMixin(BaseEstimator):
         return params | nested_params(params) if deep else params
 
     def set_params(self, **params) -> Self:
-        """Set parameters; nested names reach into solver, schedule and layers.
+        """Set parameters, including nested ones of solver, schedule and layers.
 
         Parameters
         ----------
@@ -205,15 +211,15 @@ class NetworkMixin(BaseEstimator):
         return super().set_params(**resolve(self.get_params(deep=False), params, self))
 
     def _fitted_model(self) -> Self:
-        """Return the model as it is now: another thread may be fitting a new one."""
+        """Return a snapshot of the fitted model: another thread may be fitting a new one."""
         model = fitted.snapshot(self)
         check_is_fitted(model, "_theta")
         return model
 
     def _get_params_html(self, deep=True, **options):
-        """Show the parameters without what lies inside them: it is in their own repr.
+        """Show the parameters without nested ones, which are in their repr.
 
-        The table would show all of it as set by the user, defaults too.
+        The table would show all nested ones as set by the user, including defaults.
         """
         return super()._get_params_html(deep=False, **options)
 
@@ -222,4 +228,6 @@ class NetworkMixin(BaseEstimator):
 
     def _model_and_outputs(self, X: Any) -> tuple[Self, Array]:
         model = self._fitted_model()
-        return model, fitted.outputs_of(model, inputs.rows_to_predict(model, X, model.image_shape_))
+        return model, fitted.outputs_of(
+            model, inputs.check_prediction_data(model, X, model.image_shape_)
+        )

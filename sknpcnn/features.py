@@ -1,4 +1,4 @@
-"""NumpyCNNFeatures: what a layer makes of images, as features for any other estimator."""
+"""NumpyCNNFeatures makes the outputs of a layer features for any other estimator."""
 
 import warnings
 from math import prod
@@ -25,35 +25,35 @@ _ESTIMATORS = NumpyCNNClassifier, NumpyCNNRegressor
 
 
 class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
-    """Turn images into what one layer of a network makes of them.
+    """Transform images to the outputs of one layer of a network.
 
-    The network is trained, or it is left as training would start: even random convolutions and
-    pooling make features from which a linear classifier learns more than from pixels.
+    The network may be trained or untrained: even random convolutions and pooling yield features
+    from which a linear classifier learns more than from pixels.
 
     Parameters
     ----------
     estimator : NumpyCNNClassifier, NumpyCNNRegressor or FrozenEstimator of one, default=None
-        Whose network it is; None for ``NumpyCNNClassifier()``. It is cloned, and stays as it is. A
-        fitted one inside ``sklearn.frozen.FrozenEstimator`` is used with the weights that it has.
+        The estimator of the network; None for ``NumpyCNNClassifier()``. It is cloned, and not
+        modified. A fitted one inside ``sklearn.frozen.FrozenEstimator`` is used with its weights.
     layer : str, default=None
         Name of the layer, as in ``summary()``; None for the last one before the first dense layer,
-        flattening and dropout aside.
+        not counting flattening and dropout.
     train : bool, default=False
-        Whether ``fit`` trains the network on ``X`` and ``y``. Otherwise the weights are those that
-        training would start from, and ``y`` is not needed.
+        Whether ``fit`` trains the network on ``X`` and ``y``. Otherwise it keeps its initial
+        weights, and ``y`` is not needed.
     random_state : int, RandomState instance or None, default=None
-        What the random start and training depend on; None for the estimator's own.
+        Seed of the initial weights and of training; None for that of the estimator.
 
     Attributes
     ----------
     estimator_ : NumpyCNNClassifier or NumpyCNNRegressor
-        The fitted estimator; with ``train=False`` one that has seen no epoch.
+        The fitted estimator; with ``train=False`` its weights are the initial ones.
     layer_ : str
         Name of the layer.
     n_features_in_ : int
-        How many numbers a sample has.
+        Number of features of a sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X was a data frame.
+        Their names, if X was a data frame.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None) -> Self:
-        """Make the network ready.
+        """Fit the network.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         model = self._model(X, y, sample_weight)
-        layer = _layer_of(model, self.layer)
+        layer = _find_layer(model, self.layer)
         found = {"estimator_": model, "layer_": layer}
         fitted.publish(self, found | fitted.features_of(model))
         return self
@@ -119,16 +119,16 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n, n_features_out)
-            What the layer makes of them: for images row by row, pixel by pixel, channel by channel.
+            The outputs of the layer; those of image layers in (height, width, channel) order.
         """
         now = fitted.snapshot(self)
         check_is_fitted(now)
         model = fitted.snapshot(now.estimator_)
-        X = inputs.rows_to_predict(now, X, model.image_shape_)
+        X = inputs.check_prediction_data(now, X, model.image_shape_)
         return fitted.outputs_of(model, X, now.layer_)
 
     def get_feature_names_out(self, input_features=None) -> Array:
-        """Name the features by layer and place: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.
+        """Name the features by layer and position: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.
 
         Parameters
         ----------
@@ -143,8 +143,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         now = fitted.snapshot(self)
         check_is_fitted(now)
         shape = now._shape_out()
-        places = np.indices(shape).reshape(len(shape), prod(shape)).T
-        names = ["_".join(map(str, (now.layer_, *place))) for place in places]
+        positions = np.indices(shape).reshape(len(shape), prod(shape)).T
+        names = ["_".join(map(str, (now.layer_, *position))) for position in positions]
         return np.array(names, dtype=object)
 
     def __sklearn_tags__(self):
@@ -165,7 +165,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
                     "fitted NumpyCNNClassifier or NumpyCNNRegressor."
                 )
             check_is_fitted(model)
-            inputs.rows_to_predict(model, X, model.image_shape_)
+            inputs.check_prediction_data(model, X, model.image_shape_)
             return model
         model = NumpyCNNClassifier() if self.estimator is None else clone(self.estimator)
         if self.random_state is not None:
@@ -173,11 +173,11 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         if not self.train:
             if hasattr(self.estimator, "_theta"):
                 warnings.warn(
-                    "estimator is fitted, but a clone of it starts anew, with random weights. To "
-                    "use those that it has, give FrozenEstimator(estimator).",
+                    "estimator is fitted, but it is cloned, and the clone has random weights. To "
+                    "use the fitted weights, give FrozenEstimator(estimator).",
                     stacklevel=4,
                 )
-            return beginning.untrained(model, X, sample_weight)
+            return beginning.prepare_untrained(model, X, sample_weight)
         if y is None:
             raise ValueError(
                 "With train=True, NumpyCNNFeatures requires y to be passed, but the target y is "
@@ -190,16 +190,16 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         return table[self.layer_]
 
 
-def _layer_of(model: Any, wanted: str | None) -> str:
-    """Find the layer by its name, or the last one before the first dense layer."""
+def _find_layer(model: Any, requested: str | None) -> str:
+    """Return the name of the requested layer, or the last one before the first dense layer."""
     steps = fitted.network_of(model).steps[1:]
     names = [name for name, _ in steps]
-    if wanted is None:
+    if requested is None:
         dense = next(i for i, (_, layer) in enumerate(steps) if isinstance(layer, Dense))
-        same = (Dropout, Flatten)  # what they are given is what they give
+        same = (Dropout, Flatten)  # their outputs are their inputs
         images = [name for name, layer in steps[:dense] if not isinstance(layer, same)]
         return (images or names[:dense])[-1]
-    wanted = str.__str__(wanted)  # a class of the user's own may compare like it likes
-    if wanted not in names:
-        raise ValueError(f"layer={brief(wanted)}; needed: one of {', '.join(names)}, or None.")
-    return wanted
+    requested = str.__str__(requested)  # a subclass may override comparison
+    if requested not in names:
+        raise ValueError(f"layer={brief(requested)}; needed: one of {', '.join(names)}, or None.")
+    return requested

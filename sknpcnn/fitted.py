@@ -1,7 +1,7 @@
-"""What a fitted estimator holds, and how that becomes a network again.
+"""Converts between a fitted estimator's attributes and the network that they describe.
 
-It holds arrays and plain values only: the vector of parameters, what the input is shifted and
-scaled by, and the hyperparameters that the network was made of.
+The attributes are arrays and plain values only: the vector of parameters, the mean and scale of the
+input, and the hyperparameters of the network.
 """
 
 from collections import deque
@@ -24,28 +24,28 @@ from sknpcnn.engine import Engine
 from sknpcnn.fitting import Fit
 from sknpcnn.layout import Image
 from sknpcnn.losses import Loss, named_or_own
-from sknpcnn.network import FOLD, Network
+from sknpcnn.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn.parameters import Layout
 from sknpcnn.standard import Standard, warn_of_other_scale
 from sknpcnn.targets import Target, of_fitted
 from sknpcnn.training import TrainingState
 
 
-def architecture_of(estimator: Any, image: Image, table: bool, going_on: bool) -> dict[str, Any]:
-    """Read the hyperparameters that make the network, with what "auto" stands for."""
+def architecture_of(estimator: Any, image: Image, table: bool, resumes: bool) -> dict[str, Any]:
+    """Return the hyperparameters of the network, with "auto" resolved."""
     names = (*blocks.ARCHITECTURE, "layers")
-    found = deepcopy({name: getattr(estimator, name) for name in names})  # lists may change
+    found = deepcopy({name: getattr(estimator, name) for name in names})  # lists are mutable
     if found["layers"] is not None:
         return found
-    if going_on and estimator._architecture["layers"] is None:
+    if resumes and estimator._architecture["layers"] is None:
         chosen = estimator._architecture
     else:
-        chosen = blocks.chosen(found, image, table)
+        chosen = blocks.choose_architecture(found, image, table)
     return {name: chosen[name] if blocks.is_auto(value) else value for name, value in found.items()}
 
 
-def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
-    """Collect the fitted attributes; with ``keep`` also what training needs to go on."""
+def attributes_of(fit: Fit, theta: Array, resumable: bool) -> dict[str, Any]:
+    """Return the fitted attributes; with ``resumable`` also the state to resume training from."""
     history, state, forgotten = fit.history, fit.state, fit.forgotten
     losses = [row["train_loss"] for row in history]
     validated = fit.validation is not None
@@ -54,11 +54,11 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         **fit.features,
         **fit.plan.target.attributes(),
         "image_shape_": fit.network.image,
-        "n_iter_": fit.epochs_known,
+        "n_iter_": fit.n_epochs_total,
         "t_": fit.samples_before + fit.epochs_run * len(fit.samples),
         "n_layers_": len(fit.network.summary()),
         "loss_": losses[-1] if losses else nan,
-        "best_loss_": None if fit.early_stopping else _lowest(losses, forgotten.lowest_loss),
+        "best_loss_": None if fit.early_stopping else _lowest_loss(losses, forgotten.lowest_loss),
         "loss_curve_": losses,
         "validation_scores_": [row["validation_score"] for row in history] if validated else None,
         "_theta": theta,
@@ -68,76 +68,76 @@ def attributes_of(fit: Fit, theta: Array, keep: bool) -> dict[str, Any]:
         "_history": history,
         "_forgotten": tuple(forgotten),
         "_seen": add_counts(fit.seen_before, fit.samples.counts, fit.epochs_run),
-        "_progress": progress if keep else None,
+        "_progress": progress if resumable else None,
     }
 
 
-def _lowest(losses: list[float], before: float) -> float:
+def _lowest_loss(losses: list[float], before: float) -> float:
     return min(*losses, before) if losses else nan
 
 
-# The most memory that a classifier keeps between two predictions, in bytes.
-KEPT = 2**23
+MAX_KEPT_MEMORY = 2**23
+"""The most memory that an estimator keeps between two predictions, in bytes."""
 
 
-class _Made:
-    """What has been made of a fitted classifier, and does not belong to it: pickles do without."""
+class _DerivedObjects:
+    """Objects derived from a fitted estimator, cached outside of it so that it stays small."""
 
     def __init__(self, estimator: Any) -> None:
-        self.architecture = estimator._architecture  # a new one for every fit
+        self.architecture = estimator._architecture  # every fit makes a new dict
         image = estimator.image_shape_
-        steps = blocks.build(self.architecture, image)
+        steps = blocks.build_layers(self.architecture, image)
         self.network = Network(steps, image, target_of(estimator).n_outputs)
         self.engines: deque[tuple[Array, Engine]] = deque(maxlen=1)
-        """An engine that nobody uses, and the parameters that its tapes read."""
+        """An idle engine, and the parameters that its tapes read."""
 
 
-class _ByIdentity:
-    """A dictionary that forgets its keys when nobody has them, and does not compare them."""
+class _WeakIdentityDict:
+    """A dictionary with weak keys that are compared by identity."""
 
     def __init__(self) -> None:
-        self._found: dict[int, tuple[ref[Any], _Made]] = {}
+        self._found: dict[int, tuple[ref[Any], _DerivedObjects]] = {}
 
-    def __getitem__(self, key: Any) -> _Made:
+    def __getitem__(self, key: Any) -> _DerivedObjects:
         return self._found[id(key)][1]
 
-    def __setitem__(self, key: Any, made: _Made) -> None:
-        place, found = id(key), self._found
-        found[place] = ref(key, lambda gone: found.pop(place, None)), made
+    def __setitem__(self, key: Any, value: _DerivedObjects) -> None:
+        address, found = id(key), self._found
+        found[address] = ref(key, lambda dead: found.pop(address, None)), value
 
-    def get(self, key: Any) -> _Made | None:
+    def get(self, key: Any) -> _DerivedObjects | None:
         return self._found.get(id(key), (None, None))[1]
 
 
-_made = _ByIdentity()
+_derived_objects = _WeakIdentityDict()
 
 
-def _made_of(estimator: Any) -> _Made:
-    made = _made.get(estimator)
-    if made is None or made.architecture is not estimator._architecture:
-        made = _made[estimator] = _Made(estimator)
-    return made
+def _derived_objects_of(estimator: Any) -> _DerivedObjects:
+    derived = _derived_objects.get(estimator)
+    if derived is None or derived.architecture is not estimator._architecture:
+        derived = _derived_objects[estimator] = _DerivedObjects(estimator)
+    return derived
 
 
 def snapshot(estimator: Any) -> Any:
-    """Copy an estimator as it is at this moment, with what has been made of it.
+    """Copy an estimator atomically, with its derived objects.
 
-    Whoever works with the copy sees one model, whole, whatever other threads do meanwhile.
+    The copy stays one consistent model, whatever other threads do to the estimator meanwhile.
     """
     copied = object.__new__(type(estimator))
-    copied.__dict__ = vars(estimator).copy()  # in one step
+    copied.__dict__ = vars(estimator).copy()  # atomic
     if hasattr(copied, "_architecture"):
-        made = _made.get(estimator)
-        if made is None or made.architecture is not copied._architecture:
-            made = _made[estimator] = _Made(copied)
-        _made[copied] = made
+        derived = _derived_objects.get(estimator)
+        if derived is None or derived.architecture is not copied._architecture:
+            derived = _derived_objects[estimator] = _DerivedObjects(copied)
+        _derived_objects[copied] = derived
     return copied
 
 
 def publish(estimator: Any, attributes: Mapping[str, Any]) -> None:
-    """Give an estimator all its fitted attributes in one step, so that nobody sees a part of them.
+    """Set all fitted attributes of an estimator atomically, so that no thread sees only some.
 
-    Names of features are gone where there are none among the new attributes.
+    ``feature_names_in_`` is removed if it is not among them.
     """
     state = {**vars(estimator), **attributes}
     if "feature_names_in_" not in attributes:
@@ -146,32 +146,32 @@ def publish(estimator: Any, attributes: Mapping[str, Any]) -> None:
 
 
 def features_of(estimator: Any) -> dict[str, Any]:
-    """Collect what scikit-learn's validation has found out about the features of X."""
+    """Return the attributes that scikit-learn's validation sets about the features of X."""
     names = ("n_features_in_", "feature_names_in_")
     return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
 
 
 def network_of(estimator: Any) -> Network:
-    """Return the network that a classifier was fitted with; it holds no parameters."""
-    return _made_of(estimator).network
+    """Return the network of a fitted estimator; it does not hold the parameters."""
+    return _derived_objects_of(estimator).network
 
 
-@np.errstate(all="ignore")  # the check below tells what is not finite
-def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
-    """Compute what a fitted classifier's network makes of rows: logits, or what a layer puts out.
+@np.errstate(all="ignore")  # checked below
+def outputs_of(estimator: Any, X: Array, layer: str | None = None) -> Array:
+    """Compute the outputs of a fitted estimator's network for rows: logits, or those of a layer.
 
-    The rows have been checked; what the network makes of them is refused where it overflows.
+    The rows must have been checked. Raises if the network overflows.
     """
     network, theta = network_of(estimator), estimator._theta
     standard = standard_of(estimator)
     rows = Rows(X, estimator.image_shape_, standard)
-    at_once = inputs.rows_at_once(network, theta.dtype)
-    if last is None:
+    batch_size = inputs.prediction_batch_size(network, theta.dtype)
+    if layer is None:
         with engine_for(estimator, len(rows)) as engine:
-            outputs = network.logits(theta, rows, engine, at_once)
+            outputs = network.logits(theta, rows, engine, batch_size)
     else:
         with Engine(threads_for(estimator.n_jobs), theta.dtype) as engine:
-            outputs = network.outputs(theta, rows, engine, at_once, last)
+            outputs = network.layer_outputs(theta, rows, engine, batch_size, layer)
     inputs.check_no_overflow(outputs)
     if standard is not None:
         warn_of_other_scale(X, standard)
@@ -180,25 +180,25 @@ def outputs_of(estimator: Any, X: Array, last: str | None = None) -> Array:
 
 @contextmanager
 def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
-    """Provide the threads and the memory to predict with.
+    """Provide an engine to predict with.
 
-    For a few images it is kept until the next time, with what was made of the parameters: else
-    finding and clearing memory would take as long as the arithmetic.
+    For a few images it is kept for the next call, with the values derived from the parameters:
+    otherwise allocating and clearing memory would take as long as the arithmetic.
     """
     theta, n_threads = estimator._theta, threads_for(estimator.n_jobs)
-    if n_images >= FOLD:
+    if n_images >= MIN_ROWS_TO_FOLD:
         with Engine(n_threads, theta.dtype) as engine:
             yield engine
         return
-    engines = _made_of(estimator).engines
+    engines = _derived_objects_of(estimator).engines
     known = None
     with suppress(IndexError):
-        known, engine = engines.pop()  # and no other thread has it now
+        known, engine = engines.pop()  # removed, so that no other thread uses it
     if known is not theta or engine.n_threads != n_threads:
         engine = Engine(n_threads, theta.dtype, derived={})
     with engine:
         yield engine
-    if engine.size() <= KEPT:
+    if engine.size() <= MAX_KEPT_MEMORY:
         engines.append((theta, engine))
 
 
@@ -208,25 +208,25 @@ def loss_of(estimator: Any) -> Loss:
 
 
 def target_of(estimator: Any) -> Target:
-    """Return what a fitted estimator predicts."""
+    """Return the target of a fitted estimator."""
     return of_fitted(estimator, loss_of(estimator))
 
 
 def predictions(estimator: Any, outputs: Array) -> Array:
-    """Turn outputs of the network into predictions, of the form of y."""
+    """Convert outputs of the network to predictions in the format of y."""
     return target_of(estimator).predict(outputs, loss_of(estimator))
 
 
 def standard_of(estimator: Any) -> Standard | None:
-    """Return what a fitted classifier shifts and scales its input by."""
+    """Return the mean and scale by which a fitted estimator standardizes its input."""
     return None if estimator._standard is None else Standard(*estimator._standard)
 
 
 def state_of(estimator: Any, layout: Layout, seed: int) -> TrainingState:
-    """Return the state to go on training from: all of it, or new memories for fitted parameters.
+    """Return the state to resume training from: the saved one, or a new one for fitted parameters.
 
-    Layers may be trained in another way than before, at another rate or not at all; but the arrays
-    of the network must be the same.
+    Learning rates of layers may have changed, and layers may have been frozen; but the network must
+    have arrays of the same shapes.
     """
     before = network_of(estimator).layout
     given, known = layout.shapes(), before.shapes()
@@ -234,19 +234,19 @@ def state_of(estimator: Any, layout: Layout, seed: int) -> TrainingState:
         changed = [name for name in {**known, **given} if given.get(name) != known.get(name)]
         shapes = [f"{name} {known.get(name)} -> {given.get(name)}" for name in changed]
         raise ValueError(
-            f"The network has changed since the fit that is to be continued: {', '.join(shapes)}. "
+            f"The network has changed since the previous fit: {', '.join(shapes)}. "
             "Set the parameters back, set warm_start=False, or fit a clone."
         )
-    kept = estimator._progress
+    progress = estimator._progress
     theta = layout.reorder(estimator._theta, before)
-    if kept is None:
+    if progress is None:
         return TrainingState(theta, {}, seed, epoch=estimator.n_iter_)
-    memory = {name: layout.reorder(array, before) for name, array in kept["memory"].items()}
-    return TrainingState(theta, **{**kept, "memory": memory}).copy()
+    memory = {name: layout.reorder(array, before) for name, array in progress["memory"].items()}
+    return TrainingState(theta, **{**progress, "memory": memory}).copy()
 
 
 def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> Array:
-    """Copy the parameters with some of them replaced, after a look at every name and shape."""
+    """Return a copy of the parameters with some replaced; raise if a name or shape is wrong."""
     if not isinstance(weights, Mapping):
         raise TypeError(
             f"weights is a {type(weights).__name__}; needed: a dict such as get_weights() returns."
@@ -256,7 +256,7 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
     for name, values in weights.items():
         if name not in arrays:
             raise ValueError(
-                f"weights names {brief(name)}, which this network has not. Its arrays are: "
+                f"weights holds {brief(name)}, but the network has no such array. Its arrays are: "
                 f"{', '.join(arrays)}."
             )
         given = np.asarray(to_numpy(values, f"weights[{brief(name)}]"))
@@ -269,12 +269,12 @@ def with_weights(network: Network, theta: Array, weights: Mapping[str, Any]) -> 
                 arrays[name][...] = given
         if given.dtype.kind not in "biuf" or not np.isfinite(arrays[name]).all():
             raise ValueError(
-                f"weights[{brief(name)}] holds something that is not a finite number in "
-                f"{theta.dtype}."
+                f"weights[{brief(name)}] holds values that are not finite numbers in {theta.dtype}."
             )
-        least = network.layout.parameters[name].minimum
-        if (arrays[name] < least).any():
+        minimum = network.layout.parameters[name].minimum
+        if (arrays[name] < minimum).any():
             raise ValueError(
-                f"weights[{brief(name)}] holds values below {least:g}; needed: {least:g} or more."
+                f"weights[{brief(name)}] holds values below {minimum:g}; "
+                f"needed: {minimum:g} or more."
             )
     return replaced

@@ -1,4 +1,4 @@
-"""One fit of an estimator: trains, watches the validation data, decides when to stop."""
+"""Runs one fit of an estimator: trains, monitors the validation data, decides when to stop."""
 
 import warnings
 from collections.abc import Callable
@@ -20,34 +20,34 @@ from sknpcnn.standard import Standard
 from sknpcnn.targets import Target
 from sknpcnn.training import Epoch, Plan, TrainingState, evaluate, train
 
-COLUMNS = (
+HISTORY_COLUMNS = (
     *("train_loss", "train_score", "validation_loss", "validation_score"),
     *("learning_rate", "seconds"),
 )
-"""What is written down of each epoch."""
+"""The columns of the history: one row per epoch."""
 
 
-def is_history(rows: list[Any]) -> bool:
-    """Return whether what was read from a file are rows as a fit writes them down."""
+def is_valid_history(rows: list[Any]) -> bool:
+    """Return whether rows, read from a file, could be the history of a fit."""
     return all(
         isinstance(row, dict)
-        and tuple(row) == COLUMNS
-        and all(type(number) is float for number in row.values())
+        and tuple(row) == HISTORY_COLUMNS
+        and all(type(value) is float for value in row.values())
         for row in rows
     )
 
 
 @dataclass
 class Validation:
-    """The data that training is watched with, and the scorer, if it is not the loss."""
+    """Validation data, and how a model is scored on them if not by its loss."""
 
     samples: Samples
     score: Callable[[Array, Array], float] | None = None
-    """Scores the model that has these parameters; None: the loss is what counts."""
+    """Score of the model, given parameters and outputs; None to use the loss."""
 
 
 class Forgotten(NamedTuple):
-    """What is left of the epochs that are in the history no longer."""
+    """Summary of the epochs that were dropped from the history."""
 
     epochs: int = 0
     lowest_loss: float = inf
@@ -55,24 +55,24 @@ class Forgotten(NamedTuple):
 
 @dataclass
 class Fit:
-    """What one fit works on and what it has found out so far."""
+    """The inputs of one fit, and its progress so far."""
 
     network: Network
     architecture: dict[str, Any]
-    """The hyperparameters that the network was made of."""
+    """The hyperparameters of the network."""
     features: dict[str, Any]
-    """How many features X has, and their names, as scikit-learn's attributes."""
+    """scikit-learn's attributes for the number of features and their names."""
     samples: Samples
     standard: Standard | None
     plan: Plan
     loss: str | Loss
-    """That of the plan, by its name where it has one."""
+    """The loss of the plan, by name if it has one."""
     state: TrainingState
     history: list[dict[str, float]]
     samples_before: int
-    """How many samples earlier fits have seen."""
+    """Number of samples seen by earlier fits."""
     seen_before: Seen
-    """How much of each class earlier fits have seen."""
+    """Weight of each class seen by earlier fits."""
     forgotten: "Forgotten"
     validation: Validation | None
     early_stopping: bool
@@ -80,41 +80,41 @@ class Fit:
     n_iter_no_change: float
     verbose: int
     checkpoint: Any = None
-    """Where it is written down."""
+    """The ``Checkpoint`` of this fit, if any."""
 
     def __post_init__(self) -> None:
         self.epochs_before = len(self.history)
         self._curve_before = len(self.state.curve)
         self.best: tuple[float, Array] | None = None
-        """What is to be as low as possible at its lowest, and the parameters that reached it."""
+        """The lowest monitored value, and the parameters that reached it."""
 
     def run(
         self,
         n_epochs: int,
         n_jobs: int | None,
-        begin: Callable[[], Any] = lambda: None,
-        end: Callable[[Any], bool] = lambda task: False,
-        keep: Callable[[str], None] = lambda stage: None,
-        alone: bool = True,
+        begin_epoch: Callable[[], Any] = lambda: None,
+        end_epoch: Callable[[Any], bool] = lambda task: False,
+        save: Callable[[str], None] = lambda stage: None,
+        outermost: bool = True,
     ) -> None:
-        """Train until the epochs are used up, nothing improves, ``end`` or Ctrl-C says stop.
+        """Train for ``n_epochs``, or until converged or stopped by ``end_epoch`` or Ctrl-C.
 
-        ``begin()`` and ``end(what begin returned)`` are called around each epoch; ``keep(stage)``
-        behind it, and when the fit has ended or was stopped. A fit that is not ``alone`` is one of
-        many: Ctrl-C means all of them.
+        ``end_epoch`` gets what ``begin_epoch`` returned. ``save(stage)`` is called after each
+        epoch, and when the fit has ended or was stopped. A fit that is not ``outermost`` is one of
+        many, as in a search: Ctrl-C is meant for all of them, and raised.
         """
         stopped = interrupted = False
         last = self.forgotten.epochs + self.epochs_before + n_epochs
         metric = self.plan.target.metric
-        self._report = Report(self.epochs_known, last, len(self.samples), metric)
+        self._report = Report(self.n_epochs_total, last, len(self.samples), metric)
         if self.verbose and self.epochs_run:
-            self._report.going_on()
+            self._report.resumed()
         with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
-            if self.validation is not None:  # a scorer that fails should do so before training
-                _, _, watched = self._validate(self.validation, engine)
-                # going on: what is there may be the best
+            if self.validation is not None:  # a failing scorer should fail before training
+                _, _, monitored = self._validate(self.validation, engine)
+                # when training resumes, the current parameters may be the best
                 if self.early_stopping and self.history and self.best is None:
-                    self.best = watched, self.state.theta.copy()
+                    self.best = monitored, self.state.theta.copy()
             epochs = train(
                 self.network,
                 self.samples,
@@ -122,93 +122,93 @@ class Fit:
                 self.plan,
                 self.state,
                 engine,
-                watch=lambda epoch: self._watch(epoch, engine),
-                tick=self._tick if self.verbose > 1 else None,
+                on_epoch=lambda epoch: self._record(epoch, engine),
+                on_batch=self._show_progress if self.verbose > 1 else None,
             )
-            counted, best = self.state.epoch, self.best
-            not_here = len(self.history) - counted  # epochs that the state knows nothing of
+            n_before, best = self.state.epoch, self.best
+            offset = len(self.history) - n_before  # the state may count fewer epochs
             try:
                 while not (stopped or self._converged() or self.epochs_run >= n_epochs):
-                    task = begin()
-                    counted, best = self.state.epoch, self.best
+                    task = begin_epoch()
+                    n_before, best = self.state.epoch, self.best
                     next(epochs)
-                    stopped = end(task)
-                    keep("training")
+                    stopped = end_epoch(task)
+                    save("training")
             except KeyboardInterrupt:
                 interrupted = True
-                if self.state.epoch == counted:  # the epoch may have been written down already
+                if self.state.epoch == n_before:  # the epoch may be in the history already
                     self.best = best
-                    del self.history[counted + not_here :]
-                keep("training")
-                if self.epochs_run == 0 or not alone:
+                    del self.history[n_before + offset :]
+                save("training")
+                if self.epochs_run == 0 or not outermost:
                     raise
                 warnings.warn(
-                    f"Training was interrupted: the model of epoch {self.epochs_known} is kept.",
+                    f"Training was interrupted: the model of epoch {self.n_epochs_total} is kept.",
                     stacklevel=7,
                 )
         if self.best is not None:
             self.state.theta[...] = self.best[1]
         if not interrupted:
-            keep("stopped" if stopped else "ended")
+            save("stopped" if stopped else "ended")
 
     @property
     def epochs_run(self) -> int:
-        """How many epochs this fit has trained."""
+        """Number of epochs trained by this fit."""
         return len(self.history) - self.epochs_before
 
     @property
-    def epochs_known(self) -> int:
-        """How many epochs the model has seen, in earlier fits too."""
+    def n_epochs_total(self) -> int:
+        """Number of epochs trained by this and earlier fits."""
         return self.forgotten.epochs + len(self.history)
 
-    def forget(self, keep: int) -> None:
-        """Keep the last epochs of the history: who trains for ever must not remember everything."""
+    def trim_history(self, keep: int) -> None:
+        """Keep only the last epochs of the history, which would grow without bound in a stream."""
         if (dropped := len(self.history) - keep) > 0:
             losses = [row["train_loss"] for row in self.history[:dropped]]
             epochs, lowest = self.forgotten
             self.forgotten = Forgotten(epochs + dropped, min(lowest, *losses))
             del self.history[:dropped]
             self.epochs_before -= dropped
-        self.state.forget(keep, self.plan)
+        self.state.trim_curve(keep, self.plan)
 
-    def _tick(self, part: float) -> None:
-        self._report.progress(self.epochs_known + 1, part)
+    def _show_progress(self, part: float) -> None:
+        self._report.progress(self.n_epochs_total + 1, part)
 
-    def _watch(self, epoch: Epoch, engine: Engine) -> None:
-        """Write down what an epoch has brought."""
-        loss, score, watched = nan, nan, epoch.loss
+    def _record(self, epoch: Epoch, engine: Engine) -> None:
+        """Add an epoch to the history, and check whether it is the best."""
+        loss, score, monitored = nan, nan, epoch.loss
         if self.validation is not None:
-            loss, score, watched = self._validate(self.validation, engine)
-        numbers = (epoch.loss, epoch.score, loss, score, epoch.learning_rate, epoch.seconds)
-        row = dict(zip(COLUMNS, map(float, numbers), strict=True))
+            loss, score, monitored = self._validate(self.validation, engine)
+        values = (epoch.loss, epoch.score, loss, score, epoch.learning_rate, epoch.seconds)
+        row = dict(zip(HISTORY_COLUMNS, map(float, values), strict=True))
         if self.verbose:
-            self._report.epoch(self.epochs_known + 1, row)
-        if self.early_stopping and (self.best is None or watched < self.best[0]):
-            self.best = watched, self.state.theta.copy()
-        self.state.curve.append(watched if self.early_stopping else epoch.loss)
+            self._report.epoch(self.n_epochs_total + 1, row)
+        if self.early_stopping and (self.best is None or monitored < self.best[0]):
+            self.best = monitored, self.state.theta.copy()
+        self.state.curve.append(monitored if self.early_stopping else epoch.loss)
         self.history.append(row)
 
     def _validate(self, validation: Validation, engine: Engine) -> tuple[float, float, float]:
-        """Compute loss and score on the validation data, and what of them is to be lowered."""
+        """Compute loss, score and the monitored value, to be minimized, on the validation data."""
         loss, score, outputs = evaluate(
             self.network, self.state.theta, validation.samples, self.standard, self.plan, engine
         )
-        watched = loss
+        monitored = loss
         if validation.score is not None:
             score = validation.score(self.state.theta, outputs)
-            watched = -score
-        if not isfinite(watched):
+            monitored = -score
+        if not isfinite(monitored):
             raise ValueError(
-                f"The validation data give a loss of {loss} and a score of {score}, which training "
-                "cannot go by. Check that X_val holds no extreme values, and what the scorer needs."
+                f"The validation data give a loss of {loss} and a score of {score}; needed: finite "
+                "ones. Check that X_val holds no extreme values, and what the scorer needs."
             )
-        return loss, score, watched
+        return loss, score, monitored
 
     def _converged(self) -> bool:
-        """Tell whether nothing has improved for more than ``n_iter_no_change`` epochs.
+        """Return whether nothing has improved for more than ``n_iter_no_change`` epochs.
 
-        Where the learning rate is still going to fall, a training loss that stands still may fall
-        again, unless so little is left of it that this would be no improvement.
+        As long as the learning rate is going to be lowered, a training loss on a plateau may still
+        improve, unless it is below ``tol`` already.
         """
         may_fall = self.plan.schedule.ends and not self.early_stopping
         best, waited = inf, 0
@@ -220,7 +220,7 @@ class Fit:
         return waited > self.n_iter_no_change and self.plan.schedule.finished(progress)
 
 
-def plan_of(
+def make_plan(
     params: dict[str, Any],
     image: Image,
     n_samples: int,
@@ -228,17 +228,16 @@ def plan_of(
     loss: Loss,
     target: Target,
 ) -> Plan:
-    """Make the plan of training from the estimator's parameters.
+    """Make the training plan from the estimator's parameters.
 
-    ``before`` is how many epochs were trained before those of this fit; None for a stream, which
-    has no end.
+    ``before`` is the number of epochs trained by earlier fits; None for a stream, which has no end.
     """
     solver, schedule = params["solver"], params["learning_rate"]
     optimizer = optimizers.NAMED[solver] if isinstance(solver, str) else solver
     rate, size = params["learning_rate_init"], params["batch_size"]
     if schedule == "auto":
-        watched = (params[name] for name in ("early_stopping", "n_iter_no_change", "tol"))
-        schedule = defaults.schedule(before is None or params["warm_start"], *watched)
+        stopping = (params[name] for name in ("early_stopping", "n_iter_no_change", "tol"))
+        schedule = defaults.schedule(before is None or params["warm_start"], *stopping)
     elif isinstance(schedule, str):
         schedule = schedules.NAMED[schedule]
     size = defaults.batch_size(n_samples) if size == "auto" else size

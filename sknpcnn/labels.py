@@ -1,4 +1,4 @@
-"""What ``y`` may hold, and what to do about values that cannot be used."""
+"""Checks ``y``, with errors that say how to convert values that cannot be used."""
 
 from typing import Any
 
@@ -7,31 +7,31 @@ import numpy as np
 from sknpcnn.brief import brief
 from sknpcnn.losses import Loss
 
-LOOKED_AT = 10_000
-"""How many rows of an indicator matrix are looked at: enough to know one."""
+MAX_INSPECTED_ROWS = 10_000
+"""The most rows inspected to recognize one-hot labels."""
 
 
-def as_matrix(y: Any) -> Any:
-    """Return a sparse matrix or a data frame as an array of NumPy; all else as it is."""
+def to_dense(y: Any) -> Any:
+    """Return sparse matrices and data frames as NumPy arrays, and anything else unchanged."""
     if hasattr(y, "toarray"):  # a sparse matrix
         return y.toarray()
     return np.asarray(y) if getattr(y, "ndim", 0) == 2 else y
 
 
-def holds_labels(y: Any) -> bool:
+def is_multilabel(y: Any) -> bool:
     """Return whether y is an indicator matrix: a column of zeros and ones for each label.
 
-    A matrix of which every row holds a single 1 is more likely a class for each sample.
+    Raises if every row holds a single 1: those are probably one-hot classes.
     """
-    values = _array(as_matrix(y))
+    values = _array(to_dense(y))
     if values.ndim != 2 or values.shape[1] < 2 or not _is_indicator(values):
         return False
-    _refuse_one_hot(values, "y", _argmax(y, "y"))
+    _raise_if_one_hot(values, "y", _argmax(y, "y"))
     return True
 
 
 def check_indicator(y: np.ndarray, name: str, loss: Loss) -> np.ndarray:
-    """Raise unless y is an indicator matrix."""
+    """Return y; raise unless it is an indicator matrix."""
     if y.ndim != 2 or not _is_indicator(y):
         raise ValueError(
             f"{name} has the shape {y.shape}, and holds {brief(np.unique(y)[:5].tolist())}; needed "
@@ -40,8 +40,8 @@ def check_indicator(y: np.ndarray, name: str, loss: Loss) -> np.ndarray:
     return y
 
 
-def real_values(y: np.ndarray, name: str, loss: Loss) -> np.ndarray:
-    """Return y in double precision, (n,) or (n, k); raise if the loss cannot use it."""
+def check_real_values(y: np.ndarray, name: str, loss: Loss) -> np.ndarray:
+    """Return y in double precision, (n,) or (n, k); raise if the loss does not support it."""
     if y.dtype.kind not in "biuf" or y.ndim > 2 or 0 in y.shape[1:]:
         raise ValueError(
             f"{name} has the shape {y.shape} and the dtype {y.dtype}; needed: real numbers, (n,) "
@@ -58,24 +58,24 @@ def real_values(y: np.ndarray, name: str, loss: Loss) -> np.ndarray:
     return y
 
 
-def check_one_label_each(y: Any, name: str) -> None:
-    """Raise if labels are one-hot, are missing, or are of types that cannot be compared.
+def check_class_labels(y: Any, name: str) -> None:
+    """Raise if labels are one-hot, missing, or of types that cannot be compared.
 
-    Everything else is left to scikit-learn.
+    scikit-learn checks the rest.
     """
     if not isinstance(y, (list, tuple)) and not isinstance(getattr(y, "shape", None), tuple):
         return
     labels = _array(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
-        _refuse_one_hot(labels, name, _argmax(y, name))
+        _raise_if_one_hot(labels, name, _argmax(y, name))
     elif labels.ndim == 1 and labels.dtype.kind == "O":
         _check_objects(labels, name)
 
 
 def _argmax(y: Any, name: str) -> str:
-    """Return the call that makes classes of one-hot rows: lists and data frames have none."""
-    own = hasattr(y, "argmax")
-    return f"{name}.argmax(axis=1)" if own else f"numpy.argmax({name}, axis=1)"
+    """Return the call that converts one-hot rows to classes; lists have no ``argmax`` method."""
+    has_method = hasattr(y, "argmax")
+    return f"{name}.argmax(axis=1)" if has_method else f"numpy.argmax({name}, axis=1)"
 
 
 def _is_indicator(y: np.ndarray) -> bool:
@@ -83,17 +83,17 @@ def _is_indicator(y: np.ndarray) -> bool:
 
 
 def _array(y: Any) -> np.ndarray:
-    """Return labels as an array; what is none, such as a ragged list, as an empty one."""
+    """Return labels as an array; an empty one if they cannot be converted, as ragged lists."""
     try:
         labels = np.asarray(y)
-        # NumPy makes texts of all, where one is a text
+        # NumPy converts mixed labels to strings
         return np.asarray(y, object) if labels.dtype.kind == "U" and labels is not y else labels
-    except Exception:  # scikit-learn says what is wrong with it
+    except Exception:  # scikit-learn raises a suitable error
         return np.empty(0)
 
 
-def _refuse_one_hot(y: np.ndarray, name: str, call: str) -> None:
-    rows = y[:LOOKED_AT]
+def _raise_if_one_hot(y: np.ndarray, name: str, call: str) -> None:
+    rows = y[:MAX_INSPECTED_ROWS]
     if rows.dtype.kind not in "biuf" or not len(rows):
         return
     if ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all():
@@ -105,13 +105,13 @@ def _refuse_one_hot(y: np.ndarray, name: str, call: str) -> None:
 
 
 def _check_objects(labels: np.ndarray, name: str) -> None:
-    """Raise if one is missing, or if numbers and texts are mixed."""
+    """Raise if a label is missing, or if numbers and strings are mixed."""
     missing = [i for i, label in enumerate(labels) if _is_missing(label)]
     if missing:
         raise ValueError(
             f"{name}[{missing[0]}] is {brief(labels[missing[0]])}, and {len(missing)} of "
-            f"{len(labels)} labels are missing so; needed: a label for each sample. Leave "
-            "these samples out, or give them a label of their own."
+            f"{len(labels)} labels are missing; needed: a label for each sample. Leave "
+            "these samples out, or give them a separate label."
         )
     first = {isinstance(label, str): i for i, label in reversed(list(enumerate(labels)))}
     if len(first) == 2:

@@ -1,7 +1,7 @@
-"""How X lies in memory: images as rows, the shape of an image, and a word when that looks wrong.
+"""Infers the shape of an image from X, and warns if the layout of X is probably wrong.
 
-What can be read in two ways is read in the documented one, with a warning that has the call which
-was probably meant. It looks at shapes, names and a few rows, so that it costs nothing.
+An ambiguous layout is interpreted as documented, with a warning that shows the call for the other
+interpretation. Only shapes, names and a few rows are inspected, which takes next to no time.
 """
 
 import re
@@ -22,25 +22,25 @@ Array = np.ndarray
 Image = tuple[int, int, int]
 
 MIN_SIDE = 8
-"""Fewer pixels in a row or column are no hint of images: tables are like that, too."""
-MIN_SURE_SIDE = 32
-"""From so many on, three numbers for each pixel of a square are colors, whatever they are."""
-MAX_PROPORTION = 3
-"""An image is at most so many times longer than wide, where there is a doubt."""
-MAX_PEEKED = 100
-"""How many rows are looked at."""
+"""The fewest pixels per side that suggest images: small tables have as many columns as that."""
+MIN_COLOR_SIDE = 32
+"""The fewest pixels per side from which rows of 3 * side**2 values are always taken for colors."""
+MAX_ASPECT_RATIO = 3
+"""The largest aspect ratio at which an ambiguous shape is taken for an image."""
+MAX_INSPECTED_ROWS = 100
+"""The most rows that are inspected."""
 
 _COLORS = (3, 4)
-_TARGETS = {"class", "label", "labels", "target", "y"}
+_TARGET_NAMES = {"class", "label", "labels", "target", "y"}
 
 
 def flatten(X: Any, name: str = "X", image: Image | None = None) -> tuple[Any, Image | None]:
-    """Turn images (n, h, w[, c]) into rows (n, features); rows stay what they are.
+    """Reshape images (n, h, w[, c]) to rows (n, features); return rows unchanged.
 
-    Also returns the shape of an image, None for rows. ``image`` is what shape is wanted.
+    Also returns the shape of an image, None for rows. ``image`` is the expected shape, if any.
     """
     X = to_numpy(X, name)
-    refuse_no_arrays(X, name, image)
+    check_is_numeric(X, name, image)
     shape = getattr(X, "shape", ())
     if isinstance(X, (list, tuple)):
         try:
@@ -73,32 +73,32 @@ def _check_batch(shape: Any, image: Image, name: str) -> None:
 
 
 def check_shape(estimator: Any, given: Image | None, image: Image, name: str) -> None:
-    """Raise if X holds images of another shape than those that an estimator was fitted on."""
+    """Raise if X holds images of a different shape than the estimator was fitted on."""
     if given is None or given == image:
         return
     h, w, channels = image
-    turned = f" Give {name}.transpose(0, 2, 3, 1)." if given == (channels, h, w) else ""
+    fix = f" Give {name}.transpose(0, 2, 3, 1)." if given == (channels, h, w) else ""
     raise ValueError(
         f"{name} holds images of shape {given}, but {type(estimator).__name__} was fitted on "
-        f"images of shape {image}.{turned}"
+        f"images of shape {image}.{fix}"
     )
 
 
-def check_several(given: Image | None, n: int, y: Any) -> None:
-    """Raise if X is one image, and y its label, where a batch of them is needed."""
+def check_one_label_per_image(given: Image | None, n: int, y: Any) -> None:
+    """Raise if X is a single image and y its label, where a batch of images is needed."""
     single = len(y) == 1 if isinstance(y, (list, tuple)) else getattr(y, "shape", ()) == (1,)
     if single and given is not None and given[2] == 1 and n > 1:
         raise ValueError(
-            f"X holds {n} images of shape {given}, but y one label; needed: as many. If X is one "
-            "image, give X[None]."
+            f"X holds {n} images of shape {given}, but y one label; needed: {n} labels. If X is "
+            "one image, give X[None]."
         )
 
 
 def is_table(n_features: int, given: Image | None, image_shape: Any, names: Any) -> bool:
-    """Return whether rows are no images, so that each column is a quantity of its own.
+    """Return whether rows are not images, so that each column is a separate quantity.
 
-    They are images if somebody says so, by the shape of X or by ``image_shape``. Else they are if
-    they could be square ones, and the columns are called alike, but for numbers: ``pixel_0_1``.
+    They are images if the shape of X or ``image_shape`` says so; otherwise if they could be square
+    images and the names of the columns differ only by digits, as ``pixel_0_1`` does.
     """
     if given is not None or image_shape is not None:
         return False
@@ -107,8 +107,8 @@ def is_table(n_features: int, given: Image | None, image_shape: Any, names: Any)
     return side * side != n_features or side < MIN_SIDE or len(stems) > 1
 
 
-def image_of(n_features: int, given: Image | None, image_shape: Any, table: bool) -> Image:
-    """Decide what shape the images have: from X, from the parameter, or by guessing a square."""
+def infer_image_shape(n_features: int, given: Image | None, image_shape: Any, table: bool) -> Image:
+    """Return the shape of an image: from X, from the parameter, or assuming a square."""
     if isinstance(image_shape, np.ndarray):
         image_shape = image_shape.tolist()
     if table:
@@ -119,48 +119,48 @@ def image_of(n_features: int, given: Image | None, image_shape: Any, table: bool
         side = isqrt(n_features)
         return side, side, 1
     given_sizes = plain_items(image_shape) or ()
-    numbers = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
-    if len(numbers) not in (2, 3) or len(numbers) < len(given_sizes):
+    valid = [n for n in map(plain_integer, given_sizes) if n is not None and n >= 1]
+    if len(valid) not in (2, 3) or len(valid) < len(given_sizes):
         raise ValueError(
             f"image_shape={brief(image_shape)}; needed: (height, width) or (height, width, "
             "channels), or None."
         )
-    h, w, *channels = numbers
-    wanted = (h, w, channels[0] if channels else 1)
-    if given is not None and given != wanted:
+    h, w, *channels = valid
+    shape = (h, w, channels[0] if channels else 1)
+    if given is not None and given != shape:
         raise ValueError(
             f"X holds images of shape {given}, but image_shape={brief(image_shape)}. Leave "
             "image_shape at None: it is only needed for rows (n, features)."
         )
-    if prod(wanted) != n_features:
+    if prod(shape) != n_features:
         raise ValueError(
             f"X has {n_features} features, but image_shape={brief(image_shape)} needs "
-            f"{brief(prod(wanted))}."
+            f"{brief(prod(shape))}."
         )
-    return wanted
+    return shape
 
 
-def refuse_no_arrays(X: Any, name: str, image: Image | None = None) -> None:
-    """Raise if X is not numbers at all, but files, images of Pillow, a Bunch, or of many sizes."""
+def check_is_numeric(X: Any, name: str, image: Image | None = None) -> None:
+    """Raise if X is not numeric: files, Pillow images, a Bunch, or images of different sizes."""
     if isinstance(X, Mapping):
         needed = f"{name}.data, and its target as y" if "data" in X else "an array of images"
         raise TypeError(
             f"{name} is a {type(X).__name__} with {brief(list(X)[:10])}; needed: {needed}."
         )
-    call = f"sknpcnn.datasets.load_images({name}, {_settings(image)})"
+    call = f"sknpcnn.datasets.load_images({name}, {_loader_arguments(image)})"
     if isinstance(X, (str, bytes, PathLike)):
         raise TypeError(f"{name} is {brief(X)}; needed: images. If it is a file or folder: {call}.")
-    if _is_of_pillow(X):
-        raise TypeError(f"{name} is an image of Pillow; needed: an array of images: {call}.")
-    items = _items_of(X)
+    if _is_pillow_image(X):
+        raise TypeError(f"{name} is a Pillow image; needed: an array of images: {call}.")
+    items = _items(X)
     if items is None:
         return
     first = items[0]
     if isinstance(first, (str, PathLike)):
         shown = str(first) if isinstance(first, np.str_) else first
         raise TypeError(f"{name} holds {brief(shown)}; needed: images. If these are files: {call}.")
-    if _is_of_pillow(first):
-        raise TypeError(f"{name} holds images of Pillow; needed: an array of images: {call}.")
+    if _is_pillow_image(first):
+        raise TypeError(f"{name} holds Pillow images; needed: an array of images: {call}.")
     found = (getattr(item, "shape", None) for item in items)
     shapes = {tuple(shape) for shape in found if isinstance(shape, tuple) and len(shape) > 1}
     if len(shapes) > 1:
@@ -175,21 +175,21 @@ def refuse_no_arrays(X: Any, name: str, image: Image | None = None) -> None:
         )
 
 
-def _settings(image: Image | None) -> str:
-    """Return what load_images has to be told to make images of this shape, or of any."""
+def _loader_arguments(image: Image | None) -> str:
+    """Return the arguments with which load_images makes images of this shape, or of any."""
     if image is None:
         return "size=64"
     h, w, channels = image
     return f"size=({h}, {w})" + ("" if channels == 3 else ", color=False")
 
 
-def _is_of_pillow(value: Any) -> bool:
-    module = sys.modules.get("PIL.Image")  # who has an image has imported it
+def _is_pillow_image(value: Any) -> bool:
+    module = sys.modules.get("PIL.Image")  # imported if X is a Pillow image
     return module is not None and isinstance(value, module.Image)
 
 
-def _items_of(X: Any) -> Any:
-    """Return what a list holds, or a column of objects; None for anything else."""
+def _items(X: Any) -> Any:
+    """Return the items of a list or of an object column; None for anything else."""
     if isinstance(X, (list, tuple)):
         return X if len(X) else None
     shape = getattr(X, "shape", None)
@@ -202,26 +202,26 @@ def _items_of(X: Any) -> Any:
 
 
 def warn_of_layout(estimator: Any, X: Array, y: Array, given: Image | None) -> None:
-    """Warn if images are probably not what their layout says.
+    """Warn if the layout of X is probably not the intended one.
 
-    ``given`` is the shape of an image in X, None where X holds rows; they are rows here.
+    ``given`` is the shape of an image as given by the user, None for rows; X is flattened already.
     """
     if estimator.image_shape is not None:
         return
     names = getattr(estimator, "feature_names_in_", None)
     if given is not None:
-        message = _channels_first(given, len(X))
-    elif (message := _stray_label(X, y, names)) is None and names is None:
-        message = _rows_of_colors(X)
+        message = _describe_channels_first(given, len(X))
+    elif (message := _describe_label_column(X, y, names)) is None and names is None:
+        message = _describe_color_rows(X)
     if message:
-        warnings.warn(message, stacklevel=7)  # who calls fit
+        warnings.warn(message, stacklevel=7)  # the caller of fit
 
 
-def _channels_first(image: Image, n: int) -> str | None:
+def _describe_channels_first(image: Image, n: int) -> str | None:
     first, h, w = image
     if min(h, w) < MIN_SIDE or first not in (1, *_COLORS):
         return None
-    if h != w and (first == 1 or max(h, w) > MAX_PROPORTION * min(h, w)):
+    if h != w and (first == 1 or max(h, w) > MAX_ASPECT_RATIO * min(h, w)):
         return None
     channels = f"{first} channel{'s' * (first > 1)}"
     return (
@@ -231,13 +231,13 @@ def _channels_first(image: Image, n: int) -> str | None:
     )
 
 
-@np.errstate(all="ignore")  # whether these are finite numbers is looked at later
-def _rows_of_colors(X: Array) -> str | None:
+@np.errstate(all="ignore")  # finiteness is checked later
+def _describe_color_rows(X: Array) -> str | None:
     side = isqrt(X.shape[1] // 3)
     if side < MIN_SIDE or 3 * side * side != X.shape[1]:
         return None
-    rows = X[:MAX_PEEKED].astype(np.float64)
-    if side < MIN_SURE_SIDE and not _are_pixels(rows):
+    rows = X[:MAX_INSPECTED_ROWS].astype(np.float64)
+    if side < MIN_COLOR_SIDE and not _look_like_pixels(rows):
         return None
     by_pixel = _roughness(rows, 3) + _roughness(rows, 3 * side)
     by_channel = _roughness(rows, 1) + _roughness(rows, side)
@@ -251,8 +251,8 @@ def _rows_of_colors(X: Array) -> str | None:
     )
 
 
-def _are_pixels(rows: Array) -> bool:
-    """Return whether numbers look like pixels: bytes, or parts of one."""
+def _look_like_pixels(rows: Array) -> bool:
+    """Return whether values look like pixels: bytes, or fractions of one."""
     low, high = rows.min(), rows.max()
     if low < 0 or high > 255:
         return False
@@ -261,25 +261,25 @@ def _are_pixels(rows: Array) -> bool:
 
 
 def _roughness(rows: Array, lag: int) -> float:
-    """Compute how much numbers differ that lie so far apart: neighbors in an image do little."""
+    """Compute the mean difference of values ``lag`` apart: small for neighboring pixels."""
     return float(np.abs(rows[:, lag:] - rows[:, :-lag]).mean())
 
 
-def _stray_label(X: Array, y: Array, names: Array | None) -> str | None:
-    """Tell of a column too many for square images, if it is y, or is called so."""
+def _describe_label_column(X: Array, y: Array, names: Array | None) -> str | None:
+    """Describe a column that probably holds y, beside columns that form square images."""
     n = X.shape[1] - 1
     if not any(isqrt(n // c) >= MIN_SIDE and c * isqrt(n // c) ** 2 == n for c in (1, 3)):
         return None
     for column in (0, n):
-        if _is_target(X[:, column], y):
+        if _equals_target(X[:, column], y):
             what = f"X[:, {column}]" if names is None else f"the column {brief(str(names[column]))}"
             return (
                 f"{what} holds the labels y themselves, beside {n} pixels. Leave it out of X, or "
-                "the network is told what it is to find out."
+                "the network learns nothing but to read it."
             )
     if names is None:
         return None
-    targets = [str(name) for name in names if str(name).lower() in _TARGETS]
+    targets = [str(name) for name in names if str(name).lower() in _TARGET_NAMES]
     numbered = sum(any(char.isdigit() for char in str(name)) for name in names)
     if len(targets) == 1 and numbered == n:
         return (
@@ -289,7 +289,7 @@ def _stray_label(X: Array, y: Array, names: Array | None) -> str | None:
     return None
 
 
-def _is_target(column: Array, y: Array) -> bool:
+def _equals_target(column: Array, y: Array) -> bool:
     if y.dtype.kind not in "biuf" or (y == y[0]).all():
         return False
     return bool(np.array_equal(column, y))

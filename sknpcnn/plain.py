@@ -1,4 +1,4 @@
-"""Hyperparameters as JSON can hold them: numbers, strings, and layers and the like by name."""
+"""Converts hyperparameters to and from JSON: layers and other specs are stored by name."""
 
 from dataclasses import fields
 from typing import Any
@@ -16,14 +16,14 @@ SPECS: dict[str, type[Spec]] = {
     if isinstance(thing, type) and issubclass(thing, Spec)
 }
 
-# Beyond it Python gives many integers the same hash, so that a dict of them takes quadratic time.
+# Larger integers may all have the same hash, so that a dict of them takes quadratic time.
 MAX_KEY = 2**61 - 2
 
 
 def to_plain(value: Any, name: str) -> Any:
-    """Write a value as JSON can hold it; raise a TypeError that names it if there is no way."""
+    """Convert a value to JSON types; raise a TypeError that names it if that is impossible."""
     given = value
-    if isinstance(value, np.generic) and value.dtype.kind in "biufU":  # not times: they have a unit
+    if isinstance(value, np.generic) and value.dtype.kind in "biufU":  # times would lose their unit
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
@@ -38,28 +38,32 @@ def to_plain(value: Any, name: str) -> Any:
         inside = {field.name: to_plain(getattr(value, field.name), name) for field in fields(value)}
         return {"spec": kind.__name__, "fields": inside}
     raise TypeError(
-        f"{name} holds {brief(given)}, which cannot be written down without pickle; needed: "
+        f"{name} holds {brief(given)}, which cannot be saved without pickle; needed: "
         "numbers, strings, and layers, schedules and the like of this package. joblib can save it."
     )
 
 
 def from_plain(plain: Any, depth: int = 0) -> Any:
-    """Read what ``to_plain`` has written; raise a ValueError where it cannot have.
+    """Convert the result of ``to_plain`` back; raise a ValueError if it is invalid.
 
-    ``depth`` counts the layers that it lies in.
+    ``depth`` is the number of enclosing layers.
     """
     if not isinstance(plain, dict):
-        demand(not isinstance(plain, list), "a value is a list")
+        require(not isinstance(plain, list), "a value is a bare list")
         return plain
-    demand(bool(plain), "a value is of no kind")
+    require(bool(plain), "a value has no kind")
     (kind, content), *rest = plain.items()
     if kind == "spec":
-        demand([key for key, _ in rest] == ["fields"], "a layer is incomplete")
-        demand(depth < MAX_DEPTH, f"layers lie in layers; needed: {MAX_DEPTH} deep at most")
+        require([key for key, _ in rest] == ["fields"], "a layer is incomplete")
+        require(
+            depth < MAX_DEPTH, f"layers are nested too deeply; needed: {MAX_DEPTH} levels at most"
+        )
         inside = {name: from_plain(item, depth + 1) for name, item in plain["fields"].items()}
         return SPECS[content](**inside)
-    demand(not rest and kind in ("list", "tuple", "dict"), f"a value is a {kind}")
-    demand(isinstance(content, list), f"a {kind} is none")
+    require(
+        not rest and kind in ("list", "tuple", "dict"), f"a value is of the unknown kind {kind}"
+    )
+    require(isinstance(content, list), f"a {kind} is invalid")
     if kind == "dict":
         return _dict(content, depth)
     items = [from_plain(item, depth) for item in content]
@@ -67,31 +71,31 @@ def from_plain(plain: Any, depth: int = 0) -> Any:
 
 
 def count_specs(plain: Any) -> int:
-    """Count the layers and the like in what ``to_plain`` has written, those within others too."""
-    count, waiting = 0, [plain]
-    while waiting:
-        item = waiting.pop()
+    """Count the layers and other specs in the result of ``to_plain``, nested ones included."""
+    count, stack = 0, [plain]
+    while stack:
+        item = stack.pop()
         if isinstance(item, dict):
             count += "spec" in item
-            waiting += item.values()
+            stack += item.values()
         elif isinstance(item, list):
-            waiting += item
+            stack += item
     return count
 
 
 def _dict(pairs: list[Any], depth: int) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for pair in pairs:
-        demand(isinstance(pair, list) and len(pair) == 2, "a dict is none")
+        require(isinstance(pair, list) and len(pair) == 2, "a dict is invalid")
         key = from_plain(pair[0], depth)
-        demand(type(key) in (str, int, float, bool), f"a key is a {type(key).__name__}")
-        demand(type(key) is not int or abs(key) <= MAX_KEY, "a key is too large an integer")
-        demand(key not in found, f"a dict has the key {brief(key)} twice")
+        require(type(key) in (str, int, float, bool), f"a key is a {type(key).__name__}")
+        require(type(key) is not int or abs(key) <= MAX_KEY, "a key is too large an integer")
+        require(key not in found, f"a dict has the key {brief(key)} twice")
         found[key] = from_plain(pair[1], depth)
     return found
 
 
-def demand(holds: bool, otherwise: str) -> None:
-    """Raise a ValueError unless something holds."""
-    if not holds:
-        raise ValueError(otherwise)
+def require(condition: bool, message: str) -> None:
+    """Raise a ValueError with the message unless the condition holds."""
+    if not condition:
+        raise ValueError(message)

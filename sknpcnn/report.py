@@ -1,28 +1,28 @@
-"""What a fit says while it runs: a line for each epoch, and a bar within it."""
+"""Prints the progress of a fit: a line per epoch, and a progress bar within it."""
 
 import sys
 from math import isnan
 from time import perf_counter
 
-BAR = 30
-# A terminal need not be told more often than this, in seconds.
-PAUSE = 0.1
+BAR_WIDTH = 30
+MIN_INTERVAL = 0.1
+"""The shortest time between two updates of the progress bar, in seconds."""
 
 
 class Report:
-    """Writes to the terminal, or to wherever the standard output goes."""
+    """Reports progress on the standard output."""
 
     def __init__(self, first: int, last: int, n_samples: int, metric: str = "accuracy") -> None:
         self._first, self._last, self._n_samples = first, last, n_samples
         self._metric = metric
-        self._start = self._told = perf_counter()
-        self._begun = self._start
-        self._bar = 0
-        """How many characters the bar has that stands on the line."""
+        self._start = self._last_update = perf_counter()
+        self._epoch_start = self._start
+        self._bar_length = 0
+        """Length of the progress bar on the current line, 0 if there is none."""
 
-    def going_on(self) -> None:
-        """Say that a part of the fit has been done before."""
-        self._write(f"Going on after epoch {self._first}/{self._last}, where it stopped", "\n")
+    def resumed(self) -> None:
+        """Report that the fit resumes after earlier epochs."""
+        self._write(f"Resuming after epoch {self._first}/{self._last}", "\n")
 
     def epoch(self, number: int, row: dict[str, float]) -> None:
         """Report an epoch in one line."""
@@ -33,33 +33,33 @@ class Report:
             parts += [f"score {row['validation_score']:.4f}"]
         parts += [f"lr {row['learning_rate']:.2g}"]
         parts += [f"{self._n_samples / max(row['seconds'], 1e-9):,.0f} images/s"]
-        self._begun = perf_counter()
+        self._epoch_start = perf_counter()
         if number < self._last:
-            per_epoch = (self._begun - self._start) / (number - self._first)
+            per_epoch = (self._epoch_start - self._start) / (number - self._first)
             parts += [f"{_clock(per_epoch * (self._last - number))} left"]
         self._write("  ".join(parts), "\n")
-        self._bar = 0
+        self._bar_length = 0
 
-    def progress(self, number: int, part: float) -> None:
-        """Show how much of an epoch has passed, in a bar that is written over."""
+    def progress(self, number: int, fraction: float) -> None:
+        """Show the completed fraction of an epoch in a progress bar, replacing the previous one."""
         now = perf_counter()
-        if now - self._told < PAUSE and part < 1:
+        if now - self._last_update < MIN_INTERVAL and fraction < 1:
             return
-        self._told = now
-        speed = part * self._n_samples / max(now - self._begun, 1e-9)
-        done = round(part * BAR)
-        bar = "#" * done + "." * (BAR - done)
+        self._last_update = now
+        speed = fraction * self._n_samples / max(now - self._epoch_start, 1e-9)
+        done = round(fraction * BAR_WIDTH)
+        bar = "#" * done + "." * (BAR_WIDTH - done)
         where = f"Epoch {number:{len(str(self._last))}d}/{self._last}"
-        text = f"{where}  [{bar}] {part:4.0%}  {speed:,.0f} images/s"
+        text = f"{where}  [{bar}] {fraction:4.0%}  {speed:,.0f} images/s"
         self._write(text)
-        self._bar = len(text)
+        self._bar_length = len(text)
 
     def _write(self, text: str, end: str = "") -> None:
-        """Write over the bar, if there is one: with spaces, as notebooks know no other way."""
+        """Overwrite the progress bar, if any; with spaces, as notebooks lack control sequences."""
         if sys.stdout is None:  # as in a program without a terminal
             return
-        over = "\r" if self._bar else ""
-        sys.stdout.write(over + text.ljust(self._bar) + end)
+        start = "\r" if self._bar_length else ""
+        sys.stdout.write(start + text.ljust(self._bar_length) + end)
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""What a network is trained or validated on: rows of the user's data, targets and weights."""
+"""Samples bundle X, targets and weights, so that subsets can be selected without copying X."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,24 +11,24 @@ from sknpcnn.kernels.randomness import row_ids
 
 Array = np.ndarray
 
-HASHED = 2**14
-"""How many numbers are hashed together, which takes several passes of eight bytes for each."""
+HASH_BLOCK_SIZE = 2**14
+"""The number of elements hashed at once: several passes over eight bytes for each must be fast."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a network is trained or validated on."""
+    """The data that a network is trained or validated on."""
 
     X: Array
-    """(n, features), as the user gave it"""
+    """(n, features), as given by the user"""
     targets: Array
-    """What a loss compares outputs with: the number of each sample's class, (n,), or (n, k)"""
+    """What a loss compares outputs with: the index of each sample's class, (n,), or (n, k)"""
     weights: Array | None
-    """(n,), or None where all samples count the same"""
+    """(n,), or None if all samples have equal weight"""
     index: Array
-    """Which of the rows take part"""
+    """Indices of the selected rows"""
     counts: Counts = ()
-    """How much weight each class has in all of the rows, whatever the classes weigh"""
+    """Total sample weight of each class over all rows, before class weights are applied"""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -38,15 +38,15 @@ class Samples:
         return replace(self, index=index)
 
     def weights_at(self, index: Array) -> Array | None:
-        """Return the weights of some rows."""
+        """Return the weights of some rows, None if all are equal."""
         return None if self.weights is None else self.weights[index]
 
 
-def content_ids(samples: Samples, seen: Callable[[Array], Array] = lambda rows: rows) -> Array:
-    """Hash what is in each row, block by block: copies of a sample have the same number.
+def content_ids(samples: Samples, transform: Callable[[Array], Array] = lambda rows: rows) -> Array:
+    """Hash the content of each row, block by block: copies of a sample have the same id.
 
-    Rows count as copies if they are ``seen`` as the same numbers.
+    Rows are copies if ``transform`` makes them equal.
     """
-    blocks = cut(len(samples), max(HASHED // samples.X.shape[1], 1))
+    blocks = cut(len(samples), max(HASH_BLOCK_SIZE // samples.X.shape[1], 1))
     rows = (samples.X[samples.index[lo:hi]] for lo, hi in blocks)
-    return np.concatenate([row_ids(seen(some)) for some in rows])
+    return np.concatenate([row_ids(transform(block)) for block in rows])

@@ -1,7 +1,8 @@
-"""Model files in which nothing can hide: arrays and JSON, and on reading every field is checked.
+"""Saves models in files that are safe to load: arrays and JSON, with every field validated.
 
 joblib and pickle run code that a file names, so a model from somebody else may do anything. Here a
-file names hyperparameters, layers of this package and numbers; what it says is built anew.
+file holds hyperparameters, names of layers of this package, and arrays, from which a new estimator
+is built.
 """
 
 from os import PathLike, fspath
@@ -14,13 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn import files, storage
 from sknpcnn.plain import to_plain
-from sknpcnn.rebuilding import ESTIMATORS, OF_THE_MACHINE, PLAIN, Estimator, rebuilt
+from sknpcnn.rebuilding import ESTIMATORS, MACHINE_PARAMS, PLAIN_ATTRIBUTES, Estimator, rebuild
 
 FORMAT, VERSION = "sknpcnn model", 5
-# Version 1 also wrote down what is OF_THE_MACHINE; before 3 nobody counted what has been seen;
-# before 4 the defaults were others; before 5 there were only classifiers, and one loss.
+# Version 1 included MACHINE_PARAMS; versions before 3 lack the counts of samples seen; those before
+# 4 had other defaults; those before 5 were only classifiers with a single loss.
 READABLE = 1, 2, 3, 4, 5
-# How much of what a file says an error repeats, in characters.
+# The most characters of a file's content that an error quotes.
 MAX_SHOWN = 500
 
 
@@ -31,18 +32,18 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
     ----------
     estimator : NumpyCNNClassifier or NumpyCNNRegressor
         A fitted estimator. Layers, losses, schedules and the like must be those of this package,
-        and labels numbers, strings or times. What belongs to this computer (``checkpoint_dir``,
-        ``n_jobs``, ``verbose``), callbacks and requests for metadata are not written down.
+        and labels numbers, strings or times. Parameters of the machine (``checkpoint_dir``,
+        ``n_jobs``, ``verbose``), callbacks and metadata requests are not saved.
     path : str or path
-        The file; by custom its name ends in ``.npz``. One that is there is replaced, whole, by one
-        with the same permissions; where ``path`` is a link, what it leads to is.
+        The file; by convention its name ends in ``.npz``. An existing file is replaced atomically,
+        keeping its permissions; if ``path`` is a link, its target is replaced.
 
     Raises
     ------
     TypeError, ValueError
-        If the estimator holds what could not be loaded again.
+        If the estimator holds values that could not be loaded again.
     OSError
-        If the file cannot be written. What was there before is still there.
+        If the file cannot be written. An existing file is then unchanged.
 
     See Also
     --------
@@ -68,7 +69,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
         )
     check_is_fitted(estimator, "_theta")
     params = estimator.get_params(deep=False)
-    for name in OF_THE_MACHINE:
+    for name in MACHINE_PARAMS:
         del params[name]
     if params["dtype"] is not None:
         params["dtype"] = np.dtype(params["dtype"]).name
@@ -77,7 +78,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
         "version": VERSION,
         "estimator": type(estimator).__name__,
         "params": {name: to_plain(value, name) for name, value in params.items()},
-        "fitted": {name: to_plain(getattr(estimator, name), name) for name in PLAIN},
+        "fitted": {name: to_plain(getattr(estimator, name), name) for name in PLAIN_ATTRIBUTES},
     }
     arrays = {"theta": estimator._theta}
     if estimator._standard is not None:
@@ -96,8 +97,8 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
         plain = {name: value for name, value in progress.items() if name != "memory"}
         values["progress"] = {name: to_plain(value, name) for name, value in plain.items()}
         arrays |= {f"memory.{name}": array for name, array in memory.items()}
-    try:  # nothing is saved that will not be loaded
-        rebuilt(storage.round_trip(values), arrays)
+    try:  # do not save what cannot be loaded
+        rebuild(storage.round_trip(values), arrays)
     except ValueError as error:
         raise ValueError(
             f"The {type(estimator).__name__} cannot be saved, as it could not be loaded again "
@@ -109,7 +110,7 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
 
 
 def load(path: str | PathLike[str]) -> Estimator:
-    """Read an estimator from a file that ``save`` has written, without executing anything in it.
+    """Read an estimator from a file written by ``save``, without executing anything in it.
 
     Parameters
     ----------
@@ -119,8 +120,8 @@ def load(path: str | PathLike[str]) -> Estimator:
     Returns
     -------
     estimator : NumpyCNNClassifier or NumpyCNNRegressor
-        The fitted estimator. It predicts the same bits, and goes on training where it was.
-        ``checkpoint_dir``, ``n_jobs`` and ``verbose`` have their defaults, whatever a file says.
+        The fitted estimator. It predicts the same bits, and can resume training.
+        ``checkpoint_dir``, ``n_jobs`` and ``verbose`` have their defaults.
 
     Raises
     ------
@@ -152,14 +153,14 @@ def load(path: str | PathLike[str]) -> Estimator:
             f"version {VERSION} or before."
         )
     try:
-        return rebuilt(values, arrays)
+        return rebuild(values, arrays)
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{file}: holds no sound model ({_short(error)}).") from error
+        raise ValueError(f"{file}: does not hold a valid model ({_short(error)}).") from error
 
 
-def _short(said: Any) -> str:
-    """Show what was found, but no more of it than anybody will read."""
-    text = str(said) if isinstance(said, Exception) else repr(said)
+def _short(content: Any) -> str:
+    """Return an error or a value as text, shortened."""
+    text = str(content) if isinstance(content, Exception) else repr(content)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

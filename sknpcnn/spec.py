@@ -17,7 +17,7 @@ from sknpcnn.checks import (
     plain_items,
     refuse,
 )
-from sknpcnn.suggestions import KnownKeywords, elsewhere, instance_of, meant
+from sknpcnn.suggestions import KnownKeywords, foreign_keywords, instance_of, suggest_keyword
 
 MAX_DEPTH = 32
 """Maximum nesting of layers: copying takes about twelve Python frames per level, and Python's limit
@@ -252,7 +252,7 @@ def _valid(key: str, value: Any, params: Mapping[str, Any], owner: type) -> str:
         example = instance_of(word)
         instead = f" Give an instance, such as {example}." if example else ""
         return f": {head}={brief(word)} has no parameters.{instead}"
-    return meant(key, value, [*params, *nested_params(params)], elsewhere(owner))
+    return suggest_keyword(key, value, [*params, *nested_params(params)], foreign_keywords(owner))
 
 
 def _names_spec(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:

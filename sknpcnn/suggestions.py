@@ -1,7 +1,6 @@
-"""What was probably meant, said in errors: names of other libraries, and misspelled ones.
+"""Suggestions in errors about misspelled names and names of other libraries.
 
-Nothing is accepted that is not spelled as it is here: two spellings of one thing would be looked up
-twice by everybody who reads the code.
+They are only suggested, not accepted: readers would have to look up two spellings of one thing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -14,7 +13,7 @@ from typing import Any, Self, TypeVar, cast
 from sknpcnn.brief import brief
 
 MAX_LISTED = 20
-"""How many names an error lists when nothing is near; more, nobody reads."""
+"""The most names that an error lists if none is similar."""
 
 INSTANCES = {
     "relu": "ReLU()", "leaky_relu": "LeakyReLU()", "elu": "ELU()", "gelu": "GELU()",
@@ -26,9 +25,9 @@ INSTANCES = {
     "focal": "Focal()", "squared_error": "SquaredError()", "absolute_error": "AbsoluteError()",
     "huber": "Huber()", "quantile": "Quantile()", "poisson": "Poisson()",
 }  # fmt: skip
-"""What the words stand for, where an object is needed."""
+"""The objects that names stand for, where an object is needed."""
 
-WORDS = {
+SYNONYMS = {
     "sigmoid": "logistic", "linear": "identity", "none": "identity", "swish": "silu",
     "zeros": "same", "plateau": "adaptive", "reducelronplateau": "adaptive",
     "fixed": "constant", "crossentropy": "cross_entropy", "logloss": "cross_entropy",
@@ -37,7 +36,7 @@ WORDS = {
     "mae": "absolute_error", "meanabsoluteerror": "absolute_error",
     "float": "float32", "double": "float64",
 }  # fmt: skip
-"""Words of other libraries, without case and signs, and the same thing here."""
+"""Names in other libraries, lower-case and alphanumeric, and their equivalents here."""
 
 _SOLVER = "solver=SGD({name}={value})"
 _ADAM = "solver=Adam({name}={value})"
@@ -81,7 +80,7 @@ _FIT = {
     **dict.fromkeys(["weights", "sample_weights"], "sample_weight={value}"),
 }
 _LAYER = {
-    "activation": "{instance} as a layer of its own behind it",
+    "activation": "{instance} as a separate layer after it",
     **dict.fromkeys(["strides"], "stride={value}"),
     **dict.fromkeys(["out_channels", "n_filters", "channels"], "filters={value}"),
     **dict.fromkeys(["out_features", "n_units"], "units={value}"),
@@ -94,7 +93,7 @@ _LAYER = {
     **dict.fromkeys(["dilation_rate"], "dilation={value}"),
     **dict.fromkeys(
         ["input_shape", "in_channels", "in_features", "num_features", "input_dim"],
-        "nothing: fit finds the shape of what comes in",
+        "nothing: fit infers the shape of the input",
     ),
     **dict.fromkeys(["kernel_regularizer", "weight_decay"], "alpha=... in the classifier"),
     "trainable": "lr_scale=0, which freezes it",
@@ -123,7 +122,7 @@ _AUGMENTATION = {
 _SCHEDULE = {
     **dict.fromkeys(["gamma", "decay_rate"], "factor={value}"),
     **dict.fromkeys(["step_size", "milestones"], "epochs={value}"),
-    **dict.fromkeys(["eta_min", "min_lr"], "final, as a part of the first rate"),
+    **dict.fromkeys(["eta_min", "min_lr"], "final, as a fraction of the first rate"),
     **dict.fromkeys(["max_lr", "lr"], "learning_rate_init={value} in the classifier"),
     "warmup_steps": "warmup, in epochs",
     **dict.fromkeys(["T_max", "n_epochs"], "max_iter={value} in the classifier"),
@@ -145,22 +144,22 @@ KEYWORDS: dict[str, Mapping[str, str]] = {
     "Schedule": _SCHEDULE,
     "Loss": _LOSS,
 }
-"""Keywords of other libraries, by the class or method that is given them, and what to write."""
+"""Keywords of other libraries, by class or method, and their equivalents here."""
 
 
 class KnownKeywords:
-    """A class whose instances are made with known keywords, or with an error that helps.
+    """Base of classes that suggest a keyword when they get an unknown one.
 
-    It is a base class because ``inspect.signature``, and so every editor, goes by a class's own
-    ``__init__`` before it looks at a ``__new__`` that is inherited.
+    A base class does not hide the signature: ``inspect.signature``, and so every editor, prefers a
+    class's own ``__init__`` to an inherited ``__new__``.
     """
 
     def __new__(cls, *_args: Any, **keywords: Any) -> Self:
-        """Raise TypeError if a keyword is no parameter, with what was probably meant."""
-        # fields first: to read a signature takes long
+        """Raise TypeError if a keyword is not a parameter, with a suggestion."""
+        # fields first: inspecting a signature is slow
         usual: set[str] = {field.name for field in fields(cls)} if is_dataclass(cls) else set()
         if not keywords.keys() <= usual and (known := _parameters(cls)) is not None:
-            check_keywords(cls.__name__, keywords, known, elsewhere(cls))
+            check_keywords(cls.__name__, keywords, known, foreign_keywords(cls))
         return super().__new__(cls)
 
 
@@ -168,7 +167,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def known_keywords(method: Method) -> Method:
-    """Make a method say what was probably meant by a keyword that it has not."""
+    """Make a method raise TypeError with a suggestion for an unknown keyword."""
     known = [name for name in signature(method).parameters if name != "self"]
 
     @wraps(method)
@@ -182,15 +181,15 @@ def known_keywords(method: Method) -> Method:
 
 
 def _parameters(cls: type) -> Collection[str] | None:
-    """Return the names that a class's ``__init__`` takes; None where it takes any."""
+    """Return the parameters of a class's ``__init__``; None if it takes any keyword."""
     parameters = signature(cls.__init__).parameters  # type: ignore[misc]
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     return [name for name in parameters if name != "self"]
 
 
-def elsewhere(cls: type) -> Mapping[str, str]:
-    """Collect what parameters of a class are called in other libraries, and what to write."""
+def foreign_keywords(cls: type) -> Mapping[str, str]:
+    """Return the keywords of other libraries for a class, and their equivalents here."""
     tables = [KEYWORDS.get(kind.__name__, {}) for kind in cls.__mro__]
     return {name: hint for table in reversed(tables) for name, hint in table.items()}
 
@@ -198,15 +197,17 @@ def elsewhere(cls: type) -> Mapping[str, str]:
 def check_keywords(
     owner: str, given: Mapping[str, Any], known: Collection[str], others: Mapping[str, str]
 ) -> None:
-    """Raise TypeError for a keyword that is none of the known ones."""
+    """Raise TypeError with a suggestion if a keyword is unknown."""
     for name, value in given.items():
         if name not in known:
-            instead = meant(name, value, known, others)
+            instead = suggest_keyword(name, value, known, others)
             raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}{instead}")
 
 
-def meant(name: str, value: Any, known: Collection[str], others: Mapping[str, str]) -> str:
-    """Return the end of an error about an unknown parameter: what was probably meant, or all."""
+def suggest_keyword(
+    name: str, value: Any, known: Collection[str], others: Mapping[str, str]
+) -> str:
+    """Return the end of an error about an unknown keyword: a suggestion, or all known ones."""
     if (hint := others.get(name)) is not None:
         shown = {"name": name, "value": brief(value), "instance": instance_of(value) or "ReLU()"}
         return f". Did you mean {hint.format(**shown)}?"
@@ -220,32 +221,32 @@ def meant(name: str, value: Any, known: Collection[str], others: Mapping[str, st
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return the names that are most like this one, the best first."""
-    plain = {other: _plain(other) for other in known}
-    exact = [other for other, text in plain.items() if text == _plain(name)]
+    """Return the most similar names, the best match first."""
+    plain = {other: _normalized(other) for other in known}
+    exact = [other for other, text in plain.items() if text == _normalized(name)]
     if exact:
         return exact[:1]
-    texts = get_close_matches(_plain(name), [*plain.values()], count, cutoff=0.7)
+    texts = get_close_matches(_normalized(name), [*plain.values()], count, cutoff=0.7)
     return list(dict.fromkeys(other for text in texts for other in plain if plain[other] == text))
 
 
 def did_you_mean(word: Any, known: Collection[str]) -> str:
-    """Return the end of an error about a value: the word that was probably meant, if any."""
+    """Return the end of an error about a value: a similar word, if any."""
     if not isinstance(word, str):
         return ""
-    synonym = WORDS.get(_plain(word))
+    synonym = SYNONYMS.get(_normalized(word))
     near = [synonym] if synonym in known else nearest(word, known, 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def instance_of(word: Any) -> str:
-    """Return what to write in place of a word where a layer or the like is needed, if known."""
+    """Return the call that makes the object with this name, such as a layer; "" if unknown."""
     if not isinstance(word, str):
         return ""
-    near = nearest(WORDS.get(_plain(word), word), INSTANCES, 1)
+    near = nearest(SYNONYMS.get(_normalized(word), word), INSTANCES, 1)
     return INSTANCES[near[0]] if near else ""
 
 
-def _plain(name: str) -> str:
-    """Return a name without case and signs: "Leaky-ReLU" is "leakyrelu"."""
+def _normalized(name: str) -> str:
+    """Return a name in lower case, alphanumeric only: "Leaky-ReLU" becomes "leakyrelu"."""
     return "".join(c for c in name.casefold() if c.isalnum())

@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields one epoch at a time. To stop is to stop asking."""
+"""The training loop: a generator of epochs, so that callers decide when to stop."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,21 +24,21 @@ from sknpcnn.spec import Steps
 from sknpcnn.standard import Standard
 from sknpcnn.targets import Target
 
-# The optimizer works on so many parameters at a time: their five or so arrays fit into the cache.
-BLOCK = 2**16
+BLOCK_SIZE = 2**16
+"""Parameters per call of an optimizer: the arrays that it needs for them fit into the cache."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train."""
+    """The settings of training."""
 
     optimizer: Optimizer
     schedule: Schedule
     learning_rate: float
     max_iter: int
-    """How many epochs a fit takes at most."""
+    """Maximum number of epochs of a fit."""
     n_epochs: int
-    """What schedules count on; the loop itself goes on as long as it is asked."""
+    """Total number of epochs that schedules assume; the loop itself has no limit."""
     batch_size: int
     shuffle: bool
     alpha: float
@@ -47,26 +47,26 @@ class Plan:
     target: Target
     augment: Steps = ()
 
-    def starts(self, n: int) -> range:
-        """Tell where the mini-batches of an epoch over n samples begin; its step is their size."""
+    def batch_starts(self, n: int) -> range:
+        """Return where the mini-batches of n samples start: a range whose step is their size."""
         return range(0, n, min(self.batch_size, n))
 
 
 MAX_COUNT = 2**53 - 1
-"""Counts are added to, divided and made the key of random numbers: a float must hold them."""
+"""Counts are added, divided and used as keys of random numbers: a float must represent them."""
 _COUNTS = "epoch", "step", "forgotten"
 _KINDS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
 _KINDS |= {"forgotten": int, "summary": tuple}
-"""What a state holds besides arrays."""
-_NOTHING_FORGOTTEN = {"forgotten": 0, "summary": ("", ())}
-"""What files do not say that are older than streams without end."""
+"""The values of a state besides arrays, and their types."""
+_DEFAULTS_BEFORE_STREAMS = {"forgotten": 0, "summary": ("", ())}
+"""Values missing from files that were written before streams could be endless."""
 
 
 @dataclass
 class TrainingState:
-    """Everything that training has to know to go on as if it had never been interrupted.
+    """Everything needed to resume training as if it had not been interrupted.
 
-    There is no random generator in it: what is random is a function of seed, epoch and step.
+    It holds no random generator: random values are functions of seed, epoch and step.
     """
 
     theta: Array
@@ -75,60 +75,60 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     curve: list[float] = field(default_factory=list)
-    """What training tries to lower, per epoch; whoever asks for epochs writes it down."""
+    """The monitored value of each epoch, appended by the caller of ``train``."""
     rule: str = ""
-    """Whose memory it is: the name of the optimizer."""
+    """Name of the optimizer that the memory belongs to."""
     forgotten: int = 0
-    """Epochs before the curve begins."""
+    """Number of epochs dropped from the start of the curve."""
     summary: tuple[str, tuple[float, ...]] = ("", ())
-    """What a schedule has kept of those, and its name."""
+    """Name of the schedule, and its summary of the dropped epochs."""
 
     def to_values(self) -> dict[str, Any]:
-        """Return all but the arrays, as values that a file can hold."""
+        """Return everything except the arrays, as values that can be saved."""
         return {name: getattr(self, name) for name in _KINDS}
 
     @classmethod
     def from_values(cls, theta: Array, memory: Memory, values: dict[str, Any]) -> "TrainingState":
-        """Make a state of what a file holds; raise a ValueError that names what cannot be right."""
-        found = {**_NOTHING_FORGOTTEN, **values}
-        if type(found["summary"]) is list:  # as JSON has it
+        """Make a state from saved values; raise a ValueError that names invalid ones."""
+        found = {**_DEFAULTS_BEFORE_STREAMS, **values}
+        if type(found["summary"]) is list:  # JSON has no tuples
             found["summary"] = tuple(map(_as_tuple, found["summary"]))
         wrong = [name for name, kind in _KINDS.items() if type(found.get(name)) is not kind]
         wrong += found.keys() - _KINDS.keys()
         if not wrong:
-            name, *kept = found["summary"] or (None,)
-            sound = {
+            name, *rest = found["summary"] or (None,)
+            valid = {
                 "seed": 0 <= found["seed"] < 2**31,
                 **{count: 0 <= found[count] <= MAX_COUNT for count in _COUNTS},
                 "curve": all(type(loss) is float and isfinite(loss) for loss in found["curve"]),
-                "summary": type(name) is str and len(kept) == 1 and _are_numbers(kept[0]),
+                "summary": type(name) is str and len(rest) == 1 and _is_valid_summary(rest[0]),
             }
-            wrong = [name for name, holds in sound.items() if not holds]
+            wrong = [name for name, holds in valid.items() if not holds]
         if wrong:
-            raise ValueError(f"{wrong} of its training cannot be right")
+            raise ValueError(f"invalid values in its training state: {wrong}")
         return cls(theta, memory, **found)
 
     def copy(self) -> "TrainingState":
-        """Make an independent copy, writeable even where this one is mapped from a file."""
+        """Return an independent copy, writeable even if this state is mapped from a file."""
         memory = {name: array.copy() for name, array in self.memory.items()}
         return replace(self, theta=self.theta.copy(), memory=memory, curve=list(self.curve))
 
     def progress(self, epoch: float, plan: "Plan") -> Progress:
-        """Tell a schedule how far training has come."""
+        """Return the progress of training for a schedule."""
         name, summary = self.summary
         known = summary if name == type(plan.schedule).__name__ else ()
         return Progress(epoch, plan.n_epochs, self.curve, self.forgotten, known)
 
-    def forget(self, keep: int, plan: "Plan") -> None:
-        """Keep the end of the curve, and what the schedule has to know of the rest."""
+    def trim_curve(self, keep: int, plan: "Plan") -> None:
+        """Keep only the end of the curve, and the schedule's summary of the rest."""
         if (dropped := len(self.curve) - keep) > 0:
             old = replace(self.progress(self.epoch, plan), curve=self.curve[:dropped])
             self.summary = type(plan.schedule).__name__, plan.schedule.summary_of(old)
             self.forgotten += dropped
             del self.curve[:dropped]
 
-    def go_back_to(self, earlier: "TrainingState") -> None:
-        """Take over the values of an earlier copy."""
+    def restore(self, earlier: "TrainingState") -> None:
+        """Restore the values of an earlier copy in place."""
         self.theta[...] = earlier.theta
         for name, array in earlier.memory.items():
             self.memory[name][...] = array
@@ -140,20 +140,20 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if type(value) is list else value
 
 
-def _are_numbers(values: Any) -> bool:
-    """Return whether these are what a schedule keeps: infinite, perhaps, but not NaN."""
+def _is_valid_summary(values: Any) -> bool:
+    """Return whether these can be a schedule's summary: floats, perhaps infinite, but not NaN."""
     return type(values) is tuple and all(type(v) is float and not isnan(v) for v in values)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data has brought."""
+    """Results of one pass over the training data."""
 
     number: int
     loss: float
-    """Mean over the epoch, as the mini-batches came by, penalty included."""
+    """Mean over the mini-batches as they were trained on, penalty included."""
     score: float
-    """Accuracy or R2, likewise."""
+    """Accuracy or R2, averaged likewise."""
     learning_rate: float
     seconds: float
 
@@ -165,33 +165,33 @@ def train(
     plan: Plan,
     state: TrainingState,
     engine: Engine,
-    watch: Callable[[Epoch], None] | None = None,
-    tick: Callable[[float], None] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    on_batch: Callable[[float], None] | None = None,
 ) -> Iterator[Epoch]:
-    """Train for as many epochs as are asked for; ``watch`` looks at each before it counts.
+    """Yield epochs of training without end.
 
-    ``tick`` is told after every mini-batch which part of the epoch has passed.
+    ``on_epoch`` is called with each epoch before it is complete, ``on_batch`` after each mini-batch
+    with the completed fraction of the epoch.
 
-    An epoch is taken whole or not at all: if it fails or is interrupted, ``state`` is what it was
-    before it.
+    An epoch is a transaction: if it or ``on_epoch`` fails or is interrupted, ``state`` is restored.
     """
     grad = np.zeros_like(state.theta)
     ids = cache(partial(content_ids, samples))
     while True:
         before = state.copy()
         try:
-            epoch = _one_epoch(network, samples, standard, plan, state, engine, grad, ids, tick)
-            if watch is not None:
-                watch(epoch)
+            epoch = _run_epoch(network, samples, standard, plan, state, engine, grad, ids, on_batch)
+            if on_epoch is not None:
+                on_epoch(epoch)
             state.epoch += 1
         except BaseException:
-            state.go_back_to(before)
+            state.restore(before)
             raise
         yield epoch
 
 
-@np.errstate(all="ignore")  # the checks below tell what is not finite
-def _one_epoch(
+@np.errstate(all="ignore")  # finiteness is checked below
+def _run_epoch(
     network: Network,
     samples: Samples,
     standard: Standard | None,
@@ -200,10 +200,10 @@ def _one_epoch(
     engine: Engine,
     grad: Array,
     ids: Callable[[], Array],
-    tick: Callable[[float], None] | None,
+    on_batch: Callable[[float], None] | None,
 ) -> Epoch:
     start = perf_counter()
-    starts = plan.starts(len(samples))
+    starts = plan.batch_starts(len(samples))
     n_steps = len(starts)
     order = np.arange(len(samples))
     if plan.shuffle:
@@ -226,11 +226,11 @@ def _one_epoch(
             engine,
             plan.loss,
             key,
-            partial(_ids_at, ids, part),
+            partial(_select_ids, ids, part),
         )
         batch_weight = float(len(index) if weights is None else weights.sum())
         penalty = plan.alpha / batch_weight
-        batch_loss += batch_weight * _penalise(state.theta, grad, network.layout, penalty)
+        batch_loss += batch_weight * _add_penalty(state.theta, grad, network.layout, penalty)
         if not np.isfinite(batch_loss):
             raise ValueError(
                 f"Training diverged: the loss is {batch_loss} in epoch {state.epoch + 1}, step "
@@ -241,15 +241,15 @@ def _one_epoch(
         lr = plan.learning_rate * plan.schedule.multiplier(state.progress(epoch_now, plan))
         if plan.clip_norm is not None:
             for segment in network.layout.groups:
-                if segment.lr_scale == 0:  # frozen: its gradient goes nowhere
+                if segment.lr_scale == 0:  # frozen: its gradient does not count
                     grad[segment.start : segment.stop] = 0
             clip(grad[: network.layout.n_trained], plan.clip_norm)
         state.step += 1
-        _update(state, grad, network.layout, plan.optimizer, lr, engine)
+        _optimizer_step(state, grad, network.layout, plan.optimizer, lr, engine)
         loss, weight = loss + batch_loss, weight + batch_weight
         scored = scored + plan.target.sums(outputs, targets, weights, plan.loss)
-        if tick is not None:
-            tick((i + 1) / n_steps)
+        if on_batch is not None:
+            on_batch((i + 1) / n_steps)
     if not np.isfinite(state.theta).all():
         raise ValueError(
             f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, "
@@ -260,12 +260,12 @@ def _one_epoch(
     return Epoch(state.epoch + 1, loss / weight, score, lr, seconds)
 
 
-def _ids_at(ids: Callable[[], Array], part: Array) -> Array:
+def _select_ids(ids: Callable[[], Array], part: Array) -> Array:
     return ids()[part]
 
 
 def _advice(plan: Plan, lr: float) -> str:
-    """Say what may be too large where training has diverged, and what to do about it."""
+    """Return the advice for training that has diverged."""
     if plan.alpha:
         return (
             f"at a learning rate of {lr:g} and with alpha={plan.alpha:g}. Lower "
@@ -274,7 +274,7 @@ def _advice(plan: Plan, lr: float) -> str:
     return f"at a learning rate of {lr:g}. Lower learning_rate_init, set clip_norm=1.0"
 
 
-@np.errstate(all="ignore")  # who asks looks whether the loss is finite
+@np.errstate(all="ignore")  # callers check that the loss is finite
 def evaluate(
     network: Network,
     theta: Array,
@@ -283,7 +283,7 @@ def evaluate(
     plan: Plan,
     engine: Engine,
 ) -> tuple[float, float, Array]:
-    """Compute mean loss, score and outputs of some samples, as prediction sees them."""
+    """Compute mean loss, score and outputs of samples in inference mode."""
     rows = Rows(samples.X, network.image, standard, samples.index)
     outputs = network.logits(theta, rows, engine)
     weights = samples.weights_at(samples.index)
@@ -295,14 +295,14 @@ def evaluate(
 
 
 def clip(grad: Array, norm: float) -> None:
-    """Shorten a gradient, in place, to at most that norm."""
+    """Scale a gradient in place to at most the given norm."""
     # in double precision: the squares of large float32 would overflow
     length = float(np.sqrt(np.einsum("i,i->", grad, grad, dtype=np.float64)))
     if length > norm:
         grad *= norm / length
 
 
-def _penalise(theta: Array, grad: Array, layout: Layout, penalty: float) -> float:
+def _add_penalty(theta: Array, grad: Array, layout: Layout, penalty: float) -> float:
     """Add the L2 penalty on the weights to the gradient; return its value."""
     value = 0.0
     if penalty:
@@ -314,7 +314,7 @@ def _penalise(theta: Array, grad: Array, layout: Layout, penalty: float) -> floa
     return value
 
 
-def _update(
+def _optimizer_step(
     state: TrainingState,
     grad: Array,
     layout: Layout,
@@ -322,12 +322,12 @@ def _update(
     lr: float,
     engine: Engine,
 ) -> None:
-    """Take one step: the optimizer on what is trained, block by block, and running averages."""
+    """Apply one step of the optimizer, block by block, and update the running averages."""
     blocks = [
         (slice(segment.start + lo, segment.start + hi), segment.lr_scale)
         for segment in layout.groups
         if segment.lr_scale > 0
-        for lo, hi in cut(segment.stop - segment.start, BLOCK)
+        for lo, hi in cut(segment.stop - segment.start, BLOCK_SIZE)
     ]
 
     def step(i: int, thread: int) -> None:
@@ -335,10 +335,10 @@ def _update(
         memory = {name: array[block] for name, array in state.memory.items()}
         optimizer.step(state.theta[block], grad[block], memory, lr * scale, state.step)
 
-    if state.theta.size > 4 * BLOCK:
+    if state.theta.size > 4 * BLOCK_SIZE:
         engine.run(step, len(blocks))
-    else:  # less work than waking a thread
+    else:  # less work than waking up a thread
         for i in range(len(blocks)):
             step(i, 0)
-    for place, momentum in layout.averages:
-        state.theta[place] += (1 - momentum) * (grad[place] - state.theta[place])
+    for segment, momentum in layout.averages:
+        state.theta[segment] += (1 - momentum) * (grad[segment] - state.theta[segment])

@@ -116,7 +116,7 @@ def test_what_is_left_of_the_time_is_told_from_what_is_left_to_do(data, tmp_path
     slow = Slow()
     small(tmp_path, max_iter=60, verbose=1).set_callbacks(slow).fit(*data)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Going on after epoch 58/60, where it stopped"
+    assert lines[0] == "Resuming after epoch 58/60"
     assert lines[1].startswith("Epoch 59/60")
     assert lines[1].endswith("0:01 left")  # and not the sixtieth part of it
 
@@ -202,7 +202,9 @@ def test_a_damaged_file_is_refused_with_a_warning_and_training_starts_anew(data,
             warnings.simplefilter("always")
             found = small(tmp_path, max_iter=2).fit(*data)
         for warning in caught:
-            assert "The checkpoint cannot be used, and training starts anew" in str(warning.message)
+            assert "The checkpoint cannot be used, and training starts from scratch" in str(
+                warning.message
+            )
             assert str(file) in str(warning.message)
         refused += len(caught)
         assert_same(found, whole)  # or the damage was where it does no harm
@@ -380,7 +382,7 @@ def test_a_file_that_changes_during_a_fit_is_never_a_finished_fit_of_what_it_was
     file, folder = tmp_path / "X.npy", tmp_path / "kept"
     np.save(file, X)
     given = np.load(file, mmap_mode="r")
-    with pytest.warns(UserWarning, match="have changed while they were trained on"):
+    with pytest.warns(UserWarning, match="have changed during training"):
         small(folder).set_callbacks(Rewriting(0, file)).fit(given, y)
     assert not list(folder.iterdir())
     np.save(file, X)

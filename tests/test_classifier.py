@@ -234,19 +234,19 @@ def test_validation_data_are_only_watched_without_early_stopping(digits):
 
 
 def test_copies_of_a_sample_are_held_out_together():
-    from sknpcnn.inputs import samples_of, split_off
+    from sknpcnn.inputs import make_samples, split_off_validation
     from sknpcnn.targets import Classes
 
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(50, 4)), 3, axis=0)
     y = np.repeat(np.arange(50) % 2, 3)
     target = Classes(np.arange(2))
-    samples = samples_of(X, y, target)
-    train, held_out = split_off(samples, target, 0.2, seed=1)
+    samples = make_samples(X, y, target)
+    train, held_out = split_off_validation(samples, target, 0.2, seed=1)
     apart = {X[i].tobytes() for i in train.index} & {X[i].tobytes() for i in held_out.index}
     assert not apart
     assert len(held_out) == 30  # a fifth of each class
-    other, _ = split_off(samples, target, 0.2, seed=2)
+    other, _ = split_off_validation(samples, target, 0.2, seed=2)
     assert set(other.index) != set(train.index)
 
 

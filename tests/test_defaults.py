@@ -142,14 +142,16 @@ def test_mini_batches_are_nearly_equal_and_never_single_samples(n):
 def test_epochs_make_so_many_steps_within_bounds():
     image, row = (8, 8, 1), (1, 13, 1)
     assert defaults.epochs(image, 10, 10) == defaults.MAX_EPOCHS
-    assert defaults.epochs(row, 10, 10) == defaults.MAX_EPOCHS_OF_ROWS
+    assert defaults.epochs(row, 10, 10) == defaults.MAX_EPOCHS_ONE_ROW
     for shape in (image, row):
         assert defaults.epochs(shape, 60_000, 64) == defaults.MIN_EPOCHS
-        assert defaults.epochs(shape, 64 * 20, 64) * 20 == pytest.approx(defaults.STEPS, rel=0.05)
+        assert defaults.epochs(shape, 64 * 20, 64) * 20 == pytest.approx(
+            defaults.TARGET_STEPS, rel=0.05
+        )
 
 
 def test_auto_trains_what_it_stands_for(monkeypatch):
-    monkeypatch.setattr(defaults, "STEPS", 8)
+    monkeypatch.setattr(defaults, "TARGET_STEPS", 8)
     monkeypatch.setattr(defaults, "MIN_EPOCHS", 1)
     n = len(X)
     size = defaults.batch_size(n)
@@ -218,7 +220,7 @@ def test_the_network_of_a_model_does_not_change_with_the_defaults(tmp_path, monk
     clf = fit()
     sknpcnn.save(clf, tmp_path / "model.npz")
     p = clf.predict_proba(X)
-    monkeypatch.setattr(defaults, "FIRST_FILTERS", 16)
+    monkeypatch.setattr(defaults, "MAX_FIRST_FILTERS", 16)
     assert np.array_equal(sknpcnn.load(tmp_path / "model.npz").predict_proba(X), p)
     assert fit().get_weights()["conv2d_1.W"].shape[-1] == 16
 

@@ -9,7 +9,7 @@ import pytest
 
 from sknpcnn import NumpyCNNClassifier, fitted
 from sknpcnn.layers import BatchNorm, Conv2D, MaxPool2D, ReLU
-from sknpcnn.network import FOLD
+from sknpcnn.network import MIN_ROWS_TO_FOLD
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 12, 12, 2)).astype("f4")
@@ -30,11 +30,11 @@ def afresh(clf, X):
 
 def kept(clf):
     """The engine that is kept for the next prediction, or None."""
-    engines = fitted._made[clf].engines
+    engines = fitted._derived_objects[clf].engines
     return engines[0][1] if engines else None
 
 
-@pytest.mark.parametrize("n", [1, 3, FOLD - 1])
+@pytest.mark.parametrize("n", [1, 3, MIN_ROWS_TO_FOLD - 1])
 @pytest.mark.parametrize("layers", [PLAIN, NORMED], ids=["plain", "normed"])
 def test_memory_that_is_kept_changes_no_bit(layers, n):
     clf = fit(layers)
@@ -61,7 +61,7 @@ def test_the_same_memory_is_used_again():
 @pytest.mark.parametrize("layers", [PLAIN, NORMED], ids=["plain", "normed"])
 def test_numbers_of_images_may_change(layers):
     clf = fit(layers)
-    for n in (1, 5, 2, FOLD - 1, FOLD, 1, 40, 3, 5):
+    for n in (1, 5, 2, MIN_ROWS_TO_FOLD - 1, MIN_ROWS_TO_FOLD, 1, 40, 3, 5):
         np.testing.assert_array_equal(clf.predict_proba(X[:n]), afresh(clf, X[:n]))
 
 
@@ -96,7 +96,7 @@ def test_many_images_or_large_ones_leave_nothing_behind(monkeypatch):
     clf = fit()
     clf.predict(X)
     assert kept(clf) is None
-    monkeypatch.setattr(fitted, "KEPT", 1000)
+    monkeypatch.setattr(fitted, "MAX_KEPT_MEMORY", 1000)
     clf.predict(X[:1])
     assert kept(clf) is None
 

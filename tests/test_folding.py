@@ -23,7 +23,7 @@ from sknpcnn.layers import (
 )
 from sknpcnn.layers.rewriting import fold_batch_norms
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import FOLD, Network
+from sknpcnn.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn.plan import plan
 from sknpcnn.spec import named
 from tests import reference
@@ -75,9 +75,9 @@ def test_the_logits_are_those_of_pytorch_before_and_after_parameters_change(name
             with torch.no_grad():
                 wanted = module(images).numpy()
             np.testing.assert_allclose(network.logits(theta, rows, engine), wanted, rtol=1e-9)
-            few = replace(rows, index=slice(0, FOLD - 1))  # which are not worth folding for
+            few = replace(rows, index=slice(0, MIN_ROWS_TO_FOLD - 1))  # too few to fold
             given = network.logits(theta, few, engine)
-            np.testing.assert_allclose(given, wanted[: FOLD - 1], rtol=1e-9)
+            np.testing.assert_allclose(given, wanted[: MIN_ROWS_TO_FOLD - 1], rtol=1e-9)
 
 
 def test_a_bias_for_every_pixel_is_scaled_too(rows):
@@ -91,7 +91,7 @@ def test_a_bias_for_every_pixel_is_scaled_too(rows):
     )
     y = reference.batch_norm(y, gamma, beta, mean, var, 1e-5)
     with Engine(1, np.float64) as engine:
-        given = network.outputs(theta, rows, engine, None, "batchnorm_1")
+        given = network.layer_outputs(theta, rows, engine, None, "batchnorm_1")
     np.testing.assert_allclose(given, y.reshape(N, -1), rtol=1e-9)
 
 
@@ -168,7 +168,7 @@ def test_what_inherits_from_a_layer_is_run_as_it_is(rows):
     norm = (arrays[f"batchnorm_1.{name}"] for name in ("gamma", "beta", "mean", "var"))
     wanted = reference.batch_norm(y * y, *norm, 1e-5)
     with Engine(1, np.float64) as engine:
-        given = network.outputs(theta, rows, engine, None, "batchnorm_1")
+        given = network.layer_outputs(theta, rows, engine, None, "batchnorm_1")
     np.testing.assert_allclose(given, wanted.reshape(N, -1), rtol=1e-9)
 
 

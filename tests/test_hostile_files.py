@@ -39,15 +39,15 @@ TEXTS = {
     "deep values": ('{"list": [' * 250 + "]}" * 250, "nested too deeply"),
     "deep layers": (
         '{"spec": "Residual", "fields": {"layers": {"list": [' * 51 + "]}}}" * 51,
-        "needed: 32 deep at most",
+        "needed: 32 levels at most",
     ),
     "many digits": ("1" * 10**6, "has 1000000 digits"),
     "a string that holds brackets": ('"' + "[" * 10**4 + '"', "must be an int"),
     "a string without an end": ('"' + '\\"' * 10**5, "is not an intact file"),
     "no text": ("\x7f", "is not an intact file"),
-    "an empty value": ("{}", "of no kind"),
-    "a string for a list": ('{"list": "ab"}', "a list is none"),
-    "a string for a pair": ('{"dict": ["ab"]}', "a dict is none"),
+    "an empty value": ("{}", "has no kind"),
+    "a string for a list": ('{"list": "ab"}', "a list is invalid"),
+    "a string for a pair": ('{"dict": ["ab"]}', "a dict is invalid"),
     "a key twice": ('{"dict": [[1, 2], [1, 3]]}', "the key 1 twice"),
     "a tuple for a key": ('{"dict": [[{"tuple": [1]}, 2]]}', "a key is a tuple"),
     "a key that is too large": (f'{{"dict": [[{2**61 - 1}, 2]]}}', "too large an integer"),
@@ -93,7 +93,7 @@ def test_numbers_that_would_fail_later_are_refused(whole, tmp_path, spoil):
     if "classes_" in values:
         del arrays["classes_"]
     spoiled = archives.archive(members(values, arrays))
-    assert "holds no sound model" in refused(tmp_path / "model.npz", spoiled)
+    assert "does not hold a valid model" in refused(tmp_path / "model.npz", spoiled)
 
 
 @pytest.mark.parametrize("name", ["epoch", "step"])
@@ -149,7 +149,7 @@ def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     many(values, conv_filters={"tuple": [1] * rebuilding.MAX_LAYERS}, kernel_size=1, pool_size=1)
     path = tmp_path / "model.npz"
     storage.write(path, values, arrays)
-    assert "holds no sound model (theta" in in_time(path)
+    assert "does not hold a valid model (theta" in in_time(path)
     inner = {"spec": "ReLU", "fields": {}}
     for i in range(30):
         kind = ("Residual", "Sequential")[i % 2]
@@ -158,7 +158,7 @@ def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     defaults |= {"residual": "auto", "global_pooling": "auto", "hidden_layer_sizes": "auto"}
     many(values, layers={"list": [inner] * 80}, **defaults)
     storage.write(path, values, arrays)
-    assert "holds no sound model (theta" in in_time(path)
+    assert "does not hold a valid model (theta" in in_time(path)
 
 
 def in_time(path):

@@ -66,7 +66,7 @@ def with_ctrl_c_behind(n, task):
         nonlocal n
         code = frame.f_code
         begins = event == "call" and not code.co_flags & inspect.CO_GENERATOR
-        swallowed = code.co_qualname.startswith("_ByIdentity.__setitem__.")
+        swallowed = code.co_qualname.startswith("_WeakIdentityDict.__setitem__.")
         if code.co_filename in DRIVERS and (begins or event == "c_return") and not swallowed:
             n -= 1
             if n == 0:

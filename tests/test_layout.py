@@ -199,7 +199,7 @@ REFUSED = {
     "gray and color": (lambda: model().fit([np.zeros((8, 8)), np.zeros((8, 8, 3))], [0, 1]), ValueError, "X holds images of different shapes, such as (8, 8) and (8, 8, 3)"),
     "arrays as objects": (lambda: model().fit(column, y), ValueError, "X holds arrays as objects; needed: one array of numbers: np.stack(list(X))."),
     "arrays in a column": (lambda: model().fit(pd.Series(list(images(8, 8))), y), ValueError, "X holds arrays as objects; needed: one array of numbers: np.stack(list(X))."),
-    "one image to fit": (lambda: model().fit(images(8, 8, 3)[0], [1]), ValueError, "X holds 8 images of shape (8, 3, 1), but y one label; needed: as many. If X is one image, give X[None]."),
+    "one image to fit": (lambda: model().fit(images(8, 8, 3)[0], [1]), ValueError, "X holds 8 images of shape (8, 3, 1), but y one label; needed: 8 labels. If X is one image, give X[None]."),
     "one image": (lambda: fitted.predict(images(8, 8, 3)[0]), ValueError, "X has the shape (8, 8, 3); needed: a batch of images: X[None]."),
     "one gray image": (lambda: gray.predict(images(8, 9)[0]), ValueError, "X has the shape (8, 9); needed: a batch of images: X[None]."),
     "one gray image with its channel": (lambda: gray.predict(images(8, 9, 1)[0]), ValueError, "X has the shape (8, 9, 1); needed: a batch of images: X[None]."),
@@ -225,10 +225,10 @@ def test_images_of_pillow_are_refused_with_what_to_do():
     call = "needed: an array of images: sknpcnn.datasets.load_images(X, size=(8, 8))."
     with pytest.raises(TypeError) as caught:
         fitted.predict(image)
-    assert str(caught.value) == f"X is an image of Pillow; {call}"
+    assert str(caught.value) == f"X is a Pillow image; {call}"
     with pytest.raises(TypeError) as caught:
         fitted.predict([image, image])
-    assert str(caught.value) == f"X holds images of Pillow; {call}"
+    assert str(caught.value) == f"X holds Pillow images; {call}"
 
 
 def test_one_row_and_batches_of_one_are_still_what_they_are():

@@ -123,7 +123,7 @@ def test_fractions_given_to_a_network_of_bytes_are_told_and_the_other_way_round(
     images, y = bytes_like()
     clf = fit(images, y, max_iter=1)
     (message,) = warned(clf, images / 255)
-    assert "numbers of up to 1, but this network was trained on numbers of about 1" in message
+    assert "values of up to 1, but this network was trained on values of about 1" in message
     assert "divided by 255" in message
     clf = fit(images / 255, y, max_iter=1)
     assert len(warned(clf, images)) == 1

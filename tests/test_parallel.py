@@ -437,7 +437,7 @@ class Case:
 def small_pieces(monkeypatch):
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 3000)
     monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 500)
-    monkeypatch.setattr("sknpcnn.network.PREDICT", 25)
+    monkeypatch.setattr("sknpcnn.network.PREDICTION_BATCH", 25)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])

@@ -213,7 +213,7 @@ def test_weights_of_classes_keep_their_labels_or_are_refused(data, tmp_path, wei
 )
 def test_what_needs_pickle_is_refused(data, tmp_path, params, name):
     clf = small(**params).fit(*data)
-    with pytest.raises(TypeError, match=f"{name} holds .*, which cannot be written down without"):
+    with pytest.raises(TypeError, match=f"{name} holds .*, which cannot be saved without"):
         sknpcnn.save(clf, tmp_path / "model.npz")
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ from sknpcnn.augmentation import Affine, HorizontalFlip, RandomCrop
 from sknpcnn.layers import Conv2D, Dropout, MaxPool2D, ReLU
 from sknpcnn.optimizers import SGD, Adam
 from sknpcnn.schedules import OneCycle
-from sknpcnn.suggestions import INSTANCES, KEYWORDS, MAX_LISTED, WORDS, meant, nearest
+from sknpcnn.suggestions import INSTANCES, KEYWORDS, MAX_LISTED, SYNONYMS, nearest, suggest_keyword
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8))
 y = np.arange(6) % 2
@@ -49,10 +49,10 @@ MEANT = {
     "fit misspelled": (lambda: made().fit(X, y, x_val=X), r"'x_val'\. Did you mean X_val\?"),
     "partial_fit misspelled": (lambda: made().partial_fit(X, y, class_=[0, 1]), r"NumpyCNNClassifier\.partial_fit\(\) .* Did you mean classes\?"),
     # keywords of layers and the like
-    "layer activation": (lambda: Conv2D(32, activation="relu"), r"Conv2D\(\) got an unexpected keyword argument 'activation'\. Did you mean ReLU\(\) as a layer of its own behind it\?"),
-    "layer activation of another name": (lambda: Conv2D(32, activation="sigmoid"), r"Did you mean Sigmoid\(\) as a layer"),
+    "layer activation": (lambda: Conv2D(32, activation="relu"), r"Conv2D\(\) got an unexpected keyword argument 'activation'\. Did you mean ReLU\(\) as a separate layer after it\?"),
+    "layer activation of another name": (lambda: Conv2D(32, activation="sigmoid"), r"Did you mean Sigmoid\(\) as a separate layer"),
     "layer strides": (lambda: Conv2D(32, strides=2), r"Did you mean stride=2\?"),
-    "layer input_shape": (lambda: Conv2D(32, input_shape=(8, 8, 1)), r"Did you mean nothing: fit finds the shape"),
+    "layer input_shape": (lambda: Conv2D(32, input_shape=(8, 8, 1)), r"Did you mean nothing: fit infers the shape"),
     "pool_size": (lambda: MaxPool2D(pool_size=2), r"Did you mean size=2\?"),
     "Dropout": (lambda: Dropout(p=0.3), r"Did you mean rate=0\.3\?"),
     "layer without parameters": (lambda: ReLU(inplace=True), r"'inplace'; needed: none, it has no parameters"),
@@ -95,8 +95,8 @@ MEANT = {
     "one-hot list": (lambda: fit(np.eye(2)[y].tolist()), r"needed: one label for each sample, numpy\.argmax\(y, axis=1\)\."),
     "one-hot frame": (lambda: fit(pd.get_dummies(pd.Series(y))), r"needed: one label for each sample, numpy\.argmax\(y, axis=1\)\."),
     "one-hot y_val": (lambda: made().fit(X, y, X_val=X, y_val=np.eye(2)[y]), r"y_val: y_val has the shape|y_val has the shape \(6, 2\)"),
-    "label None": (lambda: fit(["a", None, "b"] * 2), r"y\[1\] is None, and 2 of 6 labels are missing so; needed: a label for each sample"),
-    "label nan": (lambda: fit(pd.Series(["a", np.nan, "b"] * 2, dtype=object)), r"y\[1\] is nan, and 2 of 6 labels are missing so"),
+    "label None": (lambda: fit(["a", None, "b"] * 2), r"y\[1\] is None, and 2 of 6 labels are missing; needed: a label for each sample"),
+    "label nan": (lambda: fit(pd.Series(["a", np.nan, "b"] * 2, dtype=object)), r"y\[1\] is nan, and 2 of 6 labels are missing"),
     "label NA": (lambda: fit(pd.Series(["a", pd.NA, "b"] * 2, dtype="string")), r"y\[1\] is <NA>, and 2 of 6"),
     "labels of two types": (lambda: fit(np.array([1, "a", 2, 3, 4, "b"], object)), r"y holds labels of several types, such as y\[0\]=1 of type int and y\[1\]='a' of type str; needed: one type"),
     "labels of two types in a list": (lambda: fit(["a", 1, 2, 3, 4, "b"]), r"such as y\[0\]='a' of type str and y\[1\]=1 of type int"),
@@ -144,7 +144,7 @@ def test_what_words_stand_for_is_so():
 def test_no_name_of_another_library_is_one_of_ours_and_no_word():
     parameters = set(inspect.signature(NumpyCNNClassifier).parameters)
     assert not parameters & set(KEYWORDS["NetworkMixin"])
-    assert not set(INSTANCES) & set(WORDS)
+    assert not set(INSTANCES) & set(SYNONYMS)
 
 
 def test_nearest_names_come_first_and_are_few():
@@ -154,7 +154,7 @@ def test_nearest_names_come_first_and_are_few():
     assert nearest("zzz", names) == []
     many = [f"name_{i}" for i in range(MAX_LISTED + 1)]
     assert (
-        meant("q", 1, many, {})
+        suggest_keyword("q", 1, many, {})
         == f"; needed: one of the {len(many)} names that get_params() lists."
     )
 

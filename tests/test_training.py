@@ -283,7 +283,7 @@ def test_training_in_two_parts_is_training_in_one(layers):
 @pytest.mark.parametrize("optimizer", [SGD(momentum=0.5), Adam()])
 def test_number_of_threads_changes_no_bit(optimizer, dtype, monkeypatch):
     """Also where the optimizer works on blocks, on all threads."""
-    monkeypatch.setattr("sknpcnn.training.BLOCK", 64)
+    monkeypatch.setattr("sknpcnn.training.BLOCK_SIZE", 64)
     monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2000)
     monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 300)
     network = network_of([Conv2D(3), BatchNorm(), ReLU(), Dropout(0.2), Flatten(), Dense(9)])

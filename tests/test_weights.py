@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.augmentation import Shift
-from sknpcnn.inputs import samples_of, split_off
+from sknpcnn.inputs import make_samples, split_off_validation
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.targets import Classes
@@ -124,8 +124,8 @@ def test_weights_of_classes_do_not_change_what_is_held_out(data):
     X, y = data
     sets, target = [], Classes(np.arange(10))
     for class_weight in (None, {0: 3.0, 5: 0.25}, "balanced"):
-        samples = samples_of(X, y, target, WEIGHTS, class_weight)
-        sets.append(set(split_off(samples, target, 0.2, seed=1)[1].index))
+        samples = make_samples(X, y, target, WEIGHTS, class_weight)
+        sets.append(set(split_off_validation(samples, target, 0.2, seed=1)[1].index))
         held_out = samples.weights[sorted(sets[-1])].sum()
         assert abs(held_out / samples.weights.sum() - 0.2) < 0.03  # so much of the weight
     assert sets[0] == sets[1] == sets[2]

@@ -32,13 +32,13 @@ PREDICTIONS = {
 }
 
 
-@pytest.mark.parametrize("where", ["snapshot", "rows_to_predict", "outputs_of", "network_of"])
+@pytest.mark.parametrize("where", ["snapshot", "check_prediction_data", "outputs_of", "network_of"])
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_a_refit_in_the_middle_of_a_prediction_changes_nothing(name, where, monkeypatch):
     """Another fit ends exactly while a prediction is on its way, at several places of it."""
     clf = small().fit(X, TEN)
     wanted = PREDICTIONS[name](clf)
-    module = inputs if where == "rows_to_predict" else fitted
+    module = inputs if where == "check_prediction_data" else fitted
     usual = getattr(module, where)
     refits = []
 
@@ -132,7 +132,7 @@ def test_a_failing_fit_leaves_everything_as_it_was():
 def test_features_are_those_of_one_network(monkeypatch):
     features = NumpyCNNFeatures(small(), random_state=0).fit(X)
     wanted = features.transform(X)
-    usual, refits = inputs.rows_to_predict, []
+    usual, refits = inputs.check_prediction_data, []
 
     def refitting(*args, **options):
         result = usual(*args, **options)
@@ -141,17 +141,17 @@ def test_features_are_those_of_one_network(monkeypatch):
             features.fit(WIDE)
         return result
 
-    monkeypatch.setattr(inputs, "rows_to_predict", refitting)
+    monkeypatch.setattr(inputs, "check_prediction_data", refitting)
     np.testing.assert_array_equal(features.transform(X), wanted)
 
 
 def test_what_is_kept_between_predictions_is_still_kept():
     clf = small().fit(X, TEN)
     clf.predict(X[:1])
-    engine = fitted._made[clf].engines[0][1]
+    engine = fitted._derived_objects[clf].engines[0][1]
     for i in range(20):
         clf.predict(X[i : i + 1])
-    assert fitted._made[clf].engines[0][1] is engine
+    assert fitted._derived_objects[clf].engines[0][1] is engine
     assert vars(pickle.loads(pickle.dumps(clf))).keys() == vars(clf).keys()
 
 
