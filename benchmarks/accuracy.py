@@ -6,8 +6,8 @@ output, of the input's gradient and of the kernel's gradient, relative to the la
 
 import numpy as np
 
-from sknpcnn.kernels import convolution, planes, rows, winograd
-from sknpcnn.kernels.windows import Window
+from sknpcnn._kernels import convolution, planes, rows, winograd
+from sknpcnn._kernels.windows import Window
 
 SIZE = (32, 32)
 SHAPES = [(3, 16, 16), (3, 64, 64), (3, 128, 256), (5, 32, 32), (5, 32, 64), (5, 64, 64)]

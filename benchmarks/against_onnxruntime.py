@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn._network.network import Network
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -18,7 +19,6 @@ from sknpcnn.layers import (
 )
 from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.layers.steps import with_shapes
-from sknpcnn.network import Network
 from sknpcnn.spec import as_pair
 
 from . import networks, ours, timing

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
 
 from . import agreement, networks, ours, timing
 from .torch_networks import module_of

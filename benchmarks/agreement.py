@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
 from sknpcnn.layers import BatchNorm
 from sknpcnn.losses import CrossEntropy, softmax
-from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam
 
 from . import networks, ours

@@ -10,6 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from sknpcnn import architectures
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.network import Network
+from sknpcnn._network.samples import Samples
+from sknpcnn._network.standard import Standard
+from sknpcnn._training.training import Epoch, train
 from sknpcnn.augmentation import (
     Affine,
     Augmentation,
@@ -20,12 +25,7 @@ from sknpcnn.augmentation import (
     RandomCrop,
     Shift,
 )
-from sknpcnn.engine import Engine
-from sknpcnn.network import Network
-from sknpcnn.samples import Samples
 from sknpcnn.spec import named
-from sknpcnn.standard import Standard
-from sknpcnn.training import Epoch, train
 
 from . import ours, timing
 

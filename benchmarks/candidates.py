@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sknpcnn import defaults
+from sknpcnn._training import defaults
 from sknpcnn.augmentation import HorizontalFlip, Shift
 from sknpcnn.layers import (
     BatchNorm,
@@ -16,7 +16,7 @@ from sknpcnn.layers import (
     Residual,
 )
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.rebuilding import DEFAULTS_BEFORE_4
+from sknpcnn.saving.rebuilding import DEFAULTS_BEFORE_4
 from sknpcnn.schedules import CosineDecay, OneCycle
 
 Shape = tuple[int, ...] | None

@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from sknpcnn._network.network import Network
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -14,7 +15,6 @@ from sknpcnn.layers import (
     MaxPool2D,
     ReLU,
 )
-from sknpcnn.network import Network
 from sknpcnn.spec import named
 
 CLASSES = 10

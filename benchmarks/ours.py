@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.network import Network
+from sknpcnn._network.samples import Samples
+from sknpcnn._training.targets import Classes
+from sknpcnn._training.training import Epoch, Plan, TrainingState, train
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
 from sknpcnn.optimizers import Adam, Optimizer
-from sknpcnn.samples import Samples
 from sknpcnn.schedules import NAMED
-from sknpcnn.targets import Classes
-from sknpcnn.training import Epoch, Plan, TrainingState, train
 
 from . import networks, timing
 

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures
-from sknpcnn.blas import threads_for
+from sknpcnn._engine.blas import threads_for
 from sknpcnn.datasets import load_cifar10, load_mnist
 
 from . import machine, results

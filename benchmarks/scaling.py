@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Rows
 from sknpcnn.losses import CrossEntropy
 
 from . import isolated, networks, timing

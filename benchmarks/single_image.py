@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from sknpcnn._network.network import Network
 from sknpcnn.layers import Conv2D, Dense
 from sknpcnn.layers.steps import with_shapes
-from sknpcnn.network import Network
 from sknpcnn.spec import as_pair
 
 from . import networks, ours, timing

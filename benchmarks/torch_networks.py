@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sknpcnn._network.network import Network
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -20,7 +21,6 @@ from sknpcnn.layers import (
 )
 from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.layers.steps import with_shapes
-from sknpcnn.network import Network
 
 from .geometry import pads_of
 

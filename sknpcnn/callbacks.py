@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sknpcnn.checks import plain_real, refuse
+from sknpcnn._values.checks import plain_real, refuse
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn import beginning, constraints, fitted, inputs
-from sknpcnn.batches import Array
-from sknpcnn.brief import brief
+from sknpcnn._estimator import beginning, constraints, fitted, inputs
+from sknpcnn._network.batches import Array
+from sknpcnn._values.brief import brief
+from sknpcnn._values.suggestions import KnownKeywords
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.layers import Dense, Dropout, Flatten
 from sknpcnn.regressor import NumpyCNNRegressor
-from sknpcnn.suggestions import KnownKeywords
 
 if TYPE_CHECKING:
     from sknpcnn.layers.base import Shape

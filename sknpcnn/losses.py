@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from sknpcnn.checks import check_real
+from sknpcnn._values.checks import check_real
 from sknpcnn.spec import Spec
 
 Array = np.ndarray

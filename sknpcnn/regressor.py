@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Self
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
 
-from sknpcnn import constraints, estimator, fitted
-from sknpcnn.batches import Array
-from sknpcnn.suggestions import KnownKeywords, known_keywords
+from sknpcnn._estimator import constraints, estimator, fitted
+from sknpcnn._network.batches import Array
+from sknpcnn._values.suggestions import KnownKeywords, known_keywords
 
 
 class NumpyCNNRegressor(

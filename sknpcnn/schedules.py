@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil, cos, inf, pi
 from typing import ClassVar
 
-from sknpcnn.checks import check_integer, check_real, plain_integer, plain_items, refuse
+from sknpcnn._values.checks import check_integer, check_real, plain_integer, plain_items, refuse
 from sknpcnn.spec import Spec
 
 

@@ -5,8 +5,8 @@ from dataclasses import Field, dataclass, fields, replace
 from inspect import isfunction
 from typing import Any, Self
 
-from sknpcnn.brief import brief
-from sknpcnn.checks import (
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import (
     as_pair,
     check_flag,
     check_integer,
@@ -17,7 +17,12 @@ from sknpcnn.checks import (
     plain_items,
     refuse,
 )
-from sknpcnn.suggestions import KnownKeywords, foreign_keywords, instance_of, suggest_keyword
+from sknpcnn._values.suggestions import (
+    KnownKeywords,
+    foreign_keywords,
+    instance_of,
+    suggest_keyword,
+)
 
 MAX_DEPTH = 32
 """Maximum nesting of layers: copying takes about twelve Python frames per level, and Python's limit

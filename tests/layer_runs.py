@@ -5,8 +5,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from sknpcnn.context import MiniBatch, backward, forward
-from sknpcnn.engine import Engine
+from sknpcnn._engine.context import MiniBatch, backward, forward
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.parallel import whole_batch
+from sknpcnn._engine.plan import plan
+from sknpcnn._network.parameters import Layout
 from sknpcnn.layers import (
     AvgPool2D,
     BatchNorm,
@@ -20,9 +23,6 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.layers.steps import parameters
-from sknpcnn.parallel import whole_batch
-from sknpcnn.parameters import Layout
-from sknpcnn.plan import plan
 from tests import reference
 from tests.layer_cases import CASES
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, storage
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._storage import storage
 from tests.fuzz import archives
 
 X = np.random.default_rng(0).random((20, 16))

@@ -7,7 +7,7 @@ import numpy as np
 
 from sknpcnn.layers import BatchNorm, Dense, Layer, Sequential
 from sknpcnn.layers.base import batch_axis
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.parameter import Parameter
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import storage
+from sknpcnn._storage import storage
 from tests.fuzz import archives
 from tests.model_files import content, members, refused
 

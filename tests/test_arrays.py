@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.arrays import to_numpy
+from sknpcnn._values.arrays import to_numpy
 from tests.processes import python
 
 TENSORS = """

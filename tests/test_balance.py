@@ -9,7 +9,13 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.balance import MAX_BITS, add_counts, balanced_weights, class_counts, is_valid_seen
+from sknpcnn._network.balance import (
+    MAX_BITS,
+    add_counts,
+    balanced_weights,
+    class_counts,
+    is_valid_seen,
+)
 
 X, y = load_digits(n_class=3, return_X_y=True)
 KEEP = np.r_[np.flatnonzero(y == 0)[:90], np.flatnonzero(y == 1)[:20], np.flatnonzero(y == 2)[:40]]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sknpcnn.batches import Rows
-from sknpcnn.context import MiniBatch, RunningContext, Workspace
-from sknpcnn.engine import Engine
-from sknpcnn.kernels.randomness import row_ids
-from sknpcnn.parallel import ThreadedRunner
-from sknpcnn.samples import Samples, content_ids
-from sknpcnn.standard import Standard, standard_of
+from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.parallel import ThreadedRunner
+from sknpcnn._kernels.randomness import row_ids
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.samples import Samples, content_ids
+from sknpcnn._network.standard import Standard, standard_of
 
 IMAGE = (2, 3, 2)
 N = 10
@@ -115,7 +115,7 @@ def test_data_of_any_order_are_read_and_never_written(order):
 def test_standard_is_the_weighted_mean_and_deviation_of_each_channel(
     dtype, weighted, block, monkeypatch
 ):
-    monkeypatch.setattr("sknpcnn.standard.BLOCK", block)
+    monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data(dtype)
     weights = np.random.default_rng(1).uniform(0.1, 5, N) if weighted else None
     index = np.array([0, 2, 3, 4, 5, 7, 9])
@@ -131,7 +131,7 @@ def test_standard_is_the_weighted_mean_and_deviation_of_each_channel(
 
 @pytest.mark.parametrize("block", [1, 36, 10**6])
 def test_sample_of_weight_two_is_a_sample_given_twice(block, monkeypatch):
-    monkeypatch.setattr("sknpcnn.standard.BLOCK", block)
+    monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data()
     weighted = standard_of(samples(X, np.r_[2.0, np.ones(9)]), IMAGE[2], np.float64)
     twice = standard_of(samples(np.r_[X[:1], X]), IMAGE[2], np.float64)
@@ -151,7 +151,7 @@ def test_size_of_all_weights_together_does_not_matter(size):
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7.3, 1e-200, 1e9])
 @pytest.mark.parametrize("block", [1, 24, 10**6])
 def test_constant_channel_is_shifted_to_zero_and_not_scaled(constant, block, monkeypatch):
-    monkeypatch.setattr("sknpcnn.standard.BLOCK", block)
+    monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data()
     X[:, 1::2] = constant
     standard = standard_of(samples(X, np.linspace(0.3, 2, N)), IMAGE[2], np.float64)
@@ -171,7 +171,7 @@ def test_few_equal_samples_are_standardised_without_a_warning(n):
 @pytest.mark.parametrize("block", [12, 60, 10**6])
 def test_huge_mean_does_not_cancel_the_deviation(block, monkeypatch):
     """The difference of the mean square and the squared mean would hold nothing but rounding."""
-    monkeypatch.setattr("sknpcnn.standard.BLOCK", block)
+    monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = np.random.default_rng(3).normal(size=(200, 12))
     standard = standard_of(samples(X + 1e9), IMAGE[2], np.float64)
     expected = 1 / X.reshape(-1, 2).std(axis=0)
@@ -205,7 +205,7 @@ def test_range_of_the_data_does_not_matter_behind_the_standard():
 
 @pytest.mark.parametrize("block", [1, 36, 10**6])
 def test_content_ids_are_those_of_the_rows_that_take_part(block, monkeypatch):
-    monkeypatch.setattr("sknpcnn.standard.BLOCK", block)
+    monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data(np.float32)
     X[4] = X[1]
     index = np.array([9, 4, 1, 6, 0])

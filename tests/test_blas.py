@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from sknpcnn.blas import one_thread_blas, threads_for
+from sknpcnn._engine.blas import one_thread_blas, threads_for
 from tests import test_parallel, test_threads
 from tests.test_parallel import PATIENCE, blas_threads
 from tests.test_threads import Callback, wide

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sknpcnn.brief import MAX_LENGTH, brief, magnitude, shortened
+from sknpcnn._values.brief import MAX_LENGTH, brief, magnitude, shortened
 from tests.hostile.values import UNPRINTABLE, VALUES
 
 

@@ -18,10 +18,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sknpcnn import storage
+from sknpcnn._storage import storage
+from sknpcnn._training.checkpoints import Checkpoint
 from sknpcnn.augmentation import Shift
 from sknpcnn.callbacks import TimeLimit
-from sknpcnn.checkpoints import Checkpoint
 from sknpcnn.layers import Conv2D, Dropout
 from sknpcnn.optimizers import SGD, Adagrad
 from sknpcnn.schedules import OneCycle

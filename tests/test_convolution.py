@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sknpcnn.kernels import convolution, planes, rows, winograd
-from sknpcnn.kernels.windows import Window, axis_pads, output_length
+from sknpcnn._kernels import convolution, planes, rows, winograd
+from sknpcnn._kernels.windows import Window, axis_pads, output_length
 from sknpcnn.layers import Conv2D
 from sknpcnn.testing import check_layer
 from tests import reference

@@ -7,7 +7,8 @@ from sklearn.datasets import load_digits, load_wine
 from sklearn.model_selection import train_test_split
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, defaults
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._training import defaults
 from sknpcnn.layers import Conv2D, Flatten
 from sknpcnn.schedules import Constant, CosineDecay, OneCycle, ReduceOnPlateau
 

@@ -103,7 +103,7 @@ def test_readme_sets_up_everything_in_each_of_its_two_lines():
     lines = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(lines) == 2
     assert lines[0].endswith("examples/quickstart.py")
-    assert lines[1].endswith("-m pytest")
+    assert lines[1].endswith("-m pytest -n auto")
 
 
 def test_picture_is_small():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, estimator
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._estimator import estimator
 from sknpcnn.schedules import Constant, Progress, ReduceOnPlateau
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training has ended while")

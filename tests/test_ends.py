@@ -6,7 +6,7 @@ from textwrap import dedent
 import numpy as np
 import pytest
 
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
 from tests.processes import python
 from tests.test_parallel import PATIENCE, our_threads
 
@@ -15,7 +15,7 @@ import atexit
 import threading
 import numpy as np
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
 from sknpcnn.layers import Conv2D, Flatten, ReLU
 
 X, y = np.random.default_rng(0).random((400, 8, 8)).astype(np.float32), np.arange(400) % 3

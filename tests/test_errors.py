@@ -252,7 +252,7 @@ def test_message_says_what_was_given_and_what_is_needed(name):
 
 
 def test_nothing_is_trained_before_bad_input_is_refused(monkeypatch):
-    from sknpcnn.network import Network
+    from sknpcnn._network.network import Network
 
     def learn(*args, **kwargs):
         raise AssertionError("training has begun")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sknpcnn import files, storage
+from sknpcnn._storage import files, storage
 from tests.checkpointed import in_a_process
 
 pytestmark = pytest.mark.thread_unsafe(reason="the umask and the clocks of files are everybody's")

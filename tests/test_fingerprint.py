@@ -22,7 +22,7 @@ from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import GridSearchCV
 
 from sknpcnn import version
-from sknpcnn.description import IndescribableError, _Description, described
+from sknpcnn._training.description import IndescribableError, _Description, described
 from sknpcnn.layers import Conv2D, ReLU, Residual
 from sknpcnn.schedules import OneCycle
 from tests.checkpointed import Stop, assert_same, small
@@ -173,7 +173,7 @@ def test_a_callback_that_holds_a_figure_does_not_keep_a_fit_from_starting(data, 
 
 def test_it_is_the_same_in_every_process():
     code = (
-        "from sknpcnn.description import described\n"
+        "from sknpcnn._training.description import described\n"
         "class Own:\n"
         "    names = {'a', 'b', 'c'}\n"
         "    def __call__(self, x):\n"

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sknpcnn import NumpyCNNClassifier, fitted
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._estimator import fitted
+from sknpcnn._network.network import MIN_ROWS_TO_FOLD
 from sknpcnn.layers import BatchNorm, Conv2D, MaxPool2D, ReLU
-from sknpcnn.network import MIN_ROWS_TO_FOLD
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 12, 12, 2)).astype("f4")

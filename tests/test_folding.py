@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.plan import plan
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn.features import NumpyCNNFeatures
 from sknpcnn.layers import (
     BatchNorm,
@@ -23,8 +25,6 @@ from sknpcnn.layers import (
 )
 from sknpcnn.layers.rewriting import fold_batch_norms
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import MIN_ROWS_TO_FOLD, Network
-from sknpcnn.plan import plan
 from sknpcnn.spec import named
 from tests import reference
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sknpcnn.blas import one_thread_blas, threads_for
-from sknpcnn.engine import Engine
+from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.engine import Engine
 from tests import test_parallel, test_threads
 from tests.processes import ended, in_child
 from tests.test_parallel import PATIENCE, blas_threads

@@ -28,9 +28,9 @@ def nothing(*args):
 @pytest.mark.parametrize(
     ("harness", "place", "instead"),
     [
-        (fuzz_load, "sknpcnn.rebuilding._floats", lambda arrays, name, size: arrays[name]),
-        (fuzz_checkpoint, "sknpcnn.checkpoints.Checkpoint._wrong_values", nothing),
-        (fuzz_checkpoint, "sknpcnn.checkpoints.Checkpoint._wrong_arrays", nothing),
+        (fuzz_load, "sknpcnn.saving.rebuilding._floats", lambda arrays, name, size: arrays[name]),
+        (fuzz_checkpoint, "sknpcnn._training.checkpoints.Checkpoint._wrong_values", nothing),
+        (fuzz_checkpoint, "sknpcnn._training.checkpoints.Checkpoint._wrong_arrays", nothing),
     ],
 )
 def test_the_harness_sees_that_a_check_is_missing(harness, place, instead, monkeypatch):

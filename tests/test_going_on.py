@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.blocks import ARCHITECTURE
+from sknpcnn._estimator.blocks import ARCHITECTURE
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, ReLU
 from sknpcnn.optimizers import SGD, Optimizer
 

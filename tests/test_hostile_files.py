@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import rebuilding, saving, storage
+from sknpcnn import saving
+from sknpcnn._storage import storage
 from sknpcnn.layers import ReLU
+from sknpcnn.saving import rebuilding
 from tests.fuzz import archives
 from tests.model_files import X, content, members, refused, y
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.blas import one_thread_blas
+from sknpcnn._engine.blas import one_thread_blas
 from tests.hostile import cases
 from tests.hostile.checks import (
     SMALL,
@@ -47,11 +47,12 @@ class Presses:
 
 
 DRIVERS = {
-    str(Path(sknpcnn.__file__).with_name(name))
+    str(path)
     for name in (
         *("classifier.py", "beginning.py", "fitting.py", "fitted.py", "training.py"),
-        *("checkpoints.py", "fingerprint.py", "storage.py", "report.py"),
+        *("checkpoints.py", "fingerprint.py", "storage.py", "report.py", "estimator.py"),
     )
+    for path in Path(sknpcnn.__file__).parent.rglob(name)
 }
 
 

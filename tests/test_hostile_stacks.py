@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from sknpcnn import parallel
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine import parallel
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
 from sknpcnn.layers import (
     ELU,
     GELU,
@@ -28,7 +29,6 @@ from sknpcnn.layers import (
     Tanh,
 )
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
 from sknpcnn.spec import named
 from tests.hostile import NIGHTLY
 from tests.own_layers import (

@@ -9,12 +9,12 @@ import pytest
 from sklearn.base import clone
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.batches import Rows
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
 from sknpcnn.callbacks import TimeLimit
-from sknpcnn.engine import Engine
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
 from tests import test_imports, test_numpy_alone

@@ -12,7 +12,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from sknpcnn import NumpyCNNClassifier, storage
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._storage import storage
 from tests.checkpointed import (
     assert_same,
     in_a_process,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sknpcnn import parallel
+from sknpcnn._engine import parallel
 from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, MaxPool2D, dense
 from sknpcnn.testing import check_layer
 from tests import reference
@@ -52,7 +52,7 @@ def test_layer_keeps_its_promises(layer, shape):
 @every_case
 def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape, monkeypatch):
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 1)
-    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 1)
+    monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 1)
     monkeypatch.setattr(dense, "MIN_TILE_WIDTH", 1)
     check_layer(layer, shape)
 
@@ -62,7 +62,7 @@ def test_chunks_and_tiles_do_not_change_the_result(layer, shape, monkeypatch):
     params, x, dy = example(layer, shape, n=5)
     whole = run(layer, params, x, dy)
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 40)
-    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 40)
+    monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 40)
     monkeypatch.setattr(dense, "MIN_TILE_WIDTH", 1)
     assert_same(run(layer, params, x, dy), whole)
 

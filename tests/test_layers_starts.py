@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sknpcnn import layers as exported
+from sknpcnn._network.parameters import Layout
 from sknpcnn.layers import (
     AvgPool2D,
     BatchNorm,
@@ -19,7 +20,6 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
-from sknpcnn.parameters import Layout
 from tests.layer_runs import example, predict, run
 
 # Precision

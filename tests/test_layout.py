@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Bunch
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
-from sknpcnn.layout import warn_of_layout
+from sknpcnn._estimator.layout import warn_of_layout
 
 rng = np.random.default_rng(0)
 y = np.arange(12) % 3

@@ -9,8 +9,8 @@ import pytest
 from scipy import special as scipy_special
 
 from sknpcnn import layers
-from sknpcnn.blas import BlasGuard, threads_for
-from sknpcnn.kernels import special
+from sknpcnn._engine.blas import BlasGuard, threads_for
+from sknpcnn._kernels import special
 from tests import test_imports, test_tape
 from tests.processes import python
 
@@ -40,12 +40,12 @@ WORK = f"""
 import hashlib, json, sys
 import numpy as np
 from sknpcnn.augmentation import Shift
-from sknpcnn.batches import Rows
-from sknpcnn.blas import threads_for
-from sknpcnn.engine import Engine
+from sknpcnn._network.batches import Rows
+from sknpcnn._engine.blas import threads_for
+from sknpcnn._engine.engine import Engine
 from sknpcnn.layers import *
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
+from sknpcnn._network.network import Network
 from sknpcnn.optimizers import Adam
 from sknpcnn.spec import named
 

@@ -8,10 +8,10 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn._training.targets import Classes
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay
-from sknpcnn.targets import Classes
 from tests.test_training import samples_of
 
 X, y = load_digits(return_X_y=True)

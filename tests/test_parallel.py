@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from sknpcnn import parallel
-from sknpcnn.batches import Rows
-from sknpcnn.blas import one_thread_blas, threads_for
-from sknpcnn.chunks import cut
-from sknpcnn.context import MiniBatch, RunningContext, Workspace, forward
-from sknpcnn.engine import Arena, Engine
-from sknpcnn.kernels.randomness import row_ids
+from sknpcnn._engine import parallel
+from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.chunks import cut
+from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, forward
+from sknpcnn._engine.engine import Arena, Engine
+from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
+from sknpcnn._engine.plan import plan
+from sknpcnn._kernels.randomness import row_ids
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
+from sknpcnn._network.standard import Standard
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -29,11 +33,7 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
-from sknpcnn.parallel import ThreadedRunner, whole_batch
-from sknpcnn.plan import plan
 from sknpcnn.spec import named
-from sknpcnn.standard import Standard
 
 PATIENCE = 20  # seconds that a test waits for a thread before it gives up
 
@@ -436,8 +436,8 @@ class Case:
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 3000)
-    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 500)
-    monkeypatch.setattr("sknpcnn.network.PREDICTION_BATCH", 25)
+    monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 500)
+    monkeypatch.setattr("sknpcnn._network.network.PREDICTION_BATCH", 25)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -465,7 +465,7 @@ def test_chunks_change_the_result_by_no_more_than_rounding(case, monkeypatch):
     found = []
     for chunk, tile in ((3000, 500), (2**17, 2**17), (1, 1)):
         monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", chunk)
-        monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", tile)
+        monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", tile)
         grad = np.empty_like(case.theta)
         with Engine(2, case.dtype) as engine:
             loss, outputs = case.learn(engine, grad, weighted=True)

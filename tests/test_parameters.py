@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sknpcnn._network.parameters import Layout, ParameterGroup
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -14,8 +15,8 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.layers.parameter import Parameter
 from sknpcnn.layers.steps import parameters
-from sknpcnn.parameters import Layout, Parameter, ParameterGroup
 from sknpcnn.spec import named
 
 STEPS = named(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sknpcnn.kernels.randomness import keyed, row_ids, sample_bits
+from sknpcnn._kernels.randomness import keyed, row_ids, sample_bits
 
 KINDS = [np.uint8, np.int8, np.bool_, np.int64, np.uint16, np.float16, np.float32, np.float64]
 

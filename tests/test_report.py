@@ -8,7 +8,7 @@ import pytest
 from sklearn.callback import ProgressBar
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.report import Report
+from sknpcnn._training.report import Report
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_line_tells_the_validation_score(data, capsys):
 )
 def test_the_time_that_is_left_is_that_of_the_epochs_so_far(monkeypatch, capsys, passed, left):
     clock = iter([0.0, passed])
-    monkeypatch.setattr("sknpcnn.report.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("sknpcnn._training.report.perf_counter", lambda: next(clock))
     Report(first=5, last=15, n_samples=100).epoch(6, row())
     assert capsys.readouterr().out.endswith(f" 50 images/s  {left} left\n")
 
@@ -76,7 +76,7 @@ def test_a_bar_is_written_over_until_the_line_of_the_epoch_is_there(data, capsys
 
 def test_a_terminal_is_not_told_too_often(monkeypatch, capsys):
     times = iter([0.0, 0.05, 0.11, 0.12, 0.13])
-    monkeypatch.setattr("sknpcnn.report.perf_counter", lambda: next(times))
+    monkeypatch.setattr("sknpcnn._training.report.perf_counter", lambda: next(times))
     report = Report(first=0, last=1, n_samples=100)
     for part in (0.2, 0.4, 0.6, 1.0):
         report.progress(1, part)

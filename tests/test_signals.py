@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from sknpcnn import blas, engine, team
-from sknpcnn.blas import one_thread_blas
-from sknpcnn.engine import Engine
+from sknpcnn._engine import blas, engine, team
+from sknpcnn._engine.blas import one_thread_blas
+from sknpcnn._engine.engine import Engine
 from tests import test_parallel
 from tests.processes import in_child, python
 from tests.test_parallel import PATIENCE, blas_threads, our_threads

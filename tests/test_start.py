@@ -8,10 +8,17 @@ from scipy.stats import entropy
 from sklearn.datasets import make_blobs
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures
-from sknpcnn.blocks import ACTIVATIONS
-from sknpcnn.chunks import sample_shape
-from sknpcnn.context import MiniBatch, forward
-from sknpcnn.engine import Engine
+from sknpcnn._engine.chunks import sample_shape
+from sknpcnn._engine.context import MiniBatch, forward
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.parallel import whole_batch
+from sknpcnn._engine.plan import plan
+from sknpcnn._estimator.blocks import ACTIVATIONS
+from sknpcnn._network.network import Network
+from sknpcnn._network.samples import Samples
+from sknpcnn._network.standard import standard_of
+from sknpcnn._training.start import initial_parameters
+from sknpcnn._training.targets import Classes
 from sknpcnn.layers import (
     AvgPool2D,
     BatchNorm,
@@ -25,16 +32,9 @@ from sknpcnn.layers import (
     Residual,
     Sequential,
 )
+from sknpcnn.layers.parameter import Parameter
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
-from sknpcnn.parallel import whole_batch
-from sknpcnn.parameters import Parameter
-from sknpcnn.plan import plan
-from sknpcnn.samples import Samples
 from sknpcnn.spec import named
-from sknpcnn.standard import standard_of
-from sknpcnn.start import initial_parameters
-from sknpcnn.targets import Classes
 
 rng = np.random.default_rng(0)
 

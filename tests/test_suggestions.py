@@ -8,13 +8,21 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures, blocks, losses, optimizers
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures, losses, optimizers
 from sknpcnn import schedules as all_schedules
+from sknpcnn._estimator import blocks
+from sknpcnn._values.suggestions import (
+    INSTANCES,
+    KEYWORDS,
+    MAX_LISTED,
+    SYNONYMS,
+    nearest,
+    suggest_keyword,
+)
 from sknpcnn.augmentation import Affine, HorizontalFlip, RandomCrop
 from sknpcnn.layers import Conv2D, Dropout, MaxPool2D, ReLU
 from sknpcnn.optimizers import SGD, Adam
 from sknpcnn.schedules import OneCycle
-from sknpcnn.suggestions import INSTANCES, KEYWORDS, MAX_LISTED, SYNONYMS, nearest, suggest_keyword
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8))
 y = np.arange(6) % 2

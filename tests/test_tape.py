@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import sknpcnn
-from sknpcnn import parallel
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine import parallel
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.tape import UNRECORDABLE
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -24,9 +26,7 @@ from sknpcnn.layers import (
     Sequential,
 )
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.network import Network
 from sknpcnn.spec import named
-from sknpcnn.tape import UNRECORDABLE
 from tests.layer_cases import CASES
 
 HOME = Path(sknpcnn.__file__).parent
@@ -96,7 +96,7 @@ def test_what_the_others_do_is_not_played_again(case, n_threads, monkeypatch):
 
 
 def assert_case_same_without_tapes(case, n_threads, monkeypatch):
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 1)  # one image per chunk
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 1)  # one image per chunk
     image, before = case.shape, []
     if len(image) == 1:
         image, before = (1, image[0], 1), [Flatten()]
@@ -114,7 +114,7 @@ LAYERS = [Conv2D(16), ReLU(), MaxPool2D(), Conv2D(16), Residual([Conv2D(16), ReL
 def test_batches_of_changing_size_move_the_memory_and_are_recorded_anew(
     sizes, n_threads, chunk, monkeypatch
 ):
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", chunk)
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", chunk)
     assert_same_without_tapes(monkeypatch, LAYERS, (8, 8, 1), sizes=sizes, n_threads=n_threads)
 
 
@@ -173,7 +173,7 @@ WAYS += ["ordinary view", "base", "address", "another's memory"]
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_cannot_be_written_down_spoils_the_tape(way, monkeypatch):
-    monkeypatch.setattr("sknpcnn.plan.is_builtin", lambda *args, **options: True)
+    monkeypatch.setattr("sknpcnn._engine.plan.is_builtin", lambda *args, **options: True)
     layers = [Conv2D(2), Spoiler(way)]
     engine = assert_same_without_tapes(monkeypatch, layers, (4, 4, 1))
     assert UNRECORDABLE in engine.tapes
@@ -200,7 +200,7 @@ class Keeper(Layer):
 @pytest.mark.parametrize("own", [True, False])
 def test_an_array_from_before_spoils_the_tape(own, monkeypatch):
     """That of the engine too, once its memory has moved."""
-    monkeypatch.setattr("sknpcnn.plan.is_builtin", lambda *args, **options: True)
+    monkeypatch.setattr("sknpcnn._engine.plan.is_builtin", lambda *args, **options: True)
     sizes = (4, 9, 9, 9, 9)
     played, engine = learn([Conv2D(2), Keeper(own)], (4, 4, 1), sizes)
     assert UNRECORDABLE in engine.tapes
@@ -295,15 +295,15 @@ class Fickle(Layer):
 def test_a_layer_that_returns_another_array_each_time_deceives_no_tape(
     n_threads, chunk, monkeypatch
 ):
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", chunk)
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", chunk)
     layers = [Conv2D(8), Fickle(), Conv2D(8), ReLU()]
     assert_same_without_tapes(monkeypatch, layers, (8, 8, 1), sizes=[9] * 16, n_threads=n_threads)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_prediction_is_played_too(n_threads, monkeypatch):
-    monkeypatch.setattr("sknpcnn.network.PREDICTION_BATCH", 10)
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2**11)
+    monkeypatch.setattr("sknpcnn._network.network.PREDICTION_BATCH", 10)
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 2**11)
     network = Network(named([Conv2D(16), BatchNorm(), ReLU(), MaxPool2D()]), (8, 8, 3), 3)
     theta = network.layout.start(0, np.float32)
     rows = Rows(np.random.default_rng(0).normal(size=(100, 192)).astype(np.float32), (8, 8, 3))

@@ -10,8 +10,10 @@ import pytest
 from scipy.linalg import norm
 from sklearn.datasets import load_digits
 
-from sknpcnn import NumpyCNNClassifier, estimator, parallel
-from sknpcnn.engine import Engine
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._engine import parallel
+from sknpcnn._engine.engine import Engine
+from sknpcnn._estimator import estimator
 from sknpcnn.layers import (
     BatchNorm,
     Conv2D,
@@ -73,7 +75,7 @@ def test_these_layers_keep_every_promise(own):
 
 @pytest.mark.parametrize("layers", CASES)
 def test_tapes_change_no_bit(layers, monkeypatch):
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2**14)  # several chunks
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 2**14)  # several chunks
     with_tapes = fitted(layers, n_jobs=2)
     single = [with_tapes.predict_proba(X[i : i + 1]) for i in range(6)]
     together = with_tapes.predict_proba(X)

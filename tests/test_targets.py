@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score
 
+from sknpcnn._network.samples import Samples
+from sknpcnn._training.targets import Classes, Labels, Reals, found
 from sknpcnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -15,8 +17,6 @@ from sknpcnn.losses import (
     SquaredError,
     measure,
 )
-from sknpcnn.samples import Samples
-from sknpcnn.targets import Classes, Labels, Reals, found
 
 N = 40
 rng = np.random.default_rng(0)

@@ -18,8 +18,8 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.blas import BlasGuard, one_thread_blas, threads_for
-from sknpcnn.engine import Engine
+from sknpcnn._engine.blas import BlasGuard, one_thread_blas, threads_for
+from sknpcnn._engine.engine import Engine
 from sknpcnn.layers import Conv2D, Flatten, Identity, ReLU
 from tests import test_parallel
 from tests.test_parallel import PATIENCE, blas_threads, our_threads

@@ -6,18 +6,18 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
+from sknpcnn._network.samples import Samples
+from sknpcnn._network.standard import Standard
+from sknpcnn._training.targets import Classes
+from sknpcnn._training.training import Plan, TrainingState, clip, evaluate, train
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Tanh
 from sknpcnn.losses import CrossEntropy, Focal
-from sknpcnn.network import Network
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
-from sknpcnn.samples import Samples
 from sknpcnn.schedules import Constant, CosineDecay, StepDecay
 from sknpcnn.spec import named
-from sknpcnn.standard import Standard
-from sknpcnn.targets import Classes
-from sknpcnn.training import Plan, TrainingState, clip, evaluate, train
 
 IMAGE = (8, 8, 2)
 N = 72
@@ -283,9 +283,9 @@ def test_training_in_two_parts_is_training_in_one(layers):
 @pytest.mark.parametrize("optimizer", [SGD(momentum=0.5), Adam()])
 def test_number_of_threads_changes_no_bit(optimizer, dtype, monkeypatch):
     """Also where the optimizer works on blocks, on all threads."""
-    monkeypatch.setattr("sknpcnn.training.BLOCK_SIZE", 64)
-    monkeypatch.setattr("sknpcnn.parallel.MAX_CHUNK_SIZE", 2000)
-    monkeypatch.setattr("sknpcnn.context.MIN_TILE_SIZE", 300)
+    monkeypatch.setattr("sknpcnn._training.training.BLOCK_SIZE", 64)
+    monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 2000)
+    monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 300)
     network = network_of([Conv2D(3), BatchNorm(), ReLU(), Dropout(0.2), Flatten(), Dense(9)])
     samples, plan = samples_of(weighted=True), replace(PLAN, optimizer=optimizer, shuffle=True)
     results = []

@@ -16,13 +16,13 @@ from sklearn.base import clone
 
 import sknpcnn
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
+from sknpcnn._values.brief import brief
 from sknpcnn.augmentation import Augmentation
-from sknpcnn.brief import brief
 from sknpcnn.callbacks import TimeLimit
 from sknpcnn.datasets import ImageLoader
 from sknpcnn.layers import Context, Flatten, Hints, Layer, Parameter, ReLU
 from sknpcnn.optimizers import Optimizer
-from sknpcnn.plain import SPECS
+from sknpcnn.saving.plain import SPECS
 from sknpcnn.schedules import Progress, Schedule
 from sknpcnn.spec import Spec
 from tests.hostile import NIGHTLY

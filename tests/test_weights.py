@@ -11,11 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn._estimator.inputs import make_samples, split_off_validation
+from sknpcnn._training.targets import Classes
 from sknpcnn.augmentation import Shift
-from sknpcnn.inputs import make_samples, split_off_validation
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.targets import Classes
 
 WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, 300)
 COLUMNS = ["train_loss", "train_score", "validation_loss", "validation_score", "learning_rate"]

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, fitted, inputs
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
+from sknpcnn._estimator import fitted, inputs
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 6, 6)).astype("f4")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks import timing
-from sknpcnn.blas import one_thread_blas
-from sknpcnn.engine import Arena
-from sknpcnn.kernels.windows import Empty
+from sknpcnn._engine.blas import one_thread_blas
+from sknpcnn._engine.engine import Arena
+from sknpcnn._kernels.windows import Empty
 
 # About how many seconds one turn takes: long against the caches' being cold after the other's.
 TURN = 0.05

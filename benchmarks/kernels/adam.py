@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 
 from benchmarks import timing
-from sknpcnn.chunks import cut
+from sknpcnn._engine.chunks import cut
+from sknpcnn._training.training import BLOCK_SIZE
 from sknpcnn.optimizers import Adam, Memory
-from sknpcnn.training import BLOCK_SIZE
 
 from . import Measured
 

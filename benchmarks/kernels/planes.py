@@ -1,6 +1,6 @@
 """Convolution by planes next to the one by rows, on images of few channels: longer runs to copy."""
 
-from sknpcnn.kernels import planes
+from sknpcnn._kernels import planes
 
 from . import Measured
 from .winograd import Case, agree, compare

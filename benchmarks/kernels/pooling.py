@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sknpcnn.engine import Arena
-from sknpcnn.kernels import pooling
-from sknpcnn.kernels.windows import Empty, axis_pads, output_length, pad, strided_slice
+from sknpcnn._engine.engine import Arena
+from sknpcnn._kernels import pooling
+from sknpcnn._kernels.windows import Empty, axis_pads, output_length, pad, strided_slice
 
 from . import Measured, in_turns, reusing
 

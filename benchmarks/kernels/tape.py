@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from benchmarks import networks
-from sknpcnn import parallel
-from sknpcnn.batches import Rows
-from sknpcnn.engine import Engine
+from sknpcnn._engine import parallel
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.tape import UNRECORDABLE
+from sknpcnn._network.batches import Rows
 from sknpcnn.losses import CrossEntropy
-from sknpcnn.tape import UNRECORDABLE
 
 from . import Measured, in_turns
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sknpcnn.engine import Arena
-from sknpcnn.kernels import convolution, rows, winograd
-from sknpcnn.kernels.windows import Empty, Window, axis_pads, output_length
+from sknpcnn._engine.engine import Arena
+from sknpcnn._kernels import convolution, rows, winograd
+from sknpcnn._kernels.windows import Empty, Window, axis_pads, output_length
 
 from . import Measured, in_turns, reusing
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.arrays import to_numpy
-from sknpcnn.brief import brief
+from sknpcnn._values.arrays import to_numpy
+from sknpcnn._values.brief import brief
 from sknpcnn.spec import Spec, Steps, named
 
 Array = np.ndarray

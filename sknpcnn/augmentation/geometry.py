@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import as_pair, check_fill, check_pair, check_real, is_word
 from sknpcnn.augmentation.base import Array, Augmentation, Image
-from sknpcnn.brief import brief
-from sknpcnn.checks import as_pair, check_fill, check_pair, check_real, is_word
 
 BORDERS = ("edge", "reflect")
 MAX_SHIFT = 2.0**20

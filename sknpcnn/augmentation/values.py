@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import check_fill, check_integer, check_real
 from sknpcnn.augmentation.base import Array, Augmentation, Image
-from sknpcnn.brief import brief
-from sknpcnn.checks import check_fill, check_integer, check_real
 
 
 @dataclass(frozen=True, repr=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.brief import brief
+from sknpcnn._values.brief import brief
 from sknpcnn.datasets.images import FORMATS
 from sknpcnn.datasets.loader import ImageLoader
 from sknpcnn.datasets.loading import PARTS, Name, bunch_or_arrays, check_word, parts_of

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from sknpcnn._storage.files import open_regular
 from sknpcnn.datasets.loading import Array, Name, bunch_or_arrays, find, parts_of, size_of
-from sknpcnn.files import open_regular
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = [

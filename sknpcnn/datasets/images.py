@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from sknpcnn._storage.files import open_regular
 from sknpcnn.datasets.loading import Array
-from sknpcnn.files import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image

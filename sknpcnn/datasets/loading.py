@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from sklearn.utils import Bunch
 
-from sknpcnn.brief import brief
-from sknpcnn.checks import plain_word
-from sknpcnn.files import check_regular, open_regular
+from sknpcnn._storage.files import check_regular, open_regular
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import plain_word
 
 Array = np.ndarray
 Name = str | PathLike[str]

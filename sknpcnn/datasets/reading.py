@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.brief import brief
-from sknpcnn.checks import plain_integer, plain_items
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import plain_integer, plain_items
 from sknpcnn.datasets.images import (
     FITS,
     FORMATS,

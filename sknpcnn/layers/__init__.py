@@ -28,9 +28,9 @@ from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense
 from sknpcnn.layers.dropout import Dropout
 from sknpcnn.layers.norm import BatchNorm
+from sknpcnn.layers.parameter import Parameter
 from sknpcnn.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from sknpcnn.layers.shape import Flatten
-from sknpcnn.parameters import Parameter
 
 # The layers, and what is needed to write one.
 __all__ = [

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.checks import check_real
-from sknpcnn.kernels.special import erf, expit
+from sknpcnn._kernels.special import erf, expit
+from sknpcnn._values.checks import check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
 
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from sknpcnn.brief import brief
+from sknpcnn._values.brief import brief
+from sknpcnn.layers.parameter import Parameter
 from sknpcnn.layers.steps import Shape, Steps, parameters, with_shapes
-from sknpcnn.parameters import Parameter
 from sknpcnn.spec import Spec
 
 Array = np.ndarray

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.kernels import windows
+from sknpcnn._kernels import windows
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, matrix, per_channel
 
 

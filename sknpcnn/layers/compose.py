@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.brief import brief
+from sknpcnn._values.brief import brief
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
 from sknpcnn.layers.steps import Steps, shapes
 from sknpcnn.spec import check_nesting, check_reserved, named

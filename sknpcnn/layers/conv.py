@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.brief import brief, magnitude
-from sknpcnn.checks import as_pair, check_flag, check_integer, check_pair, check_real, is_word
-from sknpcnn.kernels import convolution, windows
+from sknpcnn._kernels import convolution, windows
+from sknpcnn._values.brief import brief, magnitude
+from sknpcnn._values.checks import (
+    as_pair,
+    check_flag,
+    check_integer,
+    check_pair,
+    check_real,
+    is_word,
+)
 from sknpcnn.layers.base import (
     Array,
     Arrays,
@@ -20,7 +27,7 @@ from sknpcnn.layers.base import (
     per_channel,
 )
 from sknpcnn.layers.bias import Bias
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.parameter import Parameter
 
 Size = int | tuple[int, int]
 MAX_REACH = 2**20

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.checks import check_flag, check_integer, check_real
+from sknpcnn._values.checks import check_flag, check_integer, check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_size
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.parameter import Parameter
 
 # Threads share the tiles of a product, but these are few: each tile packs the other factor again,
 # and narrow tiles take twice the time for the same work.

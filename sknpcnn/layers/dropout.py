@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.checks import check_real
+from sknpcnn._values.checks import check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer
 
 

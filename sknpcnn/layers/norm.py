@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.checks import check_real
+from sknpcnn._values.checks import check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, per_channel
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.parameter import Parameter
 
 
 @dataclass(frozen=True, repr=False)

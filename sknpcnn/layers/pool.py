@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sknpcnn.checks import as_pair, check_pair, refuse
-from sknpcnn.kernels import pooling, windows
+from sknpcnn._kernels import pooling, windows
+from sknpcnn._values.checks import as_pair, check_pair, refuse
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape, image_shape
 from sknpcnn.layers.conv import Size, axes, check_padding
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sknpcnn.brief import brief
-from sknpcnn.parameters import Parameter
+from sknpcnn._values.brief import brief
+from sknpcnn.layers.parameter import Parameter
 
 Shape = tuple[int, ...]
 Steps = Sequence[tuple[str, Any]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
-from sknpcnn.parameters import Parameter
+from sknpcnn.layers.parameter import Parameter
 from sknpcnn.testing.running import (
     Example,
     Outcome,

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sknpcnn.chunks import sample_shape
-from sknpcnn.context import MiniBatch, Workspace, backward, forward
-from sknpcnn.engine import Arena, Engine
+from sknpcnn._engine.chunks import sample_shape
+from sknpcnn._engine.context import MiniBatch, Workspace, backward, forward
+from sknpcnn._engine.engine import Arena, Engine
+from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
+from sknpcnn._engine.plan import plan
+from sknpcnn._network.parameters import Layout
 from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
 from sknpcnn.layers.steps import parameters
-from sknpcnn.parallel import ThreadedRunner, whole_batch
-from sknpcnn.parameters import Layout
-from sknpcnn.plan import plan
 
 GUARD = 16  # numbers on either side of the gradients, which no layer may write to
 

@@ -23,8 +23,9 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from sknpcnn import NumpyCNNClassifier, storage
-from sknpcnn.checkpoints import Checkpoint
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._storage import storage
+from sknpcnn._training.checkpoints import Checkpoint
 from sknpcnn.optimizers import SGD
 from tests.fuzz.fuzz_load import FOLDER
 from tests.fuzz.mutations import Base, changed

@@ -27,9 +27,10 @@ if __name__ == "__main__":
 import numpy as np
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, storage
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn._estimator.fitted import network_of
+from sknpcnn._storage import storage
 from sknpcnn.augmentation import HorizontalFlip, Shift
-from sknpcnn.fitted import network_of
 from sknpcnn.layers import BatchNorm, Conv2D, Dropout, GlobalAvgPool2D, ReLU, Residual, Sequential
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle

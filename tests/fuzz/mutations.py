@@ -10,7 +10,7 @@ from struct import pack
 
 import numpy as np
 
-from sknpcnn.plain import SPECS
+from sknpcnn.saving.plain import SPECS
 from tests.fuzz import archives
 
 WORDS = (

@@ -18,8 +18,8 @@ from scipy.special import log_expit, log_softmax
 from sklearn.exceptions import NotFittedError
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn.blas import one_thread_blas
-from sknpcnn.network import Network
+from sknpcnn._engine.blas import one_thread_blas
+from sknpcnn._network.network import Network
 from tests.hostile.naive import naive_logits
 
 # What fit, partial_fit and predict may raise; NotFittedError and InvalidParameterError are both.

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from sknpcnn import fitted
+from sknpcnn._estimator import fitted
 from sknpcnn.layers import (
     AvgPool2D,
     BatchNorm,

@@ -1,0 +1,143 @@
+"""The engine owns the threads and the memory of one fit or predict, so that both can be reused."""
+
+from collections.abc import Callable
+from math import prod
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sknpcnn._engine.blas import one_thread_blas
+from sknpcnn._engine.tape import Tapes
+from sknpcnn._engine.team import Team
+from sknpcnn._kernels.memory import allocate, constant, disown
+from sknpcnn.layers.base import Array, Arrays, Shape
+
+
+class Arena:
+    """A list of buffers to allocate from: after a rewind, the same requests get the same memory.
+
+    New memory is expensive: the system maps and clears it page by page. A training step requests
+    the same arrays as the step before, so that after the first one nothing is allocated.
+    """
+
+    def __init__(
+        self, dtype: Any, owner: Any = None, on_move: Callable[[], None] = lambda: None
+    ) -> None:
+        self._dtype = np.dtype(dtype)
+        self._owner = owner
+        self._on_move = on_move
+        self._buffers: list[Array] = []
+        self.position = 0
+        """How many buffers are in use."""
+
+    def rewind(self) -> None:
+        """Release all buffers for reuse."""
+        self.position = 0
+
+    def empty(self, shape: Shape, dtype: Any = None) -> Array:
+        """Return the next buffer, cut to the shape and aligned to cache lines."""
+        dtype = self._dtype if dtype is None else np.dtype(dtype)
+        size = prod(shape) * dtype.itemsize
+        if self.position == len(self._buffers):
+            self._buffers.append(_aligned(size, self._owner))
+        elif self._buffers[self.position].size < size:
+            disown(self._buffers[self.position])
+            self._buffers[self.position] = _aligned(size, self._owner)
+            self._on_move()
+        buffer = self._buffers[self.position]
+        self.position += 1
+        return buffer[:size].view(dtype).reshape(shape)
+
+    def size(self) -> int:
+        """Count the bytes of all buffers."""
+        return sum(buffer.size for buffer in self._buffers)
+
+
+def _aligned(size: int, owner: Any) -> Array:
+    block = allocate(size + 64, owner)
+    start = -block.ctypes.data % 64
+    return block[start : start + size].view(np.ndarray)
+
+
+class Engine:
+    """The threads and the memory of one fit or predict; a context manager.
+
+    It may be entered again and then still has its memory.
+    """
+
+    def __init__(self, n_threads: int, dtype: Any, derived: dict[Any, Any] | None = None) -> None:
+        self.n_threads = n_threads
+        self.dtype = np.dtype(dtype)
+        self.tapes = Tapes()
+        self.derived = derived
+        """Cache of values derived from the parameters; None where these change."""
+        self.gradient_rows: dict[tuple[Any, ...], tuple[Array, list[Arrays]]] = {}
+        self._arenas: dict[tuple[Any, ...], Arena] = {}
+        self._shared_constants: dict[tuple[Any, ...], Array] = {}
+        self._team = Team()
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        self._entered = True
+        one_thread_blas.enter(id(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self._team.shutdown()
+        finally:
+            one_thread_blas.leave(id(self))
+            self._entered = False
+
+    def __del__(self) -> None:
+        # after Ctrl-C at the very moment that ``with`` ends, Python does not call ``__exit__``
+        self._team.shutdown(wait=False)
+        if self._entered:
+            one_thread_blas.abandon(id(self))
+
+    def arena(self, *owner: Any) -> Arena:
+        """Return the memory of an owner."""
+        arena = self._arenas.get(owner)
+        if arena is None:
+            arena = self._arenas[owner] = Arena(self.dtype, self.tapes.owner, self.tapes.invalidate)
+        return arena
+
+    def shared_constant(self, make: Callable[..., Array], *args: Any) -> Array:
+        """Return ``make(*args)``, computed once, read-only."""
+        key = (make, *args, repr(args))  # 1 is equal to 1.0, and 0.0 to -0.0
+        found = self._shared_constants.get(key)
+        if found is None:
+            found = self._shared_constants.setdefault(key, constant(make(*args)))
+        return found
+
+    def derive(self, owner: Any, make: Callable[[Arena], Any]) -> Any:
+        """Compute values derived from the parameters in separate memory; cached if these stay."""
+        if self.derived is not None and owner in self.derived:
+            return self.derived[owner]
+        memory = self.arena("derived", owner)
+        memory.rewind()
+        derived = make(memory)
+        if self.derived is not None:
+            self.derived[owner] = derived
+        return derived
+
+    def size(self) -> int:
+        """Count the bytes of all memory."""
+        arenas = sum(arena.size() for arena in self._arenas.values())
+        return arenas + sum(array.nbytes for array in self._shared_constants.values())
+
+    def run(self, task: Callable[[int, int], None], n_tasks: int) -> None:
+        """Run ``task(i, thread)`` for all i. Each thread, the caller included, first runs its own.
+
+        So a chunk usually runs on the same thread as before, with its data still in the cache; a
+        thread without tasks takes over those of the others.
+        """
+        n_threads = min(self.n_threads, n_tasks)
+        if n_threads > 1:
+            self._team.run(task, n_tasks, n_threads)
+        else:
+            for i in range(n_tasks):
+                task(i, 0)

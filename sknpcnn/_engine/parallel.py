@@ -1,0 +1,226 @@
+"""Data parallelism: a mini-batch is split into chunks, which run on threads.
+
+The split depends on the data alone, never on the number of threads, and partial sums are added in a
+fixed order, so that the number of threads never changes a bit of the result. BLAS itself is limited
+to one thread meanwhile: the threads share chunks of whole segments, not single products.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sknpcnn._engine.chunks import batch_shape, cut, sample_slice, unflatten
+from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, backward, forward, prepare
+from sknpcnn._engine.engine import Arena, Engine
+from sknpcnn._engine.plan import Segment
+from sknpcnn._engine.tape import (
+    SEEN_ONCE,
+    UNRECORDABLE,
+    Tape,
+    TapeSet,
+    arrays_in,
+    holds_only_arrays,
+    memory_layout,
+)
+from sknpcnn.layers.base import Array, Arrays
+
+# In elements: what a layer works on at once should stay in the caches of a core.
+MAX_CHUNK_SIZE = 2**20
+# Products of fewer samples are too short, so chunks may be up to four times MAX_CHUNK_SIZE.
+MIN_CHUNK_SAMPLES = 4
+
+
+def whole_batch(engine: Engine, batch: MiniBatch) -> Workspace:
+    """Create the workspace of a whole mini-batch, which is split where its layers allow it."""
+    return Workspace(engine, batch, ThreadedRunner)
+
+
+class ThreadedRunner:
+    """Runs segments of layers chunk by chunk; the threads share the chunks."""
+
+    @staticmethod
+    def forward(
+        segment: Segment, params: Arrays, x: Any, workspace: Workspace
+    ) -> tuple[Array, Any]:
+        """Run a segment; ``x`` may be a source that loads rows on demand."""
+        engine, n = workspace.engine, workspace.batch.n
+        params = _prepared(segment, params, workspace)
+        chunks = cut(n, _samples_at_once(segment), even=True)
+        whole = None
+        if len(chunks) > 1:
+            output = RunningContext(workspace, transient=segment.transient_output).output
+            whole = output(batch_shape(segment.output_shape, n))
+        plan = segment.single_chunk if whole is None else segment.chunked
+        caches: list[Any] = [None] * len(chunks)
+        ys: list[Array] = [np.empty(0)] * len(chunks)
+        # a source loads its rows into the memory of the chunk
+        outside = x if isinstance(x, np.ndarray) else None
+        tapes = None
+        if holds_only_arrays(params):  # other objects may change between calls
+            tapes = _tape_set(segment, "forward", workspace, [params, outside, whole])
+
+        def run(i: int, thread: int) -> None:
+            chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=workspace.batch.training)
+            lo, hi = chunks[i]
+            if isinstance(x, np.ndarray):
+                xi = x[sample_slice(x, lo, hi)]
+            else:
+                xi = x.load(RunningContext(chunk), lo, hi)
+            target = None if whole is None else whole[sample_slice(whole, lo, hi)]
+
+            def compute(params: Arrays, x: Array, target: Array | None) -> Any:
+                y, cache = forward(plan, params, x, chunk)
+                if target is not None:
+                    target[...] = y
+                return y, cache
+
+            key = (i, thread)
+            (ys[i], cache), replayed = _run_or_replay(
+                tapes, key, chunk, compute, [params, xi], [target]
+            )
+            caches[i] = cache, (key if replayed else None)
+
+        engine.run(run, len(chunks))
+        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params, tapes)
+
+    @staticmethod
+    def backward(
+        segment: Segment, cache: Any, dy: Array, grads: Arrays, workspace: Workspace
+    ) -> Array | None:
+        """Run the backward pass; each chunk has its own gradient, and these are summed in order."""
+        chunks, caches, x_shape, params, forward_tapes = cache
+        plan = segment.single_chunk if len(chunks) == 1 else segment.chunked
+        own = {name: grads[name] for name in segment.names if name in grads}
+        rows, views = _gradient_rows(segment, own, workspace, len(chunks))
+        whole = None
+        if segment.needs_dx and len(chunks) > 1:
+            whole = RunningContext(workspace, transient=segment.transient_gradient).output(x_shape)
+        dxs: list[Array | None] = [None] * len(chunks)
+        tapes = None
+        if forward_tapes is not None:
+            arrays = [params, dy, views[0], whole]
+            tapes = _tape_set(segment, "backward", workspace, arrays, forward_tapes)
+
+        def run(i: int, thread: int) -> None:
+            chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=False)
+            dyi = dy[sample_slice(dy, *chunks[i])]
+            target = None if whole is None else whole[sample_slice(whole, *chunks[i])]
+            chunk_cache, replayed = caches[i]
+
+            def compute(
+                params: Arrays, cache: Any, dy: Array, grads: Arrays, target: Array | None
+            ) -> Any:
+                dx = backward(plan, params, cache, dy, grads, chunk)
+                if target is not None:
+                    target[...] = dx
+                return dx
+
+            dxs[i], _ = _run_or_replay(
+                tapes if replayed else None,  # only a replayed cache is at the same address
+                (i, thread, replayed),
+                chunk,
+                compute,
+                [params, chunk_cache, dyi],
+                [views[i], target],
+            )
+
+        workspace.engine.run(run, len(chunks))
+        if len(chunks) > 1:
+            start = 0
+            for array in arrays_in(own):
+                stop = start + array.size
+                np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
+                start = stop
+        return dxs[0] if whole is None else whole
+
+
+def _samples_at_once(segment: Segment) -> int:
+    """Return the number of samples per chunk, by the largest working set of a layer."""
+    size = segment.working_set
+    at_least = min(MIN_CHUNK_SAMPLES, MIN_CHUNK_SAMPLES * MAX_CHUNK_SIZE // size)
+    return max(MAX_CHUNK_SIZE // size, at_least, 1)
+
+
+def _prepared(segment: Segment, params: Arrays, workspace: Workspace) -> dict[str, Any]:
+    """Prepare the parameters of a segment; a cached result is for mini-batches of this size."""
+    engine, batch = workspace.engine, workspace.batch
+
+    def make(memory: Arena) -> dict[str, Any]:
+        own = Workspace(engine, batch, ThreadedRunner, memory=memory)
+        return prepare(segment.single_chunk, params, own)
+
+    cached = engine.derived is not None
+    return engine.derive((*segment.memory_key, batch.n) if cached else segment.memory_key, make)
+
+
+def _chunk(
+    segment: Segment, workspace: Workspace, i: int, rows: tuple[int, int], thread: int, keep: bool
+) -> Workspace:
+    """Create the workspace of a chunk. Memory for backward is per chunk, the rest per thread."""
+    owner = ("chunk", i) if keep else (thread,)
+    memory = workspace.engine.arena(segment.memory_key, *owner)
+    memory.rewind()
+    chunk = Workspace(workspace.engine, workspace.batch, ThreadedRunner, rows, thread, memory)
+    chunk.scratch.rewind()
+    return chunk
+
+
+def _gradient_rows(
+    segment: Segment, own: Arrays, workspace: Workspace, n_chunks: int
+) -> tuple[Array, list[Arrays]]:
+    """Return one row of gradients per chunk, and its views; a single chunk needs no rows."""
+    if n_chunks == 1:
+        return np.empty((0, 0)), [own]
+    engine, key = workspace.engine, (*segment.memory_key, n_chunks)
+    found = engine.gradient_rows.get(key)
+    if found is None:
+        size = sum(array.size for array in arrays_in(own))
+        rows = engine.arena(*segment.memory_key, "gradients", n_chunks).empty((n_chunks, size))
+        found = engine.gradient_rows[key] = rows, [unflatten(own, row)[0] for row in rows]
+    return found
+
+
+def _tape_set(
+    segment: Segment, direction: str, workspace: Workspace, arrays: list[Any], *before: Any
+) -> TapeSet | None:
+    """Return the tapes of a segment for the memory layout of its inputs.
+
+    There are none if a layer is not of this package, as it may do anything, or if an array may be
+    at another address in the next step.
+    """
+    tapes, outside = workspace.engine.tapes, list(arrays_in(arrays))
+    if not (segment.recordable and all(map(tapes.is_stable, outside))):
+        return None
+    layout = (*map(memory_layout, outside), *before)
+    return tapes.tape_set((segment, direction, workspace.batch.n), layout)
+
+
+def _run_or_replay(
+    tape_set: TapeSet | None,
+    key: tuple[Any, ...],
+    chunk: Workspace,
+    task: Callable[..., Any],
+    inputs: list[Any],
+    outputs: list[Any],
+) -> tuple[Any, bool]:
+    """Run the task of a chunk; record it the second time, and replay it from then on.
+
+    Also return whether the result is that of a tape, and so will be at the same address again.
+    """
+    if tape_set is None:
+        return task(*inputs, *outputs), False
+    tape = tape_set.tapes.get(key)
+    if tape is None or tape is UNRECORDABLE:  # the first time, which may be the only one
+        tape_set.tapes[key] = tape or SEEN_ONCE
+        return task(*inputs, *outputs), False
+    if tape is not SEEN_ONCE:
+        return tape.replay(), True
+    tapes = chunk.engine.tapes
+    generation = tapes.generation
+    tape = Tape()
+    chunk.recording = True
+    result = tape.record(task, inputs, outputs, tapes.is_stable)
+    if tapes.generation == generation:
+        tape_set.tapes[key] = UNRECORDABLE if tape.unrecordable else tape
+    return result, tape_set.tapes[key] is tape

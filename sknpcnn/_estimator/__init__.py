@@ -1,0 +1,1 @@
+"""What all estimators share: parameters and data checked, fitted state, prediction."""

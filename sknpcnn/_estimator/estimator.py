@@ -1,0 +1,233 @@
+"""What all estimators share: how they are fitted, and the methods of a fitted network."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sknpcnn._estimator import beginning, constraints, fitted, inputs
+from sknpcnn._estimator.layout import Image
+from sknpcnn._network.batches import Array
+from sknpcnn._network.network import LayerSummary
+from sknpcnn._training.targets import found, of_fitted
+from sknpcnn._values.arrays import to_numpy
+from sknpcnn.losses import named_or_own
+from sknpcnn.spec import nested_params, resolve
+
+if TYPE_CHECKING:  # importing pandas takes as long as all of this package
+    import pandas as pd
+
+MAX_HISTORY = 1000
+"""The most epochs that partial_fit keeps in the history: a stream has no end."""
+
+
+def fit(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    X_val: Any = None,
+    y_val: Any = None,
+    sample_weight_val: Any = None,
+) -> None:
+    """Fit an estimator: check the data, train, and publish the fitted attributes."""
+    draft = fitted.snapshot(estimator)  # attributes set during this fit stay in the draft
+    resumes = draft.warm_start and hasattr(draft, "_theta")
+    data = {"X": X, "y": y, "sample_weight": sample_weight}
+    y = to_numpy(y, "y")
+    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
+    loss = named_or_own(chosen)
+    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
+    weights = inputs.check_weights(sample_weight, X)
+    target = fitted.target_of(draft) if resumes else found(y, weights, loss)
+    samples = inputs.make_samples(X, y, target, weights, getattr(draft, "class_weight", None))
+    held_out = beginning.check_validation_data(
+        draft, image, target, loss, X_val, y_val, sample_weight_val
+    )
+    prepared = beginning.prepare_fit(
+        draft,
+        samples,
+        image,
+        target,
+        chosen,
+        resumes,
+        table,
+        held_out,
+        early_stopping=draft.early_stopping,
+        checkpoint_dir=draft.checkpoint_dir,
+    )
+    beginning.run_with_callbacks(estimator, prepared, **data)
+    theta = prepared.state.theta
+    fitted.publish(estimator, fitted.attributes_of(prepared, theta, resumable=draft.warm_start))
+
+
+def partial_fit(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+) -> None:
+    """Train an estimator for one more epoch; the first call determines the target."""
+    estimator._validate_params()  # scikit-learn does so only in the first call
+    draft = fitted.snapshot(estimator)
+    resumes = hasattr(draft, "_theta")
+    y = to_numpy(y, "y")
+    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
+    loss = named_or_own(chosen)
+    if loss.targets != "reals":
+        inputs.check_classes(draft, classes, loss, y)
+    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
+    weights = inputs.check_weights(sample_weight, X)
+    new = loss.targets == "reals" and not resumes
+    target = found(y, weights, loss) if new else of_fitted(draft, loss)
+    seen = getattr(draft, "_seen", ()) if resumes else ()
+    class_weight = getattr(draft, "class_weight", None)
+    samples = inputs.make_samples(X, y, target, weights, class_weight, seen=seen)
+    prepared = beginning.prepare_fit(
+        draft, samples, image, target, chosen, resumes, table, stream=True
+    )
+    prepared.run(1, draft.n_jobs)
+    prepared.trim_history(MAX_HISTORY)
+    fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, resumable=True))
+
+
+class NetworkMixin(BaseEstimator):
+    """The methods of a fitted network, and access to nested parameters."""
+
+    image_shape_: Image
+    _theta: Array
+    """All parameters of the fitted network, in one vector."""
+    _architecture: dict[str, Any]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
+
+    def get_weights(self) -> dict[str, Array]:
+        """Return a copy of all parameters of the network.
+
+        Returns
+        -------
+        weights : dict of str to ndarray
+            By name, such as ``"conv2d_1.W"``: convolutions (kh, kw, in, filters), dense layers
+            (inputs, units), where inputs after Flatten are in (height, width, channel) order.
+        """
+        model = self._fitted_model()
+        arrays = fitted.network_of(model).layout.arrays(model._theta)
+        return {name: array.copy() for name, array in arrays}
+
+    def set_weights(self, weights) -> Self:
+        """Replace parameters of the network, for example by those of a network trained elsewhere.
+
+        They do not include the mean and scale of ``standardize``: with ``standardize=True``, a
+        network trained elsewhere would see images on another scale than it was trained on.
+
+        A fit with ``max_iter=0`` makes a network whose weights can be set, and a fit with
+        ``warm_start=True`` continues training from them.
+
+        Parameters
+        ----------
+        weights : dict of str to array-like
+            Names and shapes as returned by ``get_weights``; all others are unchanged.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        model = self._fitted_model()
+        theta = fitted.with_weights(fitted.network_of(model), model._theta, weights)
+        now = vars(self).copy()
+        if (
+            now["_architecture"] is model._architecture
+        ):  # otherwise another thread has fitted a new one
+            self.__dict__ = {**now, "_theta": theta}
+        return self
+
+    def summary(self) -> "pd.DataFrame":
+        """Describe the layers of the fitted network.
+
+        Returns
+        -------
+        table : DataFrame
+            One row per layer: name, kind, output shape, parameters and multiply-adds per image.
+        """
+        import pandas as pd
+
+        rows = fitted.network_of(self._fitted_model()).summary()
+        return pd.DataFrame(rows, columns=LayerSummary._fields)
+
+    @property
+    def history_(self) -> "pd.DataFrame":
+        """One row per epoch: losses, scores, learning rate and seconds."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
+        import pandas as pd
+
+        history = model._history
+        epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
+        return pd.DataFrame(history, index=epochs)
+
+    @property
+    def out_activation_(self) -> str:
+        """The function that converts outputs to predictions, named as in MLPClassifier."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_loss"):
+            raise AttributeError(f"{type(self).__name__} has no out_activation_ before fit.")
+        return fitted.loss_of(model).out_activation
+
+    @property
+    def best_validation_score_(self) -> float | None:
+        """Highest validation score of all epochs; None without validation."""
+        model = fitted.snapshot(self)
+        if not hasattr(model, "_history"):
+            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
+        return max(model.validation_scores_ or (), default=None)
+
+    def get_params(self, deep=True) -> dict[str, Any]:
+        """Get the parameters by name, with ``deep`` also those of solver, schedule and layers.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of nested objects.
+
+        Returns
+        -------
+        params : dict
+            Parameter names and values, ``conv2d_1__filters`` and the like included.
+        """
+        params = super().get_params(deep=False)
+        return params | nested_params(params) if deep else params
+
+    def set_params(self, **params) -> Self:
+        """Set parameters, including nested ones of solver, schedule and layers.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names and values.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        return super().set_params(**resolve(self.get_params(deep=False), params, self))
+
+    def _fitted_model(self) -> Self:
+        """Return a snapshot of the fitted model: another thread may be fitting a new one."""
+        model = fitted.snapshot(self)
+        check_is_fitted(model, "_theta")
+        return model
+
+    def _get_params_html(self, deep=True, **options):
+        """Show the parameters without nested ones, which are in their repr.
+
+        The table would show all nested ones as set by the user, including defaults.
+        """
+        return super()._get_params_html(deep=False, **options)
+
+    def _validate_params(self) -> None:
+        constraints.check_each(self)
+
+    def _model_and_outputs(self, X: Any) -> tuple[Self, Array]:
+        model = self._fitted_model()
+        return model, fitted.outputs_of(
+            model, inputs.check_prediction_data(model, X, model.image_shape_)
+        )

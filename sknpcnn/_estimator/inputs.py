@@ -1,0 +1,371 @@
+"""Checks the user's data, so that the rest of the package can rely on X, y and weights."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Number
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils._chunking import get_chunk_n_rows
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+
+from sknpcnn._engine.chunks import BLOCK, cut
+from sknpcnn._estimator.labels import (
+    check_class_labels,
+    check_indicator,
+    check_real_values,
+    is_multilabel,
+    to_dense,
+)
+from sknpcnn._estimator.layout import (
+    Image,
+    check_one_label_per_image,
+    check_shape,
+    flatten,
+    infer_image_shape,
+    is_table,
+    warn_of_layout,
+)
+from sknpcnn._kernels.randomness import keyed
+from sknpcnn._network.balance import Seen, add_counts, balanced_weights
+from sknpcnn._network.batches import Array
+from sknpcnn._network.network import Network
+from sknpcnn._network.samples import Samples, content_ids
+from sknpcnn._training.targets import Classes, Target
+from sknpcnn._values.arrays import to_numpy
+from sknpcnn._values.brief import brief, shortened
+from sknpcnn._values.checks import plain_real
+from sknpcnn.losses import Loss, named_or_own
+
+_KINDS = {"classes": "classes", "labels": "labels in an indicator matrix", "reals": "real numbers"}
+
+MAX_MESSAGE_LENGTH = 1000
+"""The most characters quoted from an error of another library, which may contain whole texts."""
+
+
+@contextmanager
+def naming(*names: str) -> Iterator[None]:
+    """Prefix errors of other libraries with the first name unless they mention one of the names."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        if re.search(rf"\b({'|'.join(names)})\b", message) and len(message) <= MAX_MESSAGE_LENGTH:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{names[0]}: {shortened(message, MAX_MESSAGE_LENGTH)}") from error
+
+
+@contextmanager
+def _refuse_huge_integers(name: str) -> Iterator[None]:
+    """Raise an error that names the array if it holds an integer too large for a float."""
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} holds an integer beyond 1e308; needed: finite numbers."
+        ) from error
+
+
+def check_prediction_data(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
+    """Check X to predict: it must hold images of the shape that the estimator was fitted on."""
+    X, given = flatten(X, name, image)
+    check_shape(estimator, given, image, name)
+    with _refuse_huge_integers(name):
+        X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
+    return _check_finite(X, estimator, name)
+
+
+def check_no_overflow(outputs: Array) -> None:
+    """Raise if outputs of the network are infinite, or so large that their differences would be."""
+    limit = np.finfo(outputs.dtype).max / 2
+    if not (-limit < outputs.min() and outputs.max() < limit):
+        first = np.argmin((abs(outputs) < limit).all(axis=1))
+        raise ValueError(
+            f"X[{first}] makes the network overflow in {outputs.dtype}; needed: pixels on the "
+            "scale of those that it was trained on, and a network that was trained at a usual "
+            "learning rate."
+        )
+
+
+def prediction_batch_size(network: Network, dtype: np.dtype) -> int:
+    """Compute how many images to predict at once within scikit-learn's ``working_memory``."""
+    # room for input and output of the widest layer; others are smaller or processed in chunks
+    return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
+
+
+class Given(NamedTuple):
+    """The validated data of a fit."""
+
+    X: Array
+    """(n, features)"""
+    y: Array
+    """(n,) or (n, k)"""
+    image: Image
+    table: bool
+    """Whether X is a table instead of images."""
+
+
+def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool) -> Given:
+    """Check X and y to fit; infer the shape of an image, and whether X is a table."""
+    X, given = flatten(X)
+    check_one_label_per_image(given, len(X) if given else 0, y)
+    if loss.targets == "classes":
+        check_class_labels(y, "y")
+    else:
+        y = to_dense(y)
+    several = {"multi_output": loss.targets != "classes", "y_numeric": loss.targets == "reals"}
+    with naming("X", "y"), _refuse_huge_integers("X"):
+        X, y = validate_data(
+            estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False, **several
+        )
+        y = _values_of(y, "y", loss)
+    names = getattr(estimator, "feature_names_in_", None)
+    table = is_table(X.shape[1], given, estimator.image_shape, names)
+    if reset:
+        image = infer_image_shape(X.shape[1], given, estimator.image_shape, table)
+        warn_of_layout(estimator, X, y, given)
+    else:
+        image = estimator.image_shape_
+        shape = given or image
+        if infer_image_shape(X.shape[1], shape, estimator.image_shape, table=False) != image:
+            raise ValueError(
+                f"X holds images of shape {given}, but the previous fit was on images of shape "
+                f"{image}."
+            )
+    return Given(_check_finite(X, estimator, "X"), y, image, table)
+
+
+def check_y(y: Any, name: str, loss: Loss) -> Array:
+    """Check the y of validation data."""
+    y = to_numpy(y, name)
+    if loss.targets == "classes":
+        check_class_labels(y, name)
+        y = column_or_1d(y, warn=True, input_name=name)
+        assert_all_finite(y, input_name=name)
+    else:
+        y = check_array(to_dense(y), ensure_2d=False, input_name=name)
+    return _values_of(y, name, loss)
+
+
+def _values_of(y: Array, name: str, loss: Loss) -> Array:
+    """Raise unless the loss supports y; return a single column of real numbers as (n,)."""
+    if loss.targets == "classes":
+        with np.errstate(all="ignore"):  # scikit-learn casts to integers, which may overflow
+            check_classification_targets(y)
+        return y
+    if loss.targets == "labels":
+        return check_indicator(y, name, loss)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True, input_name=name)
+    return check_real_values(y, name, loss)
+
+
+def choose_loss(estimator: Any, y: Any, fitted: Loss | None) -> str | Loss:
+    """Return the loss to train, as a name or a value; "auto" depends on the kind of y.
+
+    ``fitted`` is the loss of the previous fit if training resumes.
+    """
+    given = estimator.loss
+    if not isinstance(given, (str, Loss)):
+        raise TypeError(f"loss={brief(given)}; needed: a name or a loss.")
+    chosen: str | Loss = str.__str__(given) if isinstance(given, str) else given
+    if chosen == "auto" and fitted is not None:
+        chosen = "binary_cross_entropy" if fitted.targets == "labels" else "cross_entropy"
+    elif chosen == "auto":
+        chosen = "binary_cross_entropy" if is_multilabel(y) else "cross_entropy"
+    loss = named_or_own(chosen)
+    if loss.targets not in estimator._targets:
+        raise ValueError(
+            f"loss={brief(given)} compares {_KINDS[loss.targets]}, but "
+            f"{type(estimator).__name__} predicts "
+            f"{' or '.join(_KINDS[kind] for kind in estimator._targets)}."
+        )
+    if fitted is not None and loss.targets != fitted.targets:
+        raise ValueError(
+            f"loss={brief(given)} compares {_KINDS[loss.targets]}, but the previous fit was on "
+            f"{_KINDS[fitted.targets]}. Set it back, set warm_start=False, or fit a clone."
+        )
+    if fitted is not None and loss.nonnegative != fitted.nonnegative:
+        raise ValueError(
+            f"loss={brief(given)} needs y to be scaled in another way than {fitted!r} of the fit "
+            "that is to be continued. Set it back, set warm_start=False, or fit a clone."
+        )
+    return chosen
+
+
+@np.errstate(all="ignore")  # weights are relative: underflow to zero is fine
+def make_samples(
+    X: Array,
+    y: Array,
+    target: Target,
+    weights: Array | None = None,
+    class_weight: Any = None,
+    name: str = "y",
+    seen: Seen = (),
+) -> Samples:
+    """Encode y and apply class weights; samples of weight zero are left out.
+
+    ``name`` is the name of y in error messages, ``y`` or ``y_val``. ``seen`` holds the weight of
+    each class in earlier calls, which "balanced" weights include.
+    """
+    targets = target.encode(y, name)
+    counts = target.counts(targets, weights)
+    if class_weight is not None:
+        weights = np.ones(len(X)) if weights is None else weights
+        by_class = _class_weights(class_weight, target, name, add_counts(seen, counts))
+        weights = _rescale(weights * _rescale(by_class)[targets])
+        if not weights.any():
+            raise ValueError(
+                f"class_weight={brief(class_weight)}; needed: a weight above 0 for a class that "
+                f"{name} holds."
+            )
+    index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
+    return Samples(X, targets, weights, index, counts)
+
+
+@np.errstate(all="ignore")
+def check_weights(given: Any, X: Array, name: str = "sample_weight") -> Array | None:
+    """Return checked sample weights: one per sample, or a single one for all."""
+    given = to_numpy(given, name)
+    return None if given is None else _rescale(_weights(given, X, name))
+
+
+def _class_weights(class_weight: Any, target: Target, name: str, seen: Seen) -> Array:
+    if not isinstance(target, Classes):
+        raise ValueError(
+            f"class_weight={brief(class_weight)} weighs samples by their class, but y is an "
+            "indicator matrix, where a sample may have several labels. Give sample_weight."
+        )
+    if isinstance(class_weight, dict):
+        return _weights_from_dict(class_weight, target.classes, name)
+    return balanced_weights(seen)
+
+
+def _weights(given: Any, X: Array, name: str) -> Array:
+    """Check sample weights: one per sample, or a single one for all."""
+    with naming(name), _refuse_huge_integers(name):
+        if isinstance(given, Number) and ((number := plain_real(given)) is None or number < 0):
+            raise ValueError(
+                f"{name}={brief(given)}; needed: a finite number of at least 0, or one for each "
+                "sample."
+            )
+        return _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
+
+
+def _rescale(weights: Array) -> Array:
+    """Scale extreme weights, which are relative, so that their sums and products are finite."""
+    largest = weights.max(initial=0.0)
+    if largest == 0 or 1e-100 < largest < 1e100:
+        return weights
+    _, exponent = np.frexp(largest)
+    return np.ldexp(weights, -exponent)  # a power of two, so that no digit changes
+
+
+def _weights_from_dict(class_weight: Any, classes: Array, name: str) -> Array:
+    """Return the weight of each class from a dict; classes that it does not name weigh 1."""
+    known = classes.tolist()
+    weights = {
+        label: float(weight) if isinstance(weight, bool) else plain_real(weight)
+        for label, weight in class_weight.items()
+    }
+    valid = {
+        label: weight for label, weight in weights.items() if weight is not None and weight >= 0
+    }
+    if len(valid) < len(weights):
+        raise ValueError(
+            f"class_weight={brief(class_weight)}; needed: finite numbers of at least 0."
+        )
+    unknown = list(class_weight.keys() - set(known))
+    # warn only once, for the training labels
+    if unknown and name == "y" and any(label not in class_weight for label in known):
+        warnings.warn(
+            f"class_weight names {brief(unknown)}, which the labels {brief(known)} do not "
+            "hold; those that it does not name weigh 1.",
+            stacklevel=9,
+        )
+    return np.array([valid.get(label, 1.0) for label in known])
+
+
+def check_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
+    """Check the classes given to partial_fit, which the first call requires.
+
+    The classes of an indicator matrix are its column indices.
+    """
+    classes = to_numpy(classes, "classes")
+    with naming("classes"):
+        if classes is not None:
+            _check_class_values(classes)
+        elif loss.targets == "labels" and getattr(y, "ndim", 0) == 2:
+            classes = np.arange(y.shape[1])
+        _check_partial_fit_first_call(estimator, classes)
+    if loss.targets == "labels":
+        n = len(estimator.classes_)
+        if not np.array_equal(estimator.classes_, np.arange(n)):
+            raise ValueError(
+                f"classes={brief(classes)}; needed: the column indices of y, "
+                f"numpy.arange({n}), or None."
+            )
+
+
+def _check_class_values(classes: Any) -> None:
+    """Raise if classes are empty or not finite; scikit-learn checks the rest."""
+    values = np.asarray(classes)
+    if values.size == 0 or (values.dtype.kind == "f" and not np.isfinite(values).all()):
+        raise ValueError(
+            f"classes={brief(classes)}; needed: all labels that may occur, without NaN."
+        )
+
+
+@np.errstate(all="ignore")
+def split_off_validation(
+    samples: Samples, target: Target, fraction: float, seed: int
+) -> tuple[Samples, Samples]:
+    """Split into training and validation samples: that fraction of the weight of each class.
+
+    Without classes it is that fraction of the weight of all samples.
+
+    The side of a sample depends on its content, not its position. So copies of a sample are always
+    on the same side: no training sample is used for validation, and a sample of weight two is
+    treated like two copies.
+    """
+    ids = keyed(content_ids(samples), seed)
+    strata = target.strata(samples.targets[samples.index])
+    weights = samples.weights_at(samples.index)
+    weights = np.ones(len(samples)) if weights is None else weights
+    held_out = np.zeros(len(samples), bool)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        unique, copies = np.unique(ids[members], return_inverse=True)
+        weight = np.bincount(copies, weights[members])
+        # the first ones in order of their ids whose weight is closest to the fraction; at least
+        # one, and never all of them
+        error = np.abs(np.cumsum(weight) - fraction * weight.sum())
+        n_held_out = min(int(error.argmin()) + 1, len(unique) - 1)
+        held_out[members] = copies < n_held_out
+    if not held_out.any():
+        raise ValueError(
+            f"early_stopping=True needs {'a class with ' * isinstance(target, Classes)}at least "
+            f"two different samples, to hold out validation_fraction={fraction} of them; n_samples "
+            f"= {len(samples)} given. Give X_val "
+            "and y_val, more samples, or early_stopping=False."
+        )
+    return samples.at(samples.index[~held_out]), samples.at(samples.index[held_out])
+
+
+def _check_finite(X: Array, estimator: Any, name: str) -> Array:
+    """Return X if all its values are finite, checked block by block; otherwise raise.
+
+    If the sum of X is infinite, as it often is in half precision, scikit-learn would check all of X
+    at once, which takes half as much memory again.
+    """
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"{name} has the dtype {X.dtype}; needed: numbers.")
+    with np.errstate(all="ignore"):  # the sum of finite values may overflow
+        for lo, hi in cut(len(X), max(BLOCK // X.shape[1], 1)):
+            assert_all_finite(X[lo:hi], estimator_name=type(estimator).__name__, input_name=name)
+    return X

@@ -1,0 +1,184 @@
+"""The network binds named layers to the shape of an image and to a flat vector of parameters."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from sknpcnn._engine.chunks import cut
+from sknpcnn._engine.context import MiniBatch, backward, forward
+from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.parallel import whole_batch
+from sknpcnn._engine.plan import Plan, plan
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.parameters import Layout
+from sknpcnn._values.brief import brief, magnitude
+from sknpcnn.layers import Dense, Flatten, Identity
+from sknpcnn.layers.base import Array, Layer, Shape
+from sknpcnn.layers.rewriting import drop_flatten
+from sknpcnn.layers.steps import Steps, parameters, shapes, with_shapes
+from sknpcnn.losses import Loss, measure
+
+PREDICTION_BATCH = 512
+"""The most samples predicted at once: enough for fast dense layers, but little memory."""
+MAX_LAYER_SIZE = 2**40
+"""The most elements in a layer's output for one image, or in its parameters."""
+MIN_ROWS_TO_FOLD = 16
+"""The fewest samples for which folding batch normalization into the weights saves time."""
+
+
+class LayerSummary(NamedTuple):
+    """One row of ``summary()``."""
+
+    name: str
+    kind: str
+    output_shape: Shape
+    parameters: int
+    multiply_adds: int
+
+
+class Network:
+    """Named layers, and the layout of their parameters in a flat vector, which it does not hold."""
+
+    def __init__(
+        self, steps: Iterable[tuple[str, Layer]], image: tuple[int, int, int], n_outputs: int
+    ) -> None:
+        # The input layer makes the images; it starts the first segment, perhaps the only one.
+        self.steps: list[tuple[str, Layer]] = [("input", Identity()), *steps]
+        if len(shapes(self.steps, image)[-1]) == 3:
+            self.steps.append(("flatten", Flatten()))
+        self.steps.append(("output", Dense(n_outputs)))
+        self.image = image
+        self.widest = max(map(prod, shapes(self.steps, image)))
+        self._check_size()
+        self.layout = Layout(parameters(self.steps, image))
+        self._trained = self._plan(self.steps, training=True)
+        self._unfolded, self._folded = (self._plan(self.steps, fold=fold) for fold in (False, True))
+
+    def _check_size(self) -> None:
+        """Raise if a layer is too large for any memory, before the training data are processed."""
+        for name, layer, shape in with_shapes(self.steps, self.image):
+            n_parameters = sum(p.size for p in layer.parameters(shape).values())
+            n_outputs = prod(layer.output_shape(shape))
+            if max(n_parameters, n_outputs) > MAX_LAYER_SIZE:
+                raise ValueError(
+                    f"layer {brief(name)}: {brief(layer)} has {magnitude(n_parameters)} parameters "
+                    f"and {magnitude(n_outputs)} outputs for one image of shape {shape}; needed: "
+                    f"no more than {MAX_LAYER_SIZE:.3g}. Use fewer filters (conv_filters) or units "
+                    "(hidden_layer_sizes), a smaller kernel, less padding, or pool before it."
+                )
+
+    @contextmanager
+    def explaining_memory_errors(self) -> Iterator[None]:
+        """Replace a MemoryError by an error that names the largest layer, and says what to do."""
+        try:
+            yield
+        except MemoryError as error:
+            largest = max(self.summary(), key=lambda row: row.parameters)
+            layer = dict(self.steps)[largest.name]
+            raise ValueError(
+                f"The network has {magnitude(self.layout.size)} parameters, "
+                f"{magnitude(largest.parameters)} of them in the layer {brief(largest.name)}: "
+                f"{brief(layer)}. There is not enough memory; needed: about four times the size of "
+                "the parameters. Use fewer filters (conv_filters) or units "
+                "(hidden_layer_sizes), or pool before it."
+            ) from error
+
+    def logits(
+        self, theta: Array, rows: Rows, engine: Engine, batch_size: int | None = None
+    ) -> Array:
+        """Compute the outputs of the network for all rows, (n, outputs), batch by batch."""
+        fold = len(rows) >= MIN_ROWS_TO_FOLD or engine.derived is not None
+        planned = self._folded if fold else self._unfolded
+        return self._predict(*planned, theta, rows, engine, batch_size)
+
+    def layer_outputs(
+        self, theta: Array, rows: Rows, engine: Engine, batch_size: int | None, layer: str
+    ) -> Array:
+        """Compute the outputs of a layer for all rows, (n, features), batch by batch."""
+        n_steps = [name for name, _ in self.steps].index(layer) + 1
+        planned = self._plan(self.steps[:n_steps], fold=len(rows) >= MIN_ROWS_TO_FOLD)
+        return self._predict(*planned, theta, rows, engine, batch_size)
+
+    def _plan(self, steps: Steps, training: bool = False, fold: bool = False) -> tuple[Plan, bool]:
+        """Plan how to run layers; return also whether they get flat rows instead of images."""
+        steps, flat = drop_flatten(steps)
+        shape = (prod(self.image),) if flat else self.image
+        return plan(steps, shape, training, fold=fold), flat
+
+    def _predict(
+        self,
+        plan: Plan,
+        flat: bool,
+        theta: Array,
+        rows: Rows,
+        engine: Engine,
+        batch_size: int | None,
+    ) -> Array:
+        engine.tapes.register(theta=theta)
+        views = self.layout.views(theta)
+        params = engine.derive("folded", lambda arena: plan.fold_parameters(views, arena.empty))
+        outputs = []
+        for lo, hi in cut(len(rows), min(batch_size or PREDICTION_BATCH, PREDICTION_BATCH)):
+            index = _slice_index(rows.index, lo, hi)
+            batch = Rows(rows.X, rows.image, rows.standard, index, flat=flat)
+            ctx = whole_batch(engine, MiniBatch(hi - lo, training=False))
+            with np.errstate(all="ignore"):
+                y, _ = forward(plan, params, batch, ctx)
+            if y.ndim == 4:
+                y = y.transpose(2, 0, 1, 3)
+            outputs.append(y.reshape(hi - lo, -1).copy())
+        return np.concatenate(outputs)
+
+    def learn(
+        self,
+        theta: Array,
+        grad: Array,
+        rows: Rows,
+        targets: Array,
+        weights: Array | None,
+        engine: Engine,
+        loss: Loss,
+        key: int = 0,
+        identify: Callable[[], Array] | None = None,
+    ) -> tuple[float, Array]:
+        """Compute the gradient of the mean loss of a mini-batch; return its total loss and outputs.
+
+        ``identify`` returns the hashes of its samples, which random values depend on.
+        """
+        engine.tapes.register(theta=theta, grad=grad)
+        params, grads = self.layout.views(theta), self.layout.views(grad)
+        # of a magnitude that float32 can represent
+        shares = None if weights is None else weights / weights.mean()
+        batch = MiniBatch(len(rows), True, key, shares, identify)
+        ctx = whole_batch(engine, batch)
+        plan, flat = self._trained
+        with np.errstate(all="ignore"):  # the caller checks that the loss is finite
+            x = replace(rows, flat=flat).augmented(ctx)
+            y, caches = forward(plan, params, x, ctx)
+            total, gradient = measure(loss, y, targets, weights)
+            outputs = y.copy()
+            backward(plan, params, caches, gradient, grads, ctx)
+        return total, outputs
+
+    def summary(self) -> list[LayerSummary]:
+        """Describe every layer."""
+        return [
+            LayerSummary(
+                name,
+                type(layer).__name__,
+                layer.output_shape(shape),
+                sum(p.size for p in layer.parameters(shape).values()),
+                layer.multiply_adds(shape),
+            )
+            for name, layer, shape in with_shapes(self.steps[1:], self.image)
+        ]
+
+
+def _slice_index(index: Array | slice, lo: int, hi: int) -> Array | slice:
+    if isinstance(index, slice):
+        return slice((index.start or 0) + lo, (index.start or 0) + hi)
+    return index[lo:hi]

@@ -1,0 +1,1 @@
+"""The loop, one fit, and what is kept and said of it."""

@@ -1,0 +1,344 @@
+"""The training loop: a generator of epochs, so that callers decide when to stop."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from math import isfinite, isnan
+from struct import pack
+from time import perf_counter
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from sknpcnn._engine.chunks import cut
+from sknpcnn._engine.engine import Engine
+from sknpcnn._network.batches import Array, Rows
+from sknpcnn._network.network import Network
+from sknpcnn._network.parameters import Layout
+from sknpcnn._network.samples import Samples, content_ids
+from sknpcnn._network.standard import Standard
+from sknpcnn._training.targets import Target
+from sknpcnn.losses import Loss, measure
+from sknpcnn.optimizers import Memory, Optimizer
+from sknpcnn.schedules import Progress, Schedule
+from sknpcnn.spec import Steps
+
+BLOCK_SIZE = 2**16
+"""Parameters per call of an optimizer: the arrays that it needs for them fit into the cache."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of training."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    learning_rate: float
+    max_iter: int
+    """Maximum number of epochs of a fit."""
+    n_epochs: int
+    """Total number of epochs that schedules assume; the loop itself has no limit."""
+    batch_size: int
+    shuffle: bool
+    alpha: float
+    clip_norm: float | None
+    loss: Loss
+    target: Target
+    augment: Steps = ()
+
+    def batch_starts(self, n: int) -> range:
+        """Return where the mini-batches of n samples start: a range whose step is their size."""
+        return range(0, n, min(self.batch_size, n))
+
+
+MAX_COUNT = 2**53 - 1
+"""Counts are added, divided and used as keys of random numbers: a float must represent them."""
+_COUNTS = "epoch", "step", "forgotten"
+_KINDS = {"seed": int, "epoch": int, "step": int, "curve": list, "rule": str}
+_KINDS |= {"forgotten": int, "summary": tuple}
+"""The values of a state besides arrays, and their types."""
+_DEFAULTS_BEFORE_STREAMS = {"forgotten": 0, "summary": ("", ())}
+"""Values missing from files that were written before streams could be endless."""
+
+
+@dataclass
+class TrainingState:
+    """Everything needed to resume training as if it had not been interrupted.
+
+    It holds no random generator: random values are functions of seed, epoch and step.
+    """
+
+    theta: Array
+    memory: Memory
+    seed: int
+    epoch: int = 0
+    step: int = 0
+    curve: list[float] = field(default_factory=list)
+    """The monitored value of each epoch, appended by the caller of ``train``."""
+    rule: str = ""
+    """Name of the optimizer that the memory belongs to."""
+    forgotten: int = 0
+    """Number of epochs dropped from the start of the curve."""
+    summary: tuple[str, tuple[float, ...]] = ("", ())
+    """Name of the schedule, and its summary of the dropped epochs."""
+
+    def to_values(self) -> dict[str, Any]:
+        """Return everything except the arrays, as values that can be saved."""
+        return {name: getattr(self, name) for name in _KINDS}
+
+    @classmethod
+    def from_values(cls, theta: Array, memory: Memory, values: dict[str, Any]) -> "TrainingState":
+        """Make a state from saved values; raise a ValueError that names invalid ones."""
+        found = {**_DEFAULTS_BEFORE_STREAMS, **values}
+        if type(found["summary"]) is list:  # JSON has no tuples
+            found["summary"] = tuple(map(_as_tuple, found["summary"]))
+        wrong = [name for name, kind in _KINDS.items() if type(found.get(name)) is not kind]
+        wrong += found.keys() - _KINDS.keys()
+        if not wrong:
+            name, *rest = found["summary"] or (None,)
+            valid = {
+                "seed": 0 <= found["seed"] < 2**31,
+                **{count: 0 <= found[count] <= MAX_COUNT for count in _COUNTS},
+                "curve": all(type(loss) is float and isfinite(loss) for loss in found["curve"]),
+                "summary": type(name) is str and len(rest) == 1 and _is_valid_summary(rest[0]),
+            }
+            wrong = [name for name, holds in valid.items() if not holds]
+        if wrong:
+            raise ValueError(f"invalid values in its training state: {wrong}")
+        return cls(theta, memory, **found)
+
+    def copy(self) -> "TrainingState":
+        """Return an independent copy, writeable even if this state is mapped from a file."""
+        memory = {name: array.copy() for name, array in self.memory.items()}
+        return replace(self, theta=self.theta.copy(), memory=memory, curve=list(self.curve))
+
+    def progress(self, epoch: float, plan: "Plan") -> Progress:
+        """Return the progress of training for a schedule."""
+        name, summary = self.summary
+        known = summary if name == type(plan.schedule).__name__ else ()
+        return Progress(epoch, plan.n_epochs, self.curve, self.forgotten, known)
+
+    def trim_curve(self, keep: int, plan: "Plan") -> None:
+        """Keep only the end of the curve, and the schedule's summary of the rest."""
+        if (dropped := len(self.curve) - keep) > 0:
+            old = replace(self.progress(self.epoch, plan), curve=self.curve[:dropped])
+            self.summary = type(plan.schedule).__name__, plan.schedule.summary_of(old)
+            self.forgotten += dropped
+            del self.curve[:dropped]
+
+    def restore(self, earlier: "TrainingState") -> None:
+        """Restore the values of an earlier copy in place."""
+        self.theta[...] = earlier.theta
+        for name, array in earlier.memory.items():
+            self.memory[name][...] = array
+        self.epoch, self.step = earlier.epoch, earlier.step
+        self.curve[:] = earlier.curve
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if type(value) is list else value
+
+
+def _is_valid_summary(values: Any) -> bool:
+    """Return whether these can be a schedule's summary: floats, perhaps infinite, but not NaN."""
+    return type(values) is tuple and all(type(v) is float and not isnan(v) for v in values)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Results of one pass over the training data."""
+
+    number: int
+    loss: float
+    """Mean over the mini-batches as they were trained on, penalty included."""
+    score: float
+    """Accuracy or R2, averaged likewise."""
+    learning_rate: float
+    seconds: float
+
+
+def train(
+    network: Network,
+    samples: Samples,
+    standard: Standard | None,
+    plan: Plan,
+    state: TrainingState,
+    engine: Engine,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    on_batch: Callable[[float], None] | None = None,
+) -> Iterator[Epoch]:
+    """Yield epochs of training without end.
+
+    ``on_epoch`` is called with each epoch before it is complete, ``on_batch`` after each mini-batch
+    with the completed fraction of the epoch.
+
+    An epoch is a transaction: if it or ``on_epoch`` fails or is interrupted, ``state`` is restored.
+    """
+    grad = np.zeros_like(state.theta)
+    ids = cache(partial(content_ids, samples))
+    while True:
+        before = state.copy()
+        try:
+            epoch = _run_epoch(network, samples, standard, plan, state, engine, grad, ids, on_batch)
+            if on_epoch is not None:
+                on_epoch(epoch)
+            state.epoch += 1
+        except BaseException:
+            state.restore(before)
+            raise
+        yield epoch
+
+
+@np.errstate(all="ignore")  # finiteness is checked below
+def _run_epoch(
+    network: Network,
+    samples: Samples,
+    standard: Standard | None,
+    plan: Plan,
+    state: TrainingState,
+    engine: Engine,
+    grad: Array,
+    ids: Callable[[], Array],
+    on_batch: Callable[[float], None] | None,
+) -> Epoch:
+    start = perf_counter()
+    starts = plan.batch_starts(len(samples))
+    n_steps = len(starts)
+    order = np.arange(len(samples))
+    if plan.shuffle:
+        order = np.random.default_rng([state.seed, state.epoch]).permutation(len(samples))
+    loss = weight = lr = 0.0
+    scored: Array | float = 0.0
+    for i, lo in enumerate(starts):
+        part = order[lo : lo + starts.step]
+        index = samples.index[part]
+        weights = samples.weights_at(index)
+        rows = Rows(samples.X, network.image, standard, index, plan.augment)
+        key = crc32(pack("<QQQ", state.seed, state.epoch, i))
+        targets = samples.targets[index]
+        batch_loss, outputs = network.learn(
+            state.theta,
+            grad,
+            rows,
+            targets,
+            weights,
+            engine,
+            plan.loss,
+            key,
+            partial(_select_ids, ids, part),
+        )
+        batch_weight = float(len(index) if weights is None else weights.sum())
+        penalty = plan.alpha / batch_weight
+        batch_loss += batch_weight * _add_penalty(state.theta, grad, network.layout, penalty)
+        if not np.isfinite(batch_loss):
+            raise ValueError(
+                f"Training diverged: the loss is {batch_loss} in epoch {state.epoch + 1}, step "
+                f"{i + 1} of {n_steps}, {_advice(plan, lr or plan.learning_rate)}, or check that "
+                "X holds no extreme values."
+            )
+        epoch_now = state.epoch + (i + 0.5) / n_steps
+        lr = plan.learning_rate * plan.schedule.multiplier(state.progress(epoch_now, plan))
+        if plan.clip_norm is not None:
+            for segment in network.layout.groups:
+                if segment.lr_scale == 0:  # frozen: its gradient does not count
+                    grad[segment.start : segment.stop] = 0
+            clip(grad[: network.layout.n_trained], plan.clip_norm)
+        state.step += 1
+        _optimizer_step(state, grad, network.layout, plan.optimizer, lr, engine)
+        loss, weight = loss + batch_loss, weight + batch_weight
+        scored = scored + plan.target.sums(outputs, targets, weights, plan.loss)
+        if on_batch is not None:
+            on_batch((i + 1) / n_steps)
+    if not np.isfinite(state.theta).all():
+        raise ValueError(
+            f"Training diverged: parameters are not finite after epoch {state.epoch + 1}, "
+            f"{_advice(plan, lr)}."
+        )
+    seconds = perf_counter() - start
+    score = plan.target.score(np.asarray(scored))
+    return Epoch(state.epoch + 1, loss / weight, score, lr, seconds)
+
+
+def _select_ids(ids: Callable[[], Array], part: Array) -> Array:
+    return ids()[part]
+
+
+def _advice(plan: Plan, lr: float) -> str:
+    """Return the advice for training that has diverged."""
+    if plan.alpha:
+        return (
+            f"at a learning rate of {lr:g} and with alpha={plan.alpha:g}. Lower "
+            "learning_rate_init or alpha, set clip_norm=1.0"
+        )
+    return f"at a learning rate of {lr:g}. Lower learning_rate_init, set clip_norm=1.0"
+
+
+@np.errstate(all="ignore")  # callers check that the loss is finite
+def evaluate(
+    network: Network,
+    theta: Array,
+    samples: Samples,
+    standard: Standard | None,
+    plan: Plan,
+    engine: Engine,
+) -> tuple[float, float, Array]:
+    """Compute mean loss, score and outputs of samples in inference mode."""
+    rows = Rows(samples.X, network.image, standard, samples.index)
+    outputs = network.logits(theta, rows, engine)
+    weights = samples.weights_at(samples.index)
+    targets = samples.targets[samples.index]
+    loss = measure(plan.loss, outputs, targets, weights).total
+    total = len(samples) if weights is None else weights.sum()
+    score = plan.target.score(plan.target.sums(outputs, targets, weights, plan.loss))
+    return float(loss / total), score, outputs
+
+
+def clip(grad: Array, norm: float) -> None:
+    """Scale a gradient in place to at most the given norm."""
+    # in double precision: the squares of large float32 would overflow
+    length = float(np.sqrt(np.einsum("i,i->", grad, grad, dtype=np.float64)))
+    if length > norm:
+        grad *= norm / length
+
+
+def _add_penalty(theta: Array, grad: Array, layout: Layout, penalty: float) -> float:
+    """Add the L2 penalty on the weights to the gradient; return its value."""
+    value = 0.0
+    if penalty:
+        for segment in layout.groups:
+            if segment.decay:
+                weights = theta[segment.start : segment.stop]
+                grad[segment.start : segment.stop] += penalty * weights
+                value += 0.5 * penalty * float(weights @ weights)
+    return value
+
+
+def _optimizer_step(
+    state: TrainingState,
+    grad: Array,
+    layout: Layout,
+    optimizer: Optimizer,
+    lr: float,
+    engine: Engine,
+) -> None:
+    """Apply one step of the optimizer, block by block, and update the running averages."""
+    blocks = [
+        (slice(segment.start + lo, segment.start + hi), segment.lr_scale)
+        for segment in layout.groups
+        if segment.lr_scale > 0
+        for lo, hi in cut(segment.stop - segment.start, BLOCK_SIZE)
+    ]
+
+    def step(i: int, thread: int) -> None:
+        block, scale = blocks[i]
+        memory = {name: array[block] for name, array in state.memory.items()}
+        optimizer.step(state.theta[block], grad[block], memory, lr * scale, state.step)
+
+    if state.theta.size > 4 * BLOCK_SIZE:
+        engine.run(step, len(blocks))
+    else:  # less work than waking up a thread
+        for i in range(len(blocks)):
+            step(i, 0)
+    for segment, momentum in layout.averages:
+        state.theta[segment] += (1 - momentum) * (grad[segment] - state.theta[segment])
