@@ -107,6 +107,15 @@ def test_imports_point_one_way(module):
     assert not back, f"{module} imports {back}, which lie nearer to the user"
 
 
+def test_picture_of_the_rooms_is_drawn_from_the_code():
+    docs = HOME.parent / "docs"
+    drawn = subprocess.run(
+        [sys.executable, docs / "draw_rooms.py"], capture_output=True, text=True, check=True
+    ).stdout
+    assert drawn.count("-->") >= len(ROOMS) - 3
+    assert f"```mermaid\n{drawn}```" in (docs / "design.md").read_text("utf-8")
+
+
 def test_no_modules_import_each_other():
     graph = {module: imported(tree) & set(MODULES) for module, tree in MODULES.items()}
     TopologicalSorter(graph).prepare()
