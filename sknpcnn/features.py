@@ -5,11 +5,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn._estimator import beginning, constraints, fitted, inputs
+from sknpcnn._estimator.private import fit_context
 from sknpcnn._network.batches import Array
 from sknpcnn._values.brief import brief
 from sknpcnn._values.suggestions import KnownKeywords
@@ -84,7 +85,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         self.train = train
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, sample_weight=None) -> Self:
         """Fit the network.
 

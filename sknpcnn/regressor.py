@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar, Self
 
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.callback import CallbackSupportMixin
+from sklearn.base import BaseEstimator, RegressorMixin
 
 from sknpcnn._estimator import constraints, estimator, fitted
+from sknpcnn._estimator.private import CallbackSupportMixin, fit_context
 from sknpcnn._network.batches import Array
 from sknpcnn._values.suggestions import KnownKeywords, known_keywords
 
@@ -257,7 +257,7 @@ default="squared_error"
         self.verbose = verbose
 
     @known_keywords
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
     ) -> Self:
@@ -296,7 +296,7 @@ default="squared_error"
         return self
 
     @known_keywords
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None) -> Self:
         """Train for one epoch on a batch of data, going on from the last call.
 

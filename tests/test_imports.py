@@ -143,6 +143,21 @@ def test_only_the_rooms_near_the_user_know_scikit_learn(module):
     assert "sklearn" not in libraries or name.split(".")[0] in KNOW_SCIKIT_LEARN
 
 
+def private_imports(tree):
+    """Names of scikit-learn that are private, or in a private module, and its new callbacks."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "sklearn":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if "._" in name or name.startswith("sklearn.callback.")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_private_names_of_scikit_learn_are_imported_in_one_module(module):
+    expected = module == "sknpcnn._estimator.private"
+    assert bool(private_imports(MODULES[module])) == expected
+
+
 def not_alone(source):
     """What a file of the core imports at once beside NumPy, the standard library and the core."""
     alone = {"numpy", *sys.stdlib_module_names}

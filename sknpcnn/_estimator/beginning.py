@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.callback import ProgressBar
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _num_samples
 
 from sknpcnn._estimator import blocks, fitted, inputs
 from sknpcnn._estimator.constraints import check_combinations, read_params
+from sknpcnn._estimator.private import ProgressBar, num_samples
 from sknpcnn._kernels.memory import root_of
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
@@ -135,7 +134,7 @@ def prepare_fit(
 def prepare_untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
     """Fit an estimator without training: it keeps its initial weights."""
     estimator._validate_params()
-    y = np.zeros(_num_samples(X), int)
+    y = np.zeros(num_samples(X), int)
     chosen = inputs.choose_loss(estimator, y, fitted=None)
     loss = named_or_own(chosen)
     if loss.targets == "labels":

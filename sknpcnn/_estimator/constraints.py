@@ -7,16 +7,16 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import (
+
+from sknpcnn import architectures, losses, optimizers, schedules
+from sknpcnn._estimator import blocks
+from sknpcnn._estimator.private import (
     Interval,
     InvalidParameterError,
     Options,
     StrOptions,
     make_constraint,
 )
-
-from sknpcnn import architectures, losses, optimizers, schedules
-from sknpcnn._estimator import blocks
 from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import is_finite, is_integer, plain_items, plain_real
 from sknpcnn._values.suggestions import did_you_mean, nearest

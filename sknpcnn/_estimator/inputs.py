@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
-from sklearn.utils._chunking import get_chunk_n_rows
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from sknpcnn._engine.chunks import BLOCK, cut
 from sknpcnn._estimator.labels import (
@@ -30,6 +29,7 @@ from sknpcnn._estimator.layout import (
     is_table,
     warn_of_layout,
 )
+from sknpcnn._estimator.private import check_first_call, check_sample_weight, get_chunk_n_rows
 from sknpcnn._kernels.randomness import keyed
 from sknpcnn._network.balance import Seen, add_counts, balanced_weights
 from sknpcnn._network.batches import Array
@@ -254,7 +254,7 @@ def _weights(given: Any, X: Array, name: str) -> Array:
                 f"{name}={brief(given)}; needed: a finite number of at least 0, or one for each "
                 "sample."
             )
-        return _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
+        return check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
 
 
 def _rescale(weights: Array) -> Array:
@@ -302,7 +302,7 @@ def check_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
             _check_class_values(classes)
         elif loss.targets == "labels" and getattr(y, "ndim", 0) == 2:
             classes = np.arange(y.shape[1])
-        _check_partial_fit_first_call(estimator, classes)
+        check_first_call(estimator, classes)
     if loss.targets == "labels":
         n = len(estimator.classes_)
         if not np.array_equal(estimator.classes_, np.arange(n)):

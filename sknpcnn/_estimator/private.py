@@ -1,0 +1,33 @@
+"""What this package uses of scikit-learn that is private or experimental there.
+
+It is all imported here, so that a version of scikit-learn which renames it is the work of one file.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.callback import CallbackSupportMixin, ProgressBar
+from sklearn.utils._chunking import get_chunk_n_rows
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    make_constraint,
+)
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_call
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "ProgressBar",
+    "StrOptions",
+    "check_first_call",
+    "check_sample_weight",
+    "fit_context",
+    "get_chunk_n_rows",
+    "make_constraint",
+    "num_samples",
+]
