@@ -60,7 +60,7 @@ class Spec(KnownKeywords):
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-def _is_default(value: Any, field: Field) -> bool:
+def _is_default(value: Any, field: Field[Any]) -> bool:
     """Return whether a value is its default; False if it cannot be compared, as an array."""
     try:
         return type(value) is type(field.default) and bool(value == field.default)

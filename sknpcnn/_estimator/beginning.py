@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from sknpcnn._estimator import blocks, fitted, inputs
 from sknpcnn._estimator.constraints import check_combinations, read_params
+from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.private import ProgressBar, num_samples
 from sknpcnn._kernels.memory import root_of
 from sknpcnn._network.batches import Array
@@ -35,7 +36,7 @@ from sknpcnn.losses import Loss, named_or_own
 def prepare_fit(
     estimator: Any,
     samples: Samples,
-    image: inputs.Image,
+    image: Image,
     target: Target,
     loss: str | Loss,
     resumes: bool,
@@ -150,7 +151,7 @@ def prepare_untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
 
 def check_validation_data(
     estimator: Any,
-    image: inputs.Image,
+    image: Image,
     target: Target,
     loss: Loss,
     X: Any,

@@ -40,7 +40,8 @@ class Record:
     __slots__ = ("args", "name", "state")
 
     def __init__(self, name: str, args: tuple[Any, ...] | None = None) -> None:
-        self.name, self.args, self.state = name, args, None
+        self.name, self.args = name, args
+        self.state: Any = None
 
 
 def interpret(raw: bytes) -> Any:

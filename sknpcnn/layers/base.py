@@ -10,7 +10,8 @@ import numpy as np
 
 from sknpcnn._values.brief import brief
 from sknpcnn.layers.parameter import Parameter
-from sknpcnn.layers.steps import Shape, Steps, parameters, with_shapes
+from sknpcnn.layers.steps import Shape as Shape
+from sknpcnn.layers.steps import Steps, parameters, with_shapes
 from sknpcnn.spec import Spec
 
 Array = np.ndarray
