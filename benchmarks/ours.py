@@ -10,7 +10,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._training.targets import Classes
-from sknpcnn._training.training import Epoch, Plan, TrainingState, train
+from sknpcnn._training.training import Epoch, TrainingPlan, TrainingState, train
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.schedules import NAMED
@@ -22,9 +22,9 @@ LEARNING_RATE = 1e-3
 IMAGES = 2048  # that mini-batches are drawn from
 
 
-def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> Plan:
+def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> TrainingPlan:
     """Plan training with Adam, without anything that PyTorch does not do next to it."""
-    return Plan(
+    return TrainingPlan(
         optimizer=optimizer,
         schedule=NAMED["constant"],
         learning_rate=LEARNING_RATE,

@@ -9,7 +9,7 @@ from sknpcnn._engine.parallel import ThreadedRunner
 from sknpcnn._kernels.randomness import row_ids
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.samples import Samples, content_ids
-from sknpcnn._network.standard import Standard, standard_of
+from sknpcnn._network.standard import Standard, measure_standard
 
 IMAGE = (2, 3, 2)
 N = 10
@@ -92,8 +92,10 @@ def test_memory_map_stays_on_disk_and_untouched(tmp_path):
     rows = Rows(mapped, IMAGE, index=np.array([8, 1]))
     assert rows.X is mapped
     np.testing.assert_array_equal(load(rows, 0, 2), load(Rows(X[[8, 1]], IMAGE), 0, 2))
-    standard = standard_of(samples(mapped), IMAGE[2], np.float64)
-    np.testing.assert_array_equal(standard.mean, standard_of(samples(X), IMAGE[2], np.float64).mean)
+    standard = measure_standard(samples(mapped), IMAGE[2], np.float64)
+    np.testing.assert_array_equal(
+        standard.mean, measure_standard(samples(X), IMAGE[2], np.float64).mean
+    )
     np.testing.assert_array_equal(content_ids(samples(mapped)), content_ids(samples(X)))
     np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), X)
 
@@ -103,7 +105,7 @@ def test_data_of_any_order_are_read_and_never_written(order):
     X = np.array(data(), order=order)
     before = X.copy()
     X.flags.writeable = False
-    standard = standard_of(samples(X), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X), IMAGE[2], np.float64)
     images = load(Rows(X, IMAGE, standard, np.arange(N)), 0, N, np.float64)
     images += 1
     np.testing.assert_array_equal(X, before)
@@ -119,7 +121,7 @@ def test_standard_is_the_weighted_mean_and_deviation_of_each_channel(
     X = data(dtype)
     weights = np.random.default_rng(1).uniform(0.1, 5, N) if weighted else None
     index = np.array([0, 2, 3, 4, 5, 7, 9])
-    standard = standard_of(samples(X, weights, index), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X, weights, index), IMAGE[2], np.float64)
 
     pixels = X[index].astype(np.float64).reshape(-1, 2)
     w = np.repeat(np.ones(7) if weights is None else weights[index], 6)
@@ -133,8 +135,8 @@ def test_standard_is_the_weighted_mean_and_deviation_of_each_channel(
 def test_sample_of_weight_two_is_a_sample_given_twice(block, monkeypatch):
     monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data()
-    weighted = standard_of(samples(X, np.r_[2.0, np.ones(9)]), IMAGE[2], np.float64)
-    twice = standard_of(samples(np.r_[X[:1], X]), IMAGE[2], np.float64)
+    weighted = measure_standard(samples(X, np.r_[2.0, np.ones(9)]), IMAGE[2], np.float64)
+    twice = measure_standard(samples(np.r_[X[:1], X]), IMAGE[2], np.float64)
     np.testing.assert_allclose(weighted.mean, twice.mean, rtol=1e-13)
     np.testing.assert_allclose(weighted.scale, twice.scale, rtol=1e-13)
 
@@ -142,8 +144,8 @@ def test_sample_of_weight_two_is_a_sample_given_twice(block, monkeypatch):
 @pytest.mark.parametrize("size", [1e-30, 1e30])
 def test_size_of_all_weights_together_does_not_matter(size):
     X, weights = data(), np.random.default_rng(2).uniform(0.1, 1, N)
-    expected = standard_of(samples(X, weights), IMAGE[2], np.float64)
-    found = standard_of(samples(X, weights * size), IMAGE[2], np.float64)
+    expected = measure_standard(samples(X, weights), IMAGE[2], np.float64)
+    found = measure_standard(samples(X, weights * size), IMAGE[2], np.float64)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
     np.testing.assert_allclose(found.scale, expected.scale, rtol=1e-12)
 
@@ -154,7 +156,7 @@ def test_constant_channel_is_shifted_to_zero_and_not_scaled(constant, block, mon
     monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = data()
     X[:, 1::2] = constant
-    standard = standard_of(samples(X, np.linspace(0.3, 2, N)), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X, np.linspace(0.3, 2, N)), IMAGE[2], np.float64)
     assert standard.scale[1] == 1
     assert standard.mean[1] == pytest.approx(constant, rel=1e-14)
     assert 0 < standard.scale[0] < 1
@@ -163,7 +165,7 @@ def test_constant_channel_is_shifted_to_zero_and_not_scaled(constant, block, mon
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_equal_samples_are_standardised_without_a_warning(n):
     X = np.full((n, 12), 3.0)
-    standard = standard_of(samples(X), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X), IMAGE[2], np.float64)
     np.testing.assert_array_equal(standard.mean, [3, 3])
     np.testing.assert_array_equal(standard.scale, [1, 1])
 
@@ -173,7 +175,7 @@ def test_huge_mean_does_not_cancel_the_deviation(block, monkeypatch):
     """The difference of the mean square and the squared mean would hold nothing but rounding."""
     monkeypatch.setattr("sknpcnn._network.standard.BLOCK", block)
     X = np.random.default_rng(3).normal(size=(200, 12))
-    standard = standard_of(samples(X + 1e9), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X + 1e9), IMAGE[2], np.float64)
     expected = 1 / X.reshape(-1, 2).std(axis=0)
     np.testing.assert_allclose(standard.scale, expected, rtol=1e-6)
 
@@ -181,14 +183,14 @@ def test_huge_mean_does_not_cancel_the_deviation(block, monkeypatch):
 def test_small_integers_do_not_overflow():
     X = np.full((300, 12), 255, np.uint8)
     X[::2] = 253
-    standard = standard_of(samples(X), IMAGE[2], np.float64)
+    standard = measure_standard(samples(X), IMAGE[2], np.float64)
     np.testing.assert_allclose(standard.mean, 254, rtol=1e-15)
     np.testing.assert_allclose(standard.scale, 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_standard_has_the_compute_type(dtype):
-    standard = standard_of(samples(data(np.uint8)), IMAGE[2], dtype)
+    standard = measure_standard(samples(data(np.uint8)), IMAGE[2], dtype)
     assert standard.mean.dtype == dtype
     assert standard.scale.dtype == dtype
 
@@ -197,7 +199,7 @@ def test_range_of_the_data_does_not_matter_behind_the_standard():
     X = data(np.uint8)
     loaded = []
     for values in (X, X.astype(np.float32), X / 255):
-        standard = standard_of(samples(values), IMAGE[2], np.float32)
+        standard = measure_standard(samples(values), IMAGE[2], np.float32)
         loaded.append(load(Rows(values, IMAGE, standard), 0, N))
     np.testing.assert_array_equal(loaded[0], loaded[1])
     np.testing.assert_allclose(loaded[0], loaded[2], rtol=1e-5, atol=1e-6)

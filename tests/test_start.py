@@ -16,7 +16,7 @@ from sknpcnn._engine.plan import plan
 from sknpcnn._estimator.blocks import ACTIVATIONS
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
-from sknpcnn._network.standard import standard_of
+from sknpcnn._network.standard import measure_standard
 from sknpcnn._training.start import initial_parameters
 from sknpcnn._training.targets import Classes
 from sknpcnn.layers import (
@@ -57,7 +57,7 @@ def network_of(layers, image, n_classes=3):
 
 def started(network, X, seed=0, dtype=np.float64, weights=None):
     samples = samples_of(X, weights=weights)
-    standard = standard_of(samples, network.image[2], dtype)
+    standard = measure_standard(samples, network.image[2], dtype)
     theta = initial_parameters(network, samples, standard, seed, dtype, np.zeros(3))
     return theta, standard
 

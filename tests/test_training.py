@@ -12,7 +12,7 @@ from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
 from sknpcnn._training.targets import Classes
-from sknpcnn._training.training import Plan, TrainingState, clip, evaluate, train
+from sknpcnn._training.training import TrainingPlan, TrainingState, clip, evaluate, train
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Tanh
 from sknpcnn.losses import CrossEntropy, Focal
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
@@ -21,7 +21,7 @@ from sknpcnn.spec import named
 
 IMAGE = (8, 8, 2)
 N = 72
-PLAN = Plan(
+PLAN = TrainingPlan(
     optimizer=SGD(),
     schedule=Constant(),
     learning_rate=0.1,

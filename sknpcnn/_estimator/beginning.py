@@ -19,7 +19,7 @@ from sknpcnn._kernels.memory import root_of
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
-from sknpcnn._network.standard import standard_of
+from sknpcnn._network.standard import measure_standard
 from sknpcnn._training.checkpoints import Checkpoint
 from sknpcnn._training.description import IndescribableError, described
 from sknpcnn._training.fingerprint import data_digest, fingerprint
@@ -90,7 +90,7 @@ def prepare_fit(
     else:
         dtype = _choose_dtype(params["dtype"], samples.X)
         channels = samples.X.shape[1] if table else image[2]
-        standard = standard_of(samples, channels, dtype) if params["standardize"] else None
+        standard = measure_standard(samples, channels, dtype) if params["standardize"] else None
     if state is None:
         with network.explaining_memory_errors():
             constant = target.constant(samples, named_or_own(loss))

@@ -31,7 +31,7 @@ class Standard:
 
 
 @np.errstate(all="ignore")
-def standard_of(samples: Samples, channels: int, dtype: Any) -> Standard:
+def measure_standard(samples: Samples, channels: int, dtype: Any) -> Standard:
     """Compute weighted mean and deviation of each channel, in double precision, block by block.
 
     In a table each column is a channel.

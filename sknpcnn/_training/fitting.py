@@ -17,7 +17,7 @@ from sknpcnn._network.standard import Standard
 from sknpcnn._training import defaults
 from sknpcnn._training.report import Report
 from sknpcnn._training.targets import Target
-from sknpcnn._training.training import Epoch, Plan, TrainingState, evaluate, train
+from sknpcnn._training.training import Epoch, TrainingPlan, TrainingState, evaluate, train
 from sknpcnn.augmentation.base import Image, steps_of
 from sknpcnn.losses import Loss
 
@@ -65,7 +65,7 @@ class Fit:
     """scikit-learn's attributes for the number of features and their names."""
     samples: Samples
     standard: Standard | None
-    plan: Plan
+    plan: TrainingPlan
     loss: str | Loss
     """The loss of the plan, by name if it has one."""
     state: TrainingState
@@ -228,7 +228,7 @@ def make_plan(
     before: int | None,
     loss: Loss,
     target: Target,
-) -> Plan:
+) -> TrainingPlan:
     """Make the training plan from the estimator's parameters.
 
     ``before`` is the number of epochs trained by earlier fits; None for a stream, which has no end.
@@ -244,7 +244,7 @@ def make_plan(
     size = defaults.batch_size(n_samples) if size == "auto" else size
     max_iter = params["max_iter"]
     max_iter = defaults.epochs(image, n_samples, size) if max_iter == "auto" else max_iter
-    return Plan(
+    return TrainingPlan(
         optimizer=optimizer,
         schedule=schedule,
         learning_rate=optimizer.learning_rate * schedule.peak if rate == "auto" else float(rate),

@@ -29,7 +29,7 @@ BLOCK_SIZE = 2**16
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """The settings of training."""
 
     optimizer: Optimizer
@@ -113,13 +113,13 @@ class TrainingState:
         memory = {name: array.copy() for name, array in self.memory.items()}
         return replace(self, theta=self.theta.copy(), memory=memory, curve=list(self.curve))
 
-    def progress(self, epoch: float, plan: "Plan") -> Progress:
+    def progress(self, epoch: float, plan: "TrainingPlan") -> Progress:
         """Return the progress of training for a schedule."""
         name, summary = self.summary
         known = summary if name == type(plan.schedule).__name__ else ()
         return Progress(epoch, plan.n_epochs, self.curve, self.forgotten, known)
 
-    def trim_curve(self, keep: int, plan: "Plan") -> None:
+    def trim_curve(self, keep: int, plan: "TrainingPlan") -> None:
         """Keep only the end of the curve, and the schedule's summary of the rest."""
         if (dropped := len(self.curve) - keep) > 0:
             old = replace(self.progress(self.epoch, plan), curve=self.curve[:dropped])
@@ -162,7 +162,7 @@ def train(
     network: Network,
     samples: Samples,
     standard: Standard | None,
-    plan: Plan,
+    plan: TrainingPlan,
     state: TrainingState,
     engine: Engine,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -195,7 +195,7 @@ def _run_epoch(
     network: Network,
     samples: Samples,
     standard: Standard | None,
-    plan: Plan,
+    plan: TrainingPlan,
     state: TrainingState,
     engine: Engine,
     grad: Array,
@@ -264,7 +264,7 @@ def _select_ids(ids: Callable[[], Array], part: Array) -> Array:
     return ids()[part]
 
 
-def _advice(plan: Plan, lr: float) -> str:
+def _advice(plan: TrainingPlan, lr: float) -> str:
     """Return the advice for training that has diverged."""
     if plan.alpha:
         return (
@@ -280,7 +280,7 @@ def evaluate(
     theta: Array,
     samples: Samples,
     standard: Standard | None,
-    plan: Plan,
+    plan: TrainingPlan,
     engine: Engine,
 ) -> tuple[float, float, Array]:
     """Compute mean loss, score and outputs of samples in inference mode."""

@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[Array, Array]:
 
 
 def _read_pickle(path: Path) -> tuple[Array, Array]:
-    content = cifar_pickle.load(path)
+    content = cifar_pickle.read_batch(path)
     if not {"data", "labels"} <= set(content):
         raise ValueError(
             f"{path}: holds {', '.join(content)[:200] or 'nothing'}; needed: data and labels, as "
@@ -158,7 +158,7 @@ def _lines(path: Path) -> list[Any]:
 
 
 def _label_names(path: Path) -> list[Any]:
-    names = cifar_pickle.load(path, _MAX_META_SIZE).get("label_names")
+    names = cifar_pickle.read_batch(path, _MAX_META_SIZE).get("label_names")
     if type(names) is not list:
         raise ValueError(f"{path}: holds no list called label_names, which is needed.")
     return names

@@ -10,7 +10,7 @@ from sknpcnn.datasets.loading import Array, read_file
 from sknpcnn.datasets.safe_pickle import PickleError, Record, interpret
 
 
-def load(path: Path, max_size: int | None = None) -> dict[str, Any]:
+def read_batch(path: Path, max_size: int | None = None) -> dict[str, Any]:
     """Load a dictionary of 2-D byte arrays, lists, bytes, text and integers."""
     raw = read_file(path, max_size)
     try:
