@@ -38,13 +38,11 @@ cnn = NumpyCNNRegressor((16, 32, 64), hidden_layer_sizes=(64,), random_state=0).
 apart = {"NumpyCNNRegressor": np.hypot(*(cnn.predict(X_test) - y_test).T)}
 rows, rows_test = X.reshape(1000, -1) / 255, X_test.reshape(400, -1) / 255
 for other in (RandomForestRegressor(30), MLPRegressor(early_stopping=True)):
-    apart[type(other).__name__] = np.hypot(
-        *(other.set_params(random_state=0).fit(rows, y).predict(rows_test) - y_test).T
-    )
+    predicted = other.set_params(random_state=0).fit(rows, y).predict(rows_test)
+    apart[type(other).__name__] = np.hypot(*(predicted - y_test).T)
 
 # %%
 # Left: where the rings are (dots), and predictions (crosses). Right: how far these are apart.
-plt.rcParams.update({"font.size": 9})
 left, right = plt.figure(figsize=(10, 4.2), layout="constrained").subfigures(1, 2, wspace=0.04)
 left.suptitle("Centers of 18 rings, and predictions", weight="bold")
 for ax, image, center in zip(left.subplots(3, 6).flat, X_test, y_test, strict=False):

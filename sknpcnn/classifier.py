@@ -38,7 +38,7 @@ class NumpyCNNClassifier(
         Whether a block has a second convolution of the same size before its pooling, with batch
         normalization and activation as the first one has, the result of which is added to what it
         is given. "auto" does so in images of more than 32 pixels on their shorter side, in the
-        blocks that are given 32 or fewer; only where ``conv_filters`` is "auto" as well.
+        blocks that are given 32 or fewer; only with ``conv_filters="auto"`` and ``pool_size=2``.
     global_pooling : bool or "auto", default="auto"
         Whether only the mean of each filter of the last block, over all places of the image, goes
         on to the dense layers, and not where in the image it was. "auto" does so for images of more

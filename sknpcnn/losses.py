@@ -34,8 +34,10 @@ class Loss(Spec, ABC):
     >>> @dataclass(frozen=True, repr=False)
     ... class FourthPower(Loss):
     ...     def compute(self, outputs, targets):
-    ...         error = outputs - targets
-    ...         return (error**4).sum(axis=1), 4 * error**3
+    ...         error = outputs - targets.astype(outputs.dtype)
+    ...         return (error.astype(np.float64) ** 4).sum(axis=1), 4 * error**3
+    >>> FourthPower().compute(np.array([[3.0]]), np.array([[1.0]]))
+    (array([16.]), array([[32.]]))
     """
 
     targets: ClassVar[Literal["reals", "classes", "labels"]] = "reals"
@@ -73,6 +75,13 @@ class Measured(NamedTuple):
 def measure(loss: Loss, outputs: Array, targets: Array, weights: Array | None = None) -> Measured:
     """Compute the loss of a mini-batch and the gradient of its weighted mean."""
     losses, gradient = loss.compute(outputs, targets)
+    if losses.shape != outputs.shape[:1] or gradient.shape != outputs.shape:
+        raise ValueError(
+            f"{loss!r} computes losses of shape {losses.shape} and a gradient of shape "
+            f"{gradient.shape} of outputs of shape {outputs.shape}; needed: one loss for each "
+            "sample, and a gradient of the shape of the outputs. sknpcnn.testing.check_loss tells "
+            "more."
+        )
     if weights is None:
         gradient /= len(outputs)
         return Measured(float(losses.sum()), gradient)
@@ -366,7 +375,9 @@ def takes(loss: Any, kind: str) -> bool:
     """Return whether a loss, given by value or name, may compare targets of a kind."""
     if isinstance(loss, str):
         loss = NAMED.get(loss, loss)
-    return loss == "auto" or getattr(loss, "targets", None) == kind
+    if isinstance(loss, str):
+        return loss == "auto"
+    return getattr(loss, "targets", None) == kind
 
 
 def named_or_own(loss: Any) -> Loss:

@@ -1,6 +1,6 @@
 """check_loss: every loss of the package passes, and every broken promise is named."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -119,7 +119,13 @@ class NotEqual(Squared):
     __hash__ = object.__hash__
 
 
+@value
+class NotComparable(Squared):
+    values: list = field(default_factory=list)
+
+
 BROKEN = {
+    NotComparable: "cannot be pickled or compared",
     WrongGradient: "not the slope",
     MeanOverTheBatch: "depends on the others",
     DoubleGradient: "its gradient is float64",

@@ -65,6 +65,7 @@ WRONG = {
     "scores of no validation": lambda v, a: v["fitted"].update(validation_scores_={"list": [0.5]}),
     "odd rows": lambda v, a: v["fitted"].update(_history={"list": [{"dict": [["a", 1.0]]}] * 2}),
     "rows of words": lambda v, a: v["fitted"]["_history"]["list"][0]["dict"][0].__setitem__(1, "a"),
+    "loss of another estimator": lambda v, a: v["params"].update(loss="squared_error"),
     "seed below zero": lambda v, a: v["progress"].update(seed=-1),
     "enormous seed": lambda v, a: v["progress"].update(seed=10**40),
     "epoch below zero": lambda v, a: v["progress"].update(epoch=-7),

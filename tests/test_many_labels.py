@@ -63,6 +63,22 @@ def test_first_loss_is_the_entropy_of_the_labels(data):
     assert clf.loss_ == pytest.approx(entropy, rel=0.03)
 
 
+@pytest.mark.parametrize("kind", ["Int64", "boolean", "mixed"])
+def test_frames_of_nullable_and_of_mixed_columns(kind, data):
+    X, _, y, _ = data
+    frame = pd.DataFrame(y)
+    frame = frame.assign(**{"0": frame[0] == 1}) if kind == "mixed" else frame.astype(kind)
+    plain = small(max_iter=1).fit(X, np.c_[y, y[:, 0]] if kind == "mixed" else y)
+    np.testing.assert_array_equal(small(max_iter=1).fit(X, frame)._theta, plain._theta)
+
+
+def test_labels_that_begin_like_classes_are_labels(monkeypatch, data):
+    monkeypatch.setattr("sknpcnn._estimator.labels.MAX_INSPECTED_ROWS", 30)
+    X, *_ = data
+    y = np.r_[np.eye(2, dtype=int)[np.zeros(30, int)], np.ones((30, 2), int)]
+    assert small(max_iter=1).fit(X[:60], y).out_activation_ == "logistic"
+
+
 @pytest.mark.parametrize("kind", [list, pd.DataFrame, scipy.sparse.csr_array, np.float32, bool])
 def test_labels_of_any_kind(kind, data):
     X, _, y, _ = data
@@ -79,6 +95,9 @@ def test_streams_need_no_classes(data):
     whole = small(learning_rate="constant", shuffle=False, max_iter=3).fit(X, y)
     np.testing.assert_array_equal(clf._theta, whole._theta)
     clf.partial_fit(X[:2], y[:2])  # whatever these hold
+    small().partial_fit(X, y.tolist()).partial_fit(X, y.tolist())
+    with pytest.raises(ValueError, match=r"y has the shape .* indicator matrix"):
+        small().partial_fit(X, y).partial_fit(X, np.c_[y, y])
     clf.partial_fit(X[:3], np.eye(3, dtype=int))
     with pytest.raises(ValueError, match="classes="):
         small().partial_fit(X, y, classes=[1, 2, 3])

@@ -229,10 +229,28 @@ def test_loss_may_change_on_the_way_but_not_how_targets_are_scaled():
     reg = small(max_iter=2, warm_start=True).fit(X, Y)
     reg.set_params(loss="huber").fit(X, Y)
     assert reg.n_iter_ == 4
-    with pytest.raises(ValueError, match=r"loss='poisson' needs y to be scaled in another way"):
+    with pytest.raises(ValueError, match=r"loss='poisson' scales y or links outputs"):
         reg.set_params(loss="poisson").fit(X, Y)
     with pytest.raises(ValueError, match=r"in another way than SquaredError\(\)"):
         small(max_iter=1).fit(X, Y).set_params(loss=Poisson()).partial_fit(X, Y)
+    with pytest.raises(ValueError, match=r"loss=Linked\(\) scales y or links outputs"):
+        small(max_iter=1).fit(X, Y).set_params(loss=Linked()).partial_fit(X, Y)
+
+
+def test_scorers_are_given_y_as_it_is():
+    seen, y = [], np.arange(N) % 7
+    reg = small(max_iter=1, early_stopping=True)
+    reg.scoring = lambda model, X, y: seen.append(y) or 1.0
+    reg.fit(X, y, X_val=TEST, y_val=y[::-1])
+    np.testing.assert_array_equal(seen[0], y[::-1])
+
+
+def test_predictions_that_overflow_are_refused():
+    reg = small(loss="poisson", standardize=False, max_iter=5).fit(X / 255, Y)
+    weights = reg.get_weights()
+    reg.set_weights({"output.W": 1e5 * weights["output.W"]})
+    with pytest.raises(ValueError, match=r"The prediction for X\[\d+\] overflows"):
+        reg.predict(X / 255)
 
 
 def test_ensembles_and_inspection():
@@ -309,10 +327,19 @@ def test_a_loss_of_ones_own_trains():
     assert clone(reg).loss == FourthPower()
 
 
+class Linked(Huber):
+    def link(self, outputs):
+        return np.exp(outputs)
+
+
 class FourthPower(Loss):
     def compute(self, outputs, targets):
         error = outputs - targets
         return (error.astype(np.float64) ** 4).sum(axis=1), 4 * error.astype(outputs.dtype) ** 3
+
+
+class Unknown(Huber):
+    targets = "ranks"
 
 
 WRONG = {
@@ -325,6 +352,11 @@ WRONG = {
     "infinity": ({}, np.where(np.arange(N) == 3, np.inf, Y), "infinity"),
     "beyond double precision": ({}, np.full(N, np.longdouble("1e400")), "finite"),
     "no y": ({}, None, "y"),
+    "enormous integers": ({}, [10**400] + [1] * (N - 1), "y has the shape .* dtype object"),
+    "a ragged list": ({}, [[1], [1, 2]] * (N // 2), "^y: "),
+    "complex": ({}, Y + 1j, "^y: |Complex data"),
+    "no columns": ({}, np.zeros((N, 0)), r"y has the shape \(240, 0\)"),
+    "targets of an unknown kind": ({"loss": Unknown()}, Y, r"targets='ranks'; needed: one of classes, labels, reals"),
     "output layer": ({"layers": [Conv2D(2), ReLU(), Flatten()], "conv_filters": (3,)}, Y, "layers"),
 }  # fmt: skip
 

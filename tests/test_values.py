@@ -15,12 +15,13 @@ import pytest
 from sklearn.base import clone
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, NumpyCNNRegressor
 from sknpcnn._values.brief import brief
 from sknpcnn.augmentation import Augmentation
 from sknpcnn.callbacks import TimeLimit
 from sknpcnn.datasets import ImageLoader
 from sknpcnn.layers import Context, Flatten, Hints, Layer, Parameter, ReLU
+from sknpcnn.losses import Loss
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.saving.plain import SPECS
 from sknpcnn.schedules import Progress, Schedule
@@ -37,7 +38,7 @@ SHORT = 1500
 X = np.random.default_rng(0).normal(size=(8, 6, 6)).astype(np.float32)
 y = np.arange(8) % 2
 SMALL = {"conv_filters": (2,), "hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
-ESTIMATORS = NumpyCNNClassifier, NumpyCNNFeatures
+ESTIMATORS = NumpyCNNClassifier, NumpyCNNRegressor, NumpyCNNFeatures
 # What the package makes, and hands to others; and what has a test of its own.
 NOT_GIVEN = {
     Spec,
@@ -59,7 +60,10 @@ def public_classes():
         thing
         for module in map(import_module, modules)
         for thing in (getattr(module, name) for name in getattr(module, "__all__", ()))
-        if isinstance(thing, type) and not inspect.isabstract(thing) and thing not in NOT_GIVEN
+        if isinstance(thing, type)
+        and not inspect.isabstract(thing)
+        and thing not in NOT_GIVEN
+        and thing.__module__.startswith("sknpcnn.")
     }
     return sorted(found, key=lambda thing: thing.__name__)
 
@@ -136,6 +140,9 @@ def using(value):
         ]
     if isinstance(value, TimeLimit):
         return [NumpyCNNClassifier(**SMALL).set_callbacks(value)]
+    if isinstance(value, Loss):
+        kind = NumpyCNNRegressor if value.targets == "reals" else NumpyCNNClassifier
+        return [kind(**SMALL, loss=value)]
     name = {Optimizer: "solver", Schedule: "learning_rate", Augmentation: "augment"}
     (wanted,) = (name for kind, name in name.items() if isinstance(value, kind))
     return [NumpyCNNClassifier(**SMALL | {wanted: [value] if wanted == "augment" else value})]
@@ -150,9 +157,12 @@ def check_fit(clf):
         if result is not clf:
             assert len(str(result)) < SHORT, str(result)[:200]
             return result
-        found = outcome(lambda: clf.predict_proba(X))
+        predict = clf.predict if isinstance(clf, NumpyCNNRegressor) else clf.predict_proba
+        found = outcome(lambda: predict(X))
     if isinstance(found, Exception):
         assert "makes the network overflow" in str(found)
+    elif isinstance(clf, NumpyCNNRegressor):
+        assert np.isfinite(found).all()
     else:
         assert np.isfinite(found).all()
         chances = found[np.arange(len(X)), clf.predict(X)]
@@ -222,8 +232,13 @@ def test_a_loader_of_images_is_sound_or_refuses_by_the_name_of_the_parameter(nam
     assert accepted or name in ("fit_mode", "background")
 
 
-@pytest.mark.parametrize("name", inspect.signature(NumpyCNNClassifier).parameters)
-def test_a_classifier_fits_or_refuses_by_the_name_of_the_parameter(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [*parameters([NumpyCNNClassifier]), (NumpyCNNRegressor, "loss"), (NumpyCNNRegressor, "dtype")],
+)
+def test_an_estimator_fits_or_refuses_by_the_name_of_the_parameter(
+    kind, name, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     base = {"tol": 1e9, "n_iter_no_change": 1} if name == "max_iter" else {}
     accepted = []
@@ -232,7 +247,7 @@ def test_a_classifier_fits_or_refuses_by_the_name_of_the_parameter(name, tmp_pat
         params = SMALL | base | {name: given}
         if name in ("layers", "image_shape"):
             params = {"max_iter": 1} | {name: given}
-        clf = NumpyCNNClassifier(**params)
+        clf = kind(**params)
         assert clf.set_params(**{name: given}).get_params()[name] is given
         error = check_fit(clf)
         assert clf.get_params(deep=False)[name] is given
@@ -245,7 +260,7 @@ def test_a_classifier_fits_or_refuses_by_the_name_of_the_parameter(name, tmp_pat
             check_refusal(error, name)
 
     assert not failures(check)
-    assert accepted or name in ("activation", "solver", "learning_rate", "image_shape")
+    assert accepted or name in ("activation", "solver", "learning_rate", "image_shape", "loss")
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -307,7 +322,8 @@ def odd_pairs(number):
     """Draw classes, and values for two of their parameters; others every night."""
     rng = np.random.default_rng(None if NIGHTLY else 0)
     names = {kind: [*inspect.signature(kind).parameters] for kind in CLASSES}
-    names[NumpyCNNClassifier].remove("max_iter")  # which could make others train for ever
+    for kind in (NumpyCNNClassifier, NumpyCNNRegressor):
+        names[kind].remove("max_iter")  # which could make others train for ever
     several = [kind for kind in CLASSES if len(names[kind]) > 1]
     for _ in range(number):
         kind = several[rng.integers(len(several))]
@@ -317,14 +333,14 @@ def odd_pairs(number):
 
 def check_two(kind, given):
     base = required(kind)
-    if kind is NumpyCNNClassifier:
+    if kind in (NumpyCNNClassifier, NumpyCNNRegressor):
         base = {"max_iter": 1} if "layers" in given else SMALL
     try:
         with no_hang():
             made = kind(**base | given)
     except DOCUMENTED as error:
         made = error
-    if kind is NumpyCNNClassifier:
+    if kind in (NumpyCNNClassifier, NumpyCNNRegressor):
         made = check_fit(made)
     elif kind is NumpyCNNFeatures:
         made = outcome(lambda: made.fit(X, y))

@@ -274,7 +274,7 @@ def _make_validation_score(scorer: Any, estimator: Any, fit: Fit, samples: Sampl
     validation data.
     """
     index = samples.index
-    y = fit.plan.target.decode(samples.targets[index])
+    y = None if samples.y is None else samples.y[index]
     weights = samples.weights_at(index)
     weighted = weights is not None and _accepts_sample_weight(scorer)
     extra = {"sample_weight": weights} if weighted else {}

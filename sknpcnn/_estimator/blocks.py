@@ -112,7 +112,8 @@ def choose_architecture(params: Mapping[str, Any], image: Image, table: bool) ->
     filters = defaults.filters(image, table)
     given = params["conv_filters"]
     n_blocks = len(filters if is_auto(given) else read_sizes("conv_filters", given))
-    residual = defaults.residual(image, n_blocks) if is_auto(given) else []
+    halves = np.array_equal(params["pool_size"], 2)  # as the choice of residual blocks assumes
+    residual = defaults.residual(image, n_blocks) if is_auto(given) and halves else []
     return {
         "conv_filters": filters,
         "residual": residual if any(residual) else False,

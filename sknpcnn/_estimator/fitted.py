@@ -214,7 +214,9 @@ def target_of(estimator: Any) -> Target:
 
 def predictions(estimator: Any, outputs: Array) -> Array:
     """Convert outputs of the network to predictions in the format of y."""
-    return target_of(estimator).predict(outputs, loss_of(estimator))
+    predicted = target_of(estimator).predict(outputs, loss_of(estimator))
+    inputs.check_finite_predictions(predicted)
+    return predicted
 
 
 def standard_of(estimator: Any) -> Standard | None:

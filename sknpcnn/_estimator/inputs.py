@@ -92,6 +92,16 @@ def check_no_overflow(outputs: Array) -> None:
         )
 
 
+def check_finite_predictions(predicted: Array) -> None:
+    """Raise if real predictions are infinite, as the exponential of a large output is."""
+    if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+        first = np.argmin(np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1))
+        raise ValueError(
+            f"The prediction for X[{first}] overflows; needed: pixels on the scale of those that "
+            "the network was trained on."
+        )
+
+
 def prediction_batch_size(network: Network, dtype: np.dtype) -> int:
     """Compute how many images to predict at once within scikit-learn's ``working_memory``."""
     # room for input and output of the widest layer; others are smaller or processed in chunks
@@ -116,8 +126,8 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
     check_one_label_per_image(given, len(X) if given else 0, y)
     if loss.targets == "classes":
         check_class_labels(y, "y")
-    else:
-        y = to_dense(y)
+    elif y is not None:  # alone, so that errors are about it
+        y = check_y(y, "y", loss)
     several = {"multi_output": loss.targets != "classes", "y_numeric": loss.targets == "reals"}
     with naming("X", "y"), _refuse_huge_integers("X"):
         X, y = validate_data(
@@ -141,14 +151,15 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
 
 
 def check_y(y: Any, name: str, loss: Loss) -> Array:
-    """Check the y of validation data."""
+    """Check y, of training or validation data."""
     y = to_numpy(y, name)
-    if loss.targets == "classes":
-        check_class_labels(y, name)
-        y = column_or_1d(y, warn=True, input_name=name)
-        assert_all_finite(y, input_name=name)
-    else:
-        y = check_array(to_dense(y), ensure_2d=False, input_name=name)
+    with naming(name), _refuse_huge_integers(name):
+        if loss.targets == "classes":
+            check_class_labels(y, name)
+            y = column_or_1d(y, warn=True, input_name=name)
+            assert_all_finite(y, input_name=name)
+        else:
+            y = check_array(to_dense(y), ensure_2d=False, ensure_min_features=0, input_name=name)
     return _values_of(y, name, loss)
 
 
@@ -179,6 +190,11 @@ def choose_loss(estimator: Any, y: Any, fitted: Loss | None) -> str | Loss:
     elif chosen == "auto":
         chosen = "binary_cross_entropy" if is_multilabel(y) else "cross_entropy"
     loss = named_or_own(chosen)
+    if loss.targets not in _KINDS:
+        raise ValueError(
+            f"loss={brief(given)} has targets={brief(loss.targets)}; needed: one of "
+            f"{', '.join(_KINDS)}."
+        )
     if loss.targets not in estimator._targets:
         raise ValueError(
             f"loss={brief(given)} compares {_KINDS[loss.targets]}, but "
@@ -190,12 +206,20 @@ def choose_loss(estimator: Any, y: Any, fitted: Loss | None) -> str | Loss:
             f"loss={brief(given)} compares {_KINDS[loss.targets]}, but the previous fit was on "
             f"{_KINDS[fitted.targets]}. Set it back, set warm_start=False, or fit a clone."
         )
-    if fitted is not None and loss.nonnegative != fitted.nonnegative:
+    if fitted is not None and not _same_outputs(loss, fitted):
         raise ValueError(
-            f"loss={brief(given)} needs y to be scaled in another way than {fitted!r} of the fit "
-            "that is to be continued. Set it back, set warm_start=False, or fit a clone."
+            f"loss={brief(given)} scales y or links outputs to it in another way than {fitted!r} "
+            "of the previous fit. Set it back, set warm_start=False, or fit a clone."
         )
     return chosen
+
+
+@np.errstate(all="ignore")
+def _same_outputs(one: Loss, other: Loss) -> bool:
+    """Return whether outputs mean the same to two losses: a network can go on with the other."""
+    outputs = np.linspace(-2, 2, 12).reshape(3, 4)
+    same = np.array_equal(one.link(outputs.copy()), other.link(outputs.copy()))
+    return same and one.nonnegative == other.nonnegative
 
 
 @np.errstate(all="ignore")  # weights are relative: underflow to zero is fine
@@ -225,7 +249,7 @@ def make_samples(
                 f"{name} holds."
             )
     index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
-    return Samples(X, targets, weights, index, counts)
+    return Samples(X, targets, weights, index, y, counts)
 
 
 @np.errstate(all="ignore")
@@ -300,8 +324,9 @@ def check_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
     with naming("classes"):
         if classes is not None:
             _check_class_values(classes)
-        elif loss.targets == "labels" and getattr(y, "ndim", 0) == 2:
-            classes = np.arange(y.shape[1])
+        elif loss.targets == "labels" and not hasattr(estimator, "classes_"):
+            shape = np.shape(to_dense(y))
+            classes = np.arange(shape[1]) if len(shape) == 2 else None
         check_first_call(estimator, classes)
     if loss.targets == "labels":
         n = len(estimator.classes_)

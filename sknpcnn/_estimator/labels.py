@@ -1,5 +1,6 @@
 """Checks ``y``, with errors that say how to convert values that cannot be used."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,20 @@ from sknpcnn._values.brief import brief
 from sknpcnn.losses import Loss
 
 MAX_INSPECTED_ROWS = 10_000
-"""The most rows inspected to recognize one-hot labels."""
+"""The number of rows that are inspected first, to recognize one-hot labels."""
 
 
 def to_dense(y: Any) -> Any:
     """Return sparse matrices and data frames as NumPy arrays, and anything else unchanged."""
     if hasattr(y, "toarray"):  # a sparse matrix
         return y.toarray()
-    return np.asarray(y) if getattr(y, "ndim", 0) == 2 else y
+    if getattr(y, "ndim", 0) != 2:
+        return y
+    values = np.asarray(y)
+    if values.dtype.kind == "O" and hasattr(y, "to_numpy"):  # columns of several types, or nullable
+        with suppress(TypeError, ValueError):
+            return y.to_numpy(np.float64)
+    return values
 
 
 def is_multilabel(y: Any) -> bool:
@@ -96,12 +103,16 @@ def _raise_if_one_hot(y: np.ndarray, name: str, call: str) -> None:
     rows = y[:MAX_INSPECTED_ROWS]
     if rows.dtype.kind not in "biuf" or not len(rows):
         return
-    if ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all():
+    if all(_is_one_hot(some) for some in (rows, y)):  # all rows, if the first ones are
         raise ValueError(
             f"{name} has the shape {y.shape}, and every row holds a single 1: it is one-hot. "
             f"{name} should be a 1d array; needed: one label for each sample, {call}. If a "
             'sample may have several labels, give loss="binary_cross_entropy".'
         )
+
+
+def _is_one_hot(rows: np.ndarray) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
 
 
 def _check_objects(labels: np.ndarray, name: str) -> None:

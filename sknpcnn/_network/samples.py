@@ -27,6 +27,8 @@ class Samples:
     """(n,), or None if all samples have equal weight"""
     index: Array
     """Indices of the selected rows"""
+    y: Array | None = None
+    """What the targets were made of, (n,) or (n, k)"""
     counts: Counts = ()
     """Total sample weight of each class over all rows, before class weights are applied"""
 

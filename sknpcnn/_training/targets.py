@@ -19,10 +19,14 @@ Array = np.ndarray
 SPREAD = 0.01
 """The fraction of the frequencies that training starts from which is spread evenly: what has not
 been seen yet may still come. It raises the first loss by less than this fraction."""
-HALVINGS = 40
-"""How often the range that holds the best constant output is halved."""
-CONSTANT = 1e-12
-"""Values that deviate less from their mean, in proportion to it, are all the same."""
+DOUBLINGS, HALVINGS = 5, 40
+"""How often the range that is searched for the best constant output is doubled, and then halved."""
+TINY = 1e-300
+"""A frequency of zero, where its logarithm is needed."""
+CONSTANT = 8 * float(np.finfo(np.float64).eps)
+"""Values that deviate less from their mean, in proportion to it, differ by rounding alone."""
+UNEXPLAINED = 1e-12
+"""A smaller part of the sum of squares is no variation: it is what rounding has left."""
 
 
 class Target(Protocol):
@@ -40,10 +44,6 @@ class Target(Protocol):
 
     def encode(self, y: Array, name: str = "y") -> Array:
         """Turn y into the targets of a loss; raise if it holds what the first y did not."""
-        ...
-
-    def decode(self, targets: Array) -> Array:
-        """Turn the targets of a loss back into y."""
         ...
 
     def predict(self, outputs: Array, loss: Loss) -> Array:
@@ -108,9 +108,6 @@ class Classes:
             )
         return place
 
-    def decode(self, targets: Array) -> Array:
-        return self.classes[targets]
-
     def predict(self, outputs: Array, loss: Loss) -> Array:
         return self.classes[outputs.argmax(axis=1)]
 
@@ -126,8 +123,9 @@ class Classes:
 
     def baseline(self, samples: Samples, loss: Loss) -> tuple[float, float]:
         p = self._frequencies(samples)
-        p = p[p > 0]
-        return float(-(p * np.log(p)).sum()), float(p.max())
+        known = np.flatnonzero(p)  # one row for each class does, weighed by its frequency
+        outputs = np.tile(np.log(np.maximum(p, TINY)), (len(known), 1))
+        return measure(loss, outputs, known, p[known]).total, float(p.max())
 
     def sums(self, outputs: Array, targets: Array, weights: Array | None, loss: Loss) -> Array:
         return _hits(outputs.argmax(axis=1) == targets, weights)
@@ -166,9 +164,6 @@ class Labels:
             )
         return y.astype(np.uint8)
 
-    def decode(self, targets: Array) -> Array:
-        return targets.astype(np.int64)
-
     def predict(self, outputs: Array, loss: Loss) -> Array:
         return (loss.link(outputs) > 0.5).astype(np.int64)
 
@@ -184,11 +179,11 @@ class Labels:
 
     def baseline(self, samples: Samples, loss: Loss) -> tuple[float, float]:
         p = self._frequencies(samples)
-        known = np.stack([p, 1 - p])
-        entropy = -np.where(known > 0, known * np.log(np.maximum(known, 1e-300)), 0).sum()
-        index = samples.index
-        right = _hits((samples.targets[index] == (p > 0.5)).all(axis=1), samples.weights_at(index))
-        return float(entropy), _accuracy(right)
+        outputs = np.log(np.maximum(p, TINY)) - np.log(np.maximum(1 - p, TINY))
+        targets, weights = samples.targets[samples.index], samples.weights_at(samples.index)
+        total = measure(loss, np.tile(outputs, (len(targets), 1)), targets, weights).total
+        right = _hits((targets == (p > 0.5)).all(axis=1), weights)
+        return total / float(right[1]), _accuracy(right)
 
     def sums(self, outputs: Array, targets: Array, weights: Array | None, loss: Loss) -> Array:
         return _hits((self.predict(outputs, loss) == targets).all(axis=1), weights)
@@ -232,12 +227,10 @@ class Reals:
         # divided first: the difference of large numbers may be infinite
         return (y / self.scale - self.mean / self.scale).reshape(len(y), -1)
 
-    @np.errstate(all="ignore")
-    def decode(self, targets: Array) -> Array:
-        return self.mean + self.scale * targets.astype(np.float64).reshape(-1, *self.mean.shape)
-
+    @np.errstate(all="ignore")  # whoever predicts looks whether values are finite
     def predict(self, outputs: Array, loss: Loss) -> Array:
-        return self.decode(loss.link(outputs.astype(np.float64)))
+        values = loss.link(outputs.astype(np.float64))
+        return self.mean + self.scale * values.reshape(-1, *self.mean.shape)
 
     def counts(self, targets: Array, weights: Array | None) -> Counts:
         return ()
@@ -245,15 +238,26 @@ class Reals:
     def strata(self, targets: Array) -> Array:
         return np.zeros(len(targets), int)
 
+    @np.errstate(all="ignore")
     def constant(self, samples: Samples, loss: Loss) -> Array:
-        """Halve the range of the targets until only the constant of the lowest loss is left."""
+        """Find where the mean gradient changes its sign, by bisection.
+
+        Outputs need not be on the scale of the targets: the loss may have a link.
+        """
         targets = samples.targets[samples.index]
         weights = samples.weights_at(samples.index)
-        low, high = np.minimum(targets.min(axis=0), 0), np.maximum(targets.max(axis=0), 0)
+
+        def slope(outputs: Array) -> Array:
+            _, gradient = loss.compute(np.tile(outputs, (len(targets), 1)), targets)
+            return np.average(gradient, axis=0, weights=weights)
+
+        low, high = -np.ones(self.n_outputs), np.ones(self.n_outputs)
+        for _ in range(DOUBLINGS):
+            low = np.where(slope(low) > 0, 2 * low, low)
+            high = np.where(slope(high) < 0, 2 * high, high)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            _, gradient = loss.compute(np.tile(middle, (len(targets), 1)), targets)
-            falls = np.average(gradient, axis=0, weights=weights) < 0
+            falls = slope(middle) < 0
             low, high = np.where(falls, middle, low), np.where(falls, high, middle)
         return (low + high) / 2
 
@@ -274,7 +278,7 @@ class Reals:
         """Compute the coefficient of determination, in the mean over the columns of y."""
         weight, total, squares, unexplained = sums
         variation = squares - total**2 / weight
-        varies = variation > CONSTANT * squares
+        varies = variation > UNEXPLAINED * squares
         # as scikit-learn has it where nothing varies: right is 1, wrong is 0
         r2 = np.where(unexplained > 0, 0.0, 1.0)
         np.divide(variation - unexplained, variation, out=r2, where=varies)
@@ -314,12 +318,13 @@ def _mean_and_scale(y: Array, weights: Array | None, nonnegative: bool) -> tuple
     y = np.ldexp(y, -exponent)  # by a power of two: squares are finite, and no digit changes
     mean = np.average(y, axis=0, weights=weights)
     if nonnegative:
-        return np.zeros_like(mean), np.ldexp(np.where(mean > 0, mean, 1.0), exponent)
+        scale = np.ldexp(np.where(mean > 0, mean, 1.0), exponent)
+        return np.zeros(np.shape(mean)), np.asarray(scale)
     deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
     # a constant has no deviation: its own size is what errors are compared with
     varies = deviation > CONSTANT * np.abs(mean)
     scale = np.where(varies, deviation, np.where(mean == 0, 1.0, np.abs(mean)))
-    return np.ldexp(mean, exponent), np.ldexp(scale, exponent)
+    return np.asarray(np.ldexp(mean, exponent)), np.asarray(np.ldexp(scale, exponent))
 
 
 def _hits(right: Array, weights: Array | None) -> Array:

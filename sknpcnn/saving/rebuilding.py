@@ -17,7 +17,7 @@ from sknpcnn._training.fitting import Forgotten, is_valid_history
 from sknpcnn._training.targets import of_fitted
 from sknpcnn._training.training import MAX_COUNT, TrainingState
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own
+from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own, takes
 from sknpcnn.regressor import NumpyCNNRegressor
 from sknpcnn.saving.plain import SPECS, count_specs, from_plain, require
 
@@ -79,6 +79,7 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
     if values["version"] < 5:
         params = _add_residual(_add_loss(params))
     estimator = _validated(ESTIMATORS[kind], params)
+    _check_loss_parameter(estimator)
     known = set(ESTIMATORS[kind]._parameter_constraints)
     require(set(params) == known - {*MACHINE_PARAMS}, "parameters are missing")
 
@@ -181,6 +182,12 @@ def _validated(kind: type[Estimator], params: dict[str, Any]) -> Estimator:
     estimator._validate_params()
     check_combinations(estimator.get_params(deep=False))
     return estimator
+
+
+def _check_loss_parameter(estimator: Estimator) -> None:
+    """Raise if ``loss`` is one of another kind of estimator."""
+    kinds = [kind for kind in estimator._targets if takes(estimator.loss, kind)]
+    require(bool(kinds), "its parameter loss is of another kind of estimator")
 
 
 def _read_loss(estimator: Estimator, found: Any) -> Loss:

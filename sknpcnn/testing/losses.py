@@ -67,8 +67,12 @@ def _demand(holds: bool, loss: Loss, promise: str) -> None:
 
 
 def _check_value(loss: Loss) -> None:
-    again = pickle.loads(pickle.dumps(loss))
-    same = again == loss and hash(again) == hash(loss) and loss.replace(**loss.get_params()) == loss
+    try:
+        again = pickle.loads(pickle.dumps(loss))
+        same = again == loss and hash(again) == hash(loss)
+        same = same and loss.replace(**loss.get_params()) == loss
+    except Exception as error:
+        raise AssertionError(f"{loss!r}: cannot be pickled or compared: {error}") from error
     _demand(same, loss, "is not equal to a copy of itself; make it @dataclass(frozen=True)")
 
 
