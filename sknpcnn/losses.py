@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from sknpcnn._kernels.special import expit
 from sknpcnn._values.checks import check_real
 from sknpcnn.spec import Spec
 
@@ -106,9 +107,8 @@ def softmax(logits: Array) -> Array:
 
 @np.errstate(all="ignore")
 def sigmoid(logits: Array) -> Array:
-    """Compute the logistic function without ever overflowing."""
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1, small) / (1 + small)
+    """Compute the logistic function of each value."""
+    return expit(logits, np.empty_like(logits))
 
 
 @dataclass(frozen=True, repr=False)

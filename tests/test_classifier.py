@@ -234,7 +234,7 @@ def test_validation_data_are_only_watched_without_early_stopping(digits):
 
 
 def test_copies_of_a_sample_are_held_out_together():
-    from sknpcnn._estimator.inputs import make_samples, split_off_validation
+    from sknpcnn._estimator.sampling import make_samples, split_off_validation
     from sknpcnn._training.targets import Classes
 
     rng = np.random.default_rng(0)

@@ -50,7 +50,14 @@ DRIVERS = {
     str(path)
     for name in (
         *("classifier.py", "beginning.py", "fitting.py", "fitted.py", "training.py"),
-        *("checkpoints.py", "fingerprint.py", "storage.py", "report.py", "estimator.py"),
+        *(
+            "checkpoints.py",
+            "fingerprint.py",
+            "storage.py",
+            "report.py",
+            "estimator.py",
+            "state.py",
+        ),
     )
     for path in Path(sknpcnn.__file__).parent.rglob(name)
 }

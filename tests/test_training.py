@@ -11,8 +11,9 @@ from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
+from sknpcnn._training.state import TrainingPlan, TrainingState
 from sknpcnn._training.targets import Classes
-from sknpcnn._training.training import TrainingPlan, TrainingState, clip, evaluate, train
+from sknpcnn._training.training import clip, evaluate, train
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Tanh
 from sknpcnn.losses import CrossEntropy, Focal
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop

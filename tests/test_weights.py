@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn._estimator.inputs import make_samples, split_off_validation
+from sknpcnn._estimator.sampling import make_samples, split_off_validation
 from sknpcnn._training.targets import Classes
 from sknpcnn.augmentation import Shift
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten

@@ -13,8 +13,14 @@ from sklearn.utils import check_random_state
 
 from sknpcnn._estimator import blocks, fitted, inputs
 from sknpcnn._estimator.constraints import check_combinations, read_params
-from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.private import ProgressBar, num_samples
+from sknpcnn._estimator.sampling import (
+    TrainingData,
+    check_weights,
+    make_samples,
+    read_data,
+    split_off_validation,
+)
 from sknpcnn._kernels.memory import root_of
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
@@ -26,21 +32,16 @@ from sknpcnn._training.fingerprint import data_digest, fingerprint
 from sknpcnn._training.fitting import Fit, Forgotten, Validation, make_plan
 from sknpcnn._training.outcome import warn_if_not_learned
 from sknpcnn._training.start import initial_parameters
-from sknpcnn._training.targets import Target, found
-from sknpcnn._training.training import TrainingState
+from sknpcnn._training.state import TrainingState
 from sknpcnn._values.brief import brief
-from sknpcnn.losses import Loss, named_or_own
+from sknpcnn.losses import named_or_own
 
 
 @np.errstate(all="ignore")  # training checks that parameters are finite
 def prepare_fit(
     estimator: Any,
-    samples: Samples,
-    image: Image,
-    target: Target,
-    loss: str | Loss,
+    read: TrainingData,
     resumes: bool,
-    table: bool,
     held_out: Samples | None = None,
     early_stopping: bool = False,
     stream: bool = False,
@@ -48,10 +49,11 @@ def prepare_fit(
 ) -> Fit:
     """Prepare a new fit, or one that ``resumes`` training from the estimator's fitted state.
 
-    In a ``table`` each column is scaled separately. ``held_out`` holds validation data given by the
+    In a table each column is scaled separately. ``held_out`` holds validation data given by the
     user; without it, early stopping splits off some of the samples. Schedules assume ``max_iter``
     epochs in total for a ``stream``, and otherwise ``max_iter`` epochs in addition.
     """
+    samples, image, target, loss, table = read
     params = read_params(estimator)
     check_combinations(params)
     scorer = _scorer_of(estimator, params["scoring"])
@@ -82,7 +84,7 @@ def prepare_fit(
         _check_fixed_parameters(params, state.theta.dtype, estimator)
 
     if early_stopping and held_out is None:
-        samples, held_out = inputs.split_off_validation(
+        samples, held_out = split_off_validation(
             samples, target, params["validation_fraction"], seed
         )
     if resumes:
@@ -136,27 +138,15 @@ def prepare_untrained(estimator: Any, X: Any, sample_weight: Any = None) -> Any:
     """Fit an estimator without training: it keeps its initial weights."""
     estimator._validate_params()
     y = np.zeros(num_samples(X), int)
-    chosen = inputs.choose_loss(estimator, y, fitted=None)
-    loss = named_or_own(chosen)
-    if loss.targets == "labels":
+    if named_or_own(inputs.choose_loss(estimator, y, fitted=None)).targets == "labels":
         y = np.stack([y, y], axis=1)
-    X, y, image, table = inputs.check_training_data(estimator, X, y, loss, reset=True)
-    weights = inputs.check_weights(sample_weight, X)
-    target = found(y, weights, loss)
-    samples = inputs.make_samples(X, y, target, weights)
-    fit = prepare_fit(estimator, samples, image, target, chosen, resumes=False, table=table)
+    fit = prepare_fit(estimator, read_data(estimator, X, y, sample_weight), resumes=False)
     fitted.publish(estimator, fitted.attributes_of(fit, fit.state.theta, resumable=False))
     return estimator
 
 
 def check_validation_data(
-    estimator: Any,
-    image: Image,
-    target: Target,
-    loss: Loss,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
+    estimator: Any, read: TrainingData, X: Any, y: Any, sample_weight: Any
 ) -> Samples | None:
     """Check the validation data given by the user, if any."""
     if X is None:
@@ -167,18 +157,18 @@ def check_validation_data(
     if y is None:
         raise ValueError("X_val is provided, but y_val was not provided.")
     with inputs.naming("X_val"):
-        X = inputs.check_prediction_data(estimator, X, image, "X_val")
+        X = inputs.check_prediction_data(estimator, X, read.image, "X_val")
     with inputs.naming("y_val"):
-        y = inputs.check_y(y, "y_val", loss)
+        y = inputs.check_y(y, "y_val", named_or_own(read.loss))
     if len(X) != len(y):
         raise ValueError(f"X_val holds {len(X)} samples, but y_val {len(y)}.")
     with inputs.naming("sample_weight_val"):
         length = np.shape(sample_weight)[:1]
         if length not in ((), (len(X),)):  # a single weight applies to all samples
             raise ValueError(f"X_val holds {len(X)} samples, but sample_weight_val {length[0]}.")
-    weights = inputs.check_weights(sample_weight, X, "sample_weight_val")
+    weights = check_weights(sample_weight, X, "sample_weight_val")
     class_weight = getattr(estimator, "class_weight", None)  # regressors do not have it
-    return inputs.make_samples(X, y, target, weights, class_weight, "y_val")
+    return make_samples(X, y, read.target, weights, class_weight, "y_val")
 
 
 def run_with_callbacks(estimator: Any, fit: Fit, X: Array, y: Array, sample_weight: Any) -> None:

@@ -7,11 +7,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn._estimator import beginning, constraints, fitted, inputs
 from sknpcnn._estimator.layout import Image
+from sknpcnn._estimator.sampling import read_data
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import LayerSummary
-from sknpcnn._training.targets import found, of_fitted
-from sknpcnn._values.arrays import to_numpy
-from sknpcnn.losses import named_or_own
 from sknpcnn.spec import nested_params, resolve
 
 if TYPE_CHECKING:  # importing pandas takes as long as all of this package
@@ -34,24 +32,13 @@ def fit(
     draft = fitted.snapshot(estimator)  # attributes set during this fit stay in the draft
     resumes = draft.warm_start and hasattr(draft, "_theta")
     data = {"X": X, "y": y, "sample_weight": sample_weight}
-    y = to_numpy(y, "y")
-    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
-    loss = named_or_own(chosen)
-    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
-    weights = inputs.check_weights(sample_weight, X)
-    target = fitted.target_of(draft) if resumes else found(y, weights, loss)
-    samples = inputs.make_samples(X, y, target, weights, getattr(draft, "class_weight", None))
-    held_out = beginning.check_validation_data(
-        draft, image, target, loss, X_val, y_val, sample_weight_val
-    )
+    weights = sample_weight, getattr(draft, "class_weight", None)  # a regressor has none
+    read = read_data(draft, X, y, *weights, resumes)
+    held_out = beginning.check_validation_data(draft, read, X_val, y_val, sample_weight_val)
     prepared = beginning.prepare_fit(
         draft,
-        samples,
-        image,
-        target,
-        chosen,
+        read,
         resumes,
-        table,
         held_out,
         early_stopping=draft.early_stopping,
         checkpoint_dir=draft.checkpoint_dir,
@@ -68,21 +55,11 @@ def partial_fit(
     estimator._validate_params()  # scikit-learn does so only in the first call
     draft = fitted.snapshot(estimator)
     resumes = hasattr(draft, "_theta")
-    y = to_numpy(y, "y")
-    chosen = inputs.choose_loss(draft, y, fitted.loss_of(draft) if resumes else None)
-    loss = named_or_own(chosen)
-    if loss.targets != "reals":
-        inputs.check_classes(draft, classes, loss, y)
-    X, y, image, table = inputs.check_training_data(draft, X, y, loss, reset=not resumes)
-    weights = inputs.check_weights(sample_weight, X)
-    new = loss.targets == "reals" and not resumes
-    target = found(y, weights, loss) if new else of_fitted(draft, loss)
-    seen = getattr(draft, "_seen", ()) if resumes else ()
     class_weight = getattr(draft, "class_weight", None)
-    samples = inputs.make_samples(X, y, target, weights, class_weight, seen=seen)
-    prepared = beginning.prepare_fit(
-        draft, samples, image, target, chosen, resumes, table, stream=True
+    read = read_data(
+        draft, X, y, sample_weight, class_weight, resumes, stream=True, classes=classes
     )
+    prepared = beginning.prepare_fit(draft, read, resumes, stream=True)
     prepared.run(1, draft.n_jobs)
     prepared.trim_history(MAX_HISTORY)
     fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, resumable=True))

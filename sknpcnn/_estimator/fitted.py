@@ -24,8 +24,8 @@ from sknpcnn._network.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn._network.parameters import Layout
 from sknpcnn._network.standard import Standard, warn_of_other_scale
 from sknpcnn._training.fitting import Fit
+from sknpcnn._training.state import TrainingState
 from sknpcnn._training.targets import Target, of_fitted
-from sknpcnn._training.training import TrainingState
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief
 from sknpcnn.losses import Loss, named_or_own

@@ -1,10 +1,8 @@
 """Checks the user's data, so that the rest of the package can rely on X, y and weights."""
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,16 +27,11 @@ from sknpcnn._estimator.layout import (
     is_table,
     warn_of_layout,
 )
-from sknpcnn._estimator.private import check_first_call, check_sample_weight, get_chunk_n_rows
-from sknpcnn._kernels.randomness import keyed
-from sknpcnn._network.balance import Seen, add_counts, balanced_weights
+from sknpcnn._estimator.private import check_first_call, get_chunk_n_rows
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
-from sknpcnn._network.samples import Samples, content_ids
-from sknpcnn._training.targets import Classes, Target
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief, shortened
-from sknpcnn._values.checks import plain_real
 from sknpcnn.losses import Loss, named_or_own
 
 _KINDS = {"classes": "classes", "labels": "labels in an indicator matrix", "reals": "real numbers"}
@@ -61,7 +54,7 @@ def naming(*names: str) -> Iterator[None]:
 
 
 @contextmanager
-def _refuse_huge_integers(name: str) -> Iterator[None]:
+def refuse_huge_integers(name: str) -> Iterator[None]:
     """Raise an error that names the array if it holds an integer too large for a float."""
     try:
         yield
@@ -75,7 +68,7 @@ def check_prediction_data(estimator: Any, X: Any, image: Image, name: str = "X")
     """Check X to predict: it must hold images of the shape that the estimator was fitted on."""
     X, given = flatten(X, name, image)
     check_shape(estimator, given, image, name)
-    with _refuse_huge_integers(name):
+    with refuse_huge_integers(name):
         X = validate_data(estimator, X, reset=False, dtype="numeric", ensure_all_finite=False)
     return _check_finite(X, estimator, name)
 
@@ -128,12 +121,18 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
         check_class_labels(y, "y")
     elif y is not None:  # alone, so that errors are about it
         y = check_y(y, "y", loss)
-    several = {"multi_output": loss.targets != "classes", "y_numeric": loss.targets == "reals"}
-    with naming("X", "y"), _refuse_huge_integers("X"):
+    several = loss.targets != "classes"
+    with naming("X", "y"), refuse_huge_integers("X"):
         X, y = validate_data(
-            estimator, X, y, reset=reset, dtype="numeric", ensure_all_finite=False, **several
+            estimator,
+            X,
+            y,
+            reset=reset,
+            dtype="numeric",
+            ensure_all_finite=False,
+            multi_output=several,
         )
-        y = _values_of(y, "y", loss)
+        y = y if several else _values_of(y, "y", loss)
     names = getattr(estimator, "feature_names_in_", None)
     table = is_table(X.shape[1], given, estimator.image_shape, names)
     if reset:
@@ -153,7 +152,7 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
 def check_y(y: Any, name: str, loss: Loss) -> Array:
     """Check y, of training or validation data."""
     y = to_numpy(y, name)
-    with naming(name), _refuse_huge_integers(name):
+    with naming(name), refuse_huge_integers(name):
         if loss.targets == "classes":
             check_class_labels(y, name)
             y = column_or_1d(y, warn=True, input_name=name)
@@ -222,99 +221,6 @@ def _same_outputs(one: Loss, other: Loss) -> bool:
     return same and one.nonnegative == other.nonnegative
 
 
-@np.errstate(all="ignore")  # weights are relative: underflow to zero is fine
-def make_samples(
-    X: Array,
-    y: Array,
-    target: Target,
-    weights: Array | None = None,
-    class_weight: Any = None,
-    name: str = "y",
-    seen: Seen = (),
-) -> Samples:
-    """Encode y and apply class weights; samples of weight zero are left out.
-
-    ``name`` is the name of y in error messages, ``y`` or ``y_val``. ``seen`` holds the weight of
-    each class in earlier calls, which "balanced" weights include.
-    """
-    targets = target.encode(y, name)
-    counts = target.counts(targets, weights)
-    if class_weight is not None:
-        weights = np.ones(len(X)) if weights is None else weights
-        by_class = _class_weights(class_weight, target, name, add_counts(seen, counts))
-        weights = _rescale(weights * _rescale(by_class)[targets])
-        if not weights.any():
-            raise ValueError(
-                f"class_weight={brief(class_weight)}; needed: a weight above 0 for a class that "
-                f"{name} holds."
-            )
-    index = np.arange(len(X)) if weights is None else np.flatnonzero(weights)
-    return Samples(X, targets, weights, index, y, counts)
-
-
-@np.errstate(all="ignore")
-def check_weights(given: Any, X: Array, name: str = "sample_weight") -> Array | None:
-    """Return checked sample weights: one per sample, or a single one for all."""
-    given = to_numpy(given, name)
-    return None if given is None else _rescale(_weights(given, X, name))
-
-
-def _class_weights(class_weight: Any, target: Target, name: str, seen: Seen) -> Array:
-    if not isinstance(target, Classes):
-        raise ValueError(
-            f"class_weight={brief(class_weight)} weighs samples by their class, but y is an "
-            "indicator matrix, where a sample may have several labels. Give sample_weight."
-        )
-    if isinstance(class_weight, dict):
-        return _weights_from_dict(class_weight, target.classes, name)
-    return balanced_weights(seen)
-
-
-def _weights(given: Any, X: Array, name: str) -> Array:
-    """Check sample weights: one per sample, or a single one for all."""
-    with naming(name), _refuse_huge_integers(name):
-        if isinstance(given, Number) and ((number := plain_real(given)) is None or number < 0):
-            raise ValueError(
-                f"{name}={brief(given)}; needed: a finite number of at least 0, or one for each "
-                "sample."
-            )
-        return check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
-
-
-def _rescale(weights: Array) -> Array:
-    """Scale extreme weights, which are relative, so that their sums and products are finite."""
-    largest = weights.max(initial=0.0)
-    if largest == 0 or 1e-100 < largest < 1e100:
-        return weights
-    _, exponent = np.frexp(largest)
-    return np.ldexp(weights, -exponent)  # a power of two, so that no digit changes
-
-
-def _weights_from_dict(class_weight: Any, classes: Array, name: str) -> Array:
-    """Return the weight of each class from a dict; classes that it does not name weigh 1."""
-    known = classes.tolist()
-    weights = {
-        label: float(weight) if isinstance(weight, bool) else plain_real(weight)
-        for label, weight in class_weight.items()
-    }
-    valid = {
-        label: weight for label, weight in weights.items() if weight is not None and weight >= 0
-    }
-    if len(valid) < len(weights):
-        raise ValueError(
-            f"class_weight={brief(class_weight)}; needed: finite numbers of at least 0."
-        )
-    unknown = list(class_weight.keys() - set(known))
-    # warn only once, for the training labels
-    if unknown and name == "y" and any(label not in class_weight for label in known):
-        warnings.warn(
-            f"class_weight names {brief(unknown)}, which the labels {brief(known)} do not "
-            "hold; those that it does not name weigh 1.",
-            stacklevel=9,
-        )
-    return np.array([valid.get(label, 1.0) for label in known])
-
-
 def check_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
     """Check the classes given to partial_fit, which the first call requires.
 
@@ -344,42 +250,6 @@ def _check_class_values(classes: Any) -> None:
         raise ValueError(
             f"classes={brief(classes)}; needed: all labels that may occur, without NaN."
         )
-
-
-@np.errstate(all="ignore")
-def split_off_validation(
-    samples: Samples, target: Target, fraction: float, seed: int
-) -> tuple[Samples, Samples]:
-    """Split into training and validation samples: that fraction of the weight of each class.
-
-    Without classes it is that fraction of the weight of all samples.
-
-    The side of a sample depends on its content, not its position. So copies of a sample are always
-    on the same side: no training sample is used for validation, and a sample of weight two is
-    treated like two copies.
-    """
-    ids = keyed(content_ids(samples), seed)
-    strata = target.strata(samples.targets[samples.index])
-    weights = samples.weights_at(samples.index)
-    weights = np.ones(len(samples)) if weights is None else weights
-    held_out = np.zeros(len(samples), bool)
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        unique, copies = np.unique(ids[members], return_inverse=True)
-        weight = np.bincount(copies, weights[members])
-        # the first ones in order of their ids whose weight is closest to the fraction; at least
-        # one, and never all of them
-        error = np.abs(np.cumsum(weight) - fraction * weight.sum())
-        n_held_out = min(int(error.argmin()) + 1, len(unique) - 1)
-        held_out[members] = copies < n_held_out
-    if not held_out.any():
-        raise ValueError(
-            f"early_stopping=True needs {'a class with ' * isinstance(target, Classes)}at least "
-            f"two different samples, to hold out validation_fraction={fraction} of them; n_samples "
-            f"= {len(samples)} given. Give X_val "
-            "and y_val, more samples, or early_stopping=False."
-        )
-    return samples.at(samples.index[~held_out]), samples.at(samples.index[held_out])
 
 
 def _check_finite(X: Array, estimator: Any, name: str) -> Array:

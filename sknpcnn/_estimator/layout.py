@@ -214,7 +214,7 @@ def warn_of_layout(estimator: Any, X: Array, y: Array, given: Image | None) -> N
     elif (message := _describe_label_column(X, y, names)) is None and names is None:
         message = _describe_color_rows(X)
     if message:
-        warnings.warn(message, stacklevel=7)  # the caller of fit
+        warnings.warn(message, stacklevel=8)  # the caller of fit
 
 
 def _describe_channels_first(image: Image, n: int) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 from sknpcnn._network.batches import Array
 from sknpcnn._storage import files, storage
 from sknpcnn._training.fitting import Fit, is_valid_history
-from sknpcnn._training.training import TrainingState
+from sknpcnn._training.state import TrainingState
 from sknpcnn._values.brief import brief
 
 FORMAT = "sknpcnn checkpoint"

@@ -16,8 +16,9 @@ from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
 from sknpcnn._training import defaults
 from sknpcnn._training.report import Report
+from sknpcnn._training.state import TrainingPlan, TrainingState
 from sknpcnn._training.targets import Target
-from sknpcnn._training.training import Epoch, TrainingPlan, TrainingState, evaluate, train
+from sknpcnn._training.training import Epoch, evaluate, train
 from sknpcnn.augmentation.base import Image, steps_of
 from sknpcnn.losses import Loss
 

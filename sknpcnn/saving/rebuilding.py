@@ -14,8 +14,8 @@ from sknpcnn._estimator.constraints import check_combinations
 from sknpcnn._network.balance import is_valid_seen
 from sknpcnn._network.network import Network
 from sknpcnn._training.fitting import Forgotten, is_valid_history
+from sknpcnn._training.state import MAX_COUNT, TrainingState
 from sknpcnn._training.targets import of_fitted
-from sknpcnn._training.training import MAX_COUNT, TrainingState
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own, takes
 from sknpcnn.regressor import NumpyCNNRegressor
