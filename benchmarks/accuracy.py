@@ -1,4 +1,4 @@
-"""What the fast ways to convolve cost in accuracy: ``python -m benchmarks.accuracy``.
+"""Rounding errors of the fast convolution algorithms: ``python -m benchmarks.accuracy``.
 
 Every way in single precision against the direct one in double precision: the largest error of the
 output, of the input's gradient and of the kernel's gradient, relative to the largest number.
@@ -42,7 +42,10 @@ def _results(way, x, W, dy, window):
 
 def table() -> str:
     """Lay the errors out in Markdown."""
-    lines = ["| kernel | channels | way | y | dx | dW |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| kernel | channels | algorithm | y | dx | dW |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for kernel, channels, filters in SHAPES:
         for way, (y, dx, dW) in errors(kernel, channels, filters).items():
             numbers = f"{y:.1e} | {dx:.1e} | {dW:.1e}"

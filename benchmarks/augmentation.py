@@ -14,7 +14,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
-from sknpcnn._training.training import Epoch, train
+from sknpcnn._training.loop import Epoch, train
 from sknpcnn.augmentation import (
     Affine,
     Augmentation,

@@ -9,9 +9,9 @@ from sknpcnn import NumpyCNNClassifier
 from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
+from sknpcnn._training.classes import Classes
+from sknpcnn._training.loop import Epoch, train
 from sknpcnn._training.state import TrainingPlan, TrainingState
-from sknpcnn._training.targets import Classes
-from sknpcnn._training.training import Epoch, train
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.schedules import NAMED

@@ -71,8 +71,8 @@ RECIPES = {
         theirs="97.78 %, 30 epochs",
         goal=0.99,
         note=(
-            "Network 2 was run again when its output layer had been given the rate of the dense "
-            "layers; before, with that of the convolutions, it had come to 99.22 %."
+            "Network 2 was run again after its output layer had been given the learning rate of "
+            "the dense layers; with that of the convolutions, it had also reached 99.22 %."
         ),
         params={
             "solver": SGD(),
@@ -152,7 +152,7 @@ RECIPES = {
         goal=0.994,
         note=(
             "The 5x5 convnet was given another recipe, chosen on training data, after its first "
-            "one (the rate lowered after epochs 10 and 20, as its author did) had come to 99.34 % "
+            "one (the rate lowered after epochs 10 and 20, as its author did) had reached 99.34 % "
             "with seed 0."
         ),
         params={

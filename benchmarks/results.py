@@ -20,9 +20,9 @@ PAGE = """# Results
 
 The networks of `sknpcnn.architectures` on real data: MNIST (60,000 images to train, 10,000 to
 test) and CIFAR-10 (50,000 and 10,000). Every run has a seed of its own, from 0 on; accuracy is
-the mean of the runs, and the number behind ± their standard deviation. The test data were looked
-at once, when a run had ended; the recipes (`benchmarks/recipes.py`) were chosen on a part of the
-training data, or before any run. One command makes this page:
+the mean of the runs, and the number after ± their standard deviation. The test data were used
+only once, at the end of a run; the recipes (`benchmarks/recipes.py`) were chosen on a part of the
+training data, or before any run. A single command makes this page:
 
 ```sh
 python -m benchmarks.reproduce --mnist FOLDER --cifar10 FOLDER --runs docs/results.json --docs docs
@@ -33,13 +33,13 @@ Measured on {dates}: {machine}.
 {table}
 
 "Theirs" is what the author of the network reported. Threads and minutes are those of each run: the
-minutes are epochs times the median of an epoch, on a machine that also had other things to do, and
-seconds per epoch are their mean. Also as [CSV](results.csv).{notes}
+minutes are epochs times the median time of an epoch, on a machine that was also doing other work,
+and seconds per epoch are the mean of the runs. Also as [CSV](results.csv).{notes}
 
 ## Learning curves
 
 Lines are the error on the training data during each epoch, one per seed; with augmentation it is
-higher than it would be on the images as they are, and where it is zero it is drawn at 0.001 %. The
+higher than on the original images, and an error of zero is drawn at 0.001 %. The
 horizontal line is the error on the test data at the end, the mean of the seeds.
 
 {curves}
@@ -70,8 +70,8 @@ def write(runs: list[Run], extras: dict[str, Any], docs: Path) -> None:
             "![test images](images/results/three_stage_images.png)\n"
         )
     more += (
-        "\n## LeNet's convolutions as they start\n\nThe author of the LeNet-like network also "
-        "used its convolutions untrained, with dense layers behind them. Here: "
+        "\n## LeNet's convolutions without training\n\nThe author of the LeNet-like network also "
+        "used its convolutions untrained, followed by dense layers. Here: "
         "`NumpyCNNFeatures`, then scikit-learn's `StandardScaler` and "
         f"`LogisticRegression(C=0.01)` on all of MNIST: **{100 * extras['hybrid']:.2f} %**.\n"
     )

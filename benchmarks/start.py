@@ -1,8 +1,8 @@
 """What the start is worth in accuracy: ``python -m benchmarks.start [--mnist F] [--cifar10 F]``.
 
 A network of two blocks on small sets, over learning rates and seeds, from three starts: that of
-``sknpcnn._training.start``; weights as He et al. and Glorot and Bengio draw them, as they were used
-here before; and weights and biases as PyTorch's layers draw them, uniformly within 1 /
+``sknpcnn._training.initialization``; weights as He et al. and Glorot and Bengio draw them, as they
+were used here before; and weights and biases as PyTorch's layers draw them, uniformly within 1 /
 sqrt(inputs).
 """
 
@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn._network.network import Network
-from sknpcnn._training.start import initial_parameters
+from sknpcnn._training.initialization import initial_parameters
 from sknpcnn.datasets import load_cifar10, load_mnist
 from sknpcnn.layers.steps import with_shapes
 
@@ -96,7 +96,7 @@ def accuracy(
         dtype=np.float32,
         random_state=seed,
     )
-    with patch("sknpcnn._estimator.beginning.initial_parameters", start):
+    with patch("sknpcnn._estimator.preparation.initial_parameters", start):
         return clf.fit(X, y).score(X_test, y_test)
 
 

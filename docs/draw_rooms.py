@@ -19,6 +19,30 @@ ROOMS = {
 """What users import, by what belongs together; every other folder is a room of its own."""
 
 
+def name_of(path: Path) -> str:
+    """Return the name of the module in a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+SOURCES = {name_of(path): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Return every module that is imported anywhere in a file, inside functions too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import does not say where it points"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                found.add(inside if inside in MODULES else str(node.module))
+    return found
+
+
 def room_of(module: str) -> str:
     """Return the room of a module such as ``sknpcnn.layers.conv``."""
     name = module.split(".")[1]
@@ -26,19 +50,11 @@ def room_of(module: str) -> str:
 
 
 def arrows() -> set[tuple[str, str]]:
-    """Find out which rooms import which, inside functions too."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-        if module in ("sknpcnn.__init__", "sknpcnn.version"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not node.module:
-                continue
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            inside = [name for name in names if name.startswith("sknpcnn.")]
-            found |= {(room_of(module), room_of(name)) for name in inside}
-    return {(a, b) for a, b in found if a != b and b != "version"}
+    """Find out which rooms import which."""
+    drawn = MODULES.keys() - {"sknpcnn", "sknpcnn.version"}
+    pairs = [(module, name) for module in drawn for name in imported(MODULES[module]) & drawn]
+    found = {(room_of(module), room_of(name)) for module, name in pairs}
+    return {(a, b) for a, b in found if a != b}
 
 
 def without_detours(found: set[tuple[str, str]]) -> list[tuple[str, str]]:

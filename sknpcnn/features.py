@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn._estimator import beginning, constraints, fitted, inputs
+from sknpcnn._estimator import constraints, fitted, inputs, preparation
 from sknpcnn._estimator.private import fit_context
+from sknpcnn._estimator.protocol import Estimator
 from sknpcnn._network.batches import Array
 from sknpcnn._values.brief import brief
 from sknpcnn._values.suggestions import KnownKeywords
@@ -122,7 +123,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         features : ndarray of shape (n, n_features_out)
             The outputs of the layer; those of image layers in (height, width, channel) order.
         """
-        now = fitted.snapshot(self)
+        now = fitted.atomic_copy(self)
         check_is_fitted(now)
         model = fitted.snapshot(now.estimator_)
         X = inputs.check_prediction_data(now, X, model.image_shape_)
@@ -141,7 +142,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         names : ndarray of str
             One name for each feature.
         """
-        now = fitted.snapshot(self)
+        now = fitted.atomic_copy(self)
         check_is_fitted(now)
         shape = now._shape_out()
         positions = np.indices(shape).reshape(len(shape), prod(shape)).T
@@ -178,7 +179,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
                     "use the fitted weights, give FrozenEstimator(estimator).",
                     stacklevel=4,
                 )
-            return beginning.prepare_untrained(model, X, sample_weight)
+            preparation.prepare_untrained(model, X, sample_weight)
+            return model
         if y is None:
             raise ValueError(
                 "With train=True, NumpyCNNFeatures requires y to be passed, but the target y is "
@@ -191,7 +193,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         return table[self.layer_]
 
 
-def _find_layer(model: Any, requested: str | None) -> str:
+def _find_layer(model: Estimator, requested: str | None) -> str:
     """Return the name of the requested layer, or the last one before the first dense layer."""
     steps = fitted.network_of(model).steps[1:]
     names = [name for name, _ in steps]

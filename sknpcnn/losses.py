@@ -22,10 +22,10 @@ Array = np.ndarray
 class Loss(Spec, ABC):
     """The contract: ``compute`` is required; ``link`` is for outputs that are not predictions.
 
-    ``targets`` says what outputs are compared with: real numbers ("reals"), the numbers of the true
-    classes ("classes"), or an indicator matrix ("labels"). Real targets are standardized: what
-    the loss is given are deviations from their mean, in standard deviations. Those that are
-    ``nonnegative`` are divided by their mean instead.
+    ``targets`` says what outputs are compared with: real values ("reals"), the indices of the true
+    classes ("classes"), or an indicator matrix ("labels"). Real targets are standardized: the loss
+    receives deviations from their mean, in standard deviations. Those that are ``nonnegative`` are
+    divided by their mean instead.
 
     Examples
     --------
@@ -50,12 +50,12 @@ class Loss(Spec, ABC):
     def compute(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Compute the loss of each sample, (n,) in double precision, and its gradient, (n, k).
 
-        ``outputs`` are those of the network, (n, k). ``targets`` are (n, k) as well; the numbers of
+        ``outputs`` are those of the network, (n, k). ``targets`` are (n, k) as well; indices of
         classes are (n,). The gradient is with respect to the outputs, in their precision.
         """
 
     def link(self, outputs: Array) -> Array:
-        """Turn outputs, (n, k), into predictions: real numbers, or probabilities."""
+        """Turn outputs, (n, k), into predictions: real values, or probabilities."""
         return outputs
 
     def log_link(self, outputs: Array) -> Array:
@@ -72,7 +72,7 @@ class Measured(NamedTuple):
     """Of the weighted mean, with respect to the outputs."""
 
 
-@np.errstate(all="ignore")  # a probability may underflow, whatever the caller wants to hear of
+@np.errstate(all="ignore")  # a probability may underflow, whatever the caller's settings
 def measure(loss: Loss, outputs: Array, targets: Array, weights: Array | None = None) -> Measured:
     """Compute the loss of a mini-batch and the gradient of its weighted mean."""
     losses, gradient = loss.compute(outputs, targets)
@@ -92,14 +92,14 @@ def measure(loss: Loss, outputs: Array, targets: Array, weights: Array | None = 
 
 @np.errstate(all="ignore")
 def log_softmax(logits: Array) -> Array:
-    """Logarithms of the probabilities, (n, classes); exact where the probabilities underflow."""
+    """Compute the logarithms of the probabilities, (n, classes); exact even if these underflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 @np.errstate(all="ignore")
 def softmax(logits: Array) -> Array:
-    """Probabilities of the classes, (n, classes)."""
+    """Compute the probabilities of the classes, (n, classes)."""
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     return p
@@ -159,7 +159,9 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True, repr=False)
 class Focal(Loss):
-    """Cross-entropy that counts less what is known well (Lin et al. 2017): ``-(1 - p)^g log p``.
+    """Cross-entropy with less weight on well-classified samples: ``-(1 - p)^g log p``.
+
+    See Lin et al. 2017.
 
     Parameters
     ----------
@@ -212,7 +214,7 @@ class Focal(Loss):
 
 @dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
-    """Cross-entropy of each output on its own, through the logistic function; for many labels.
+    """Logistic function and cross-entropy of each output on its own; for several labels per sample.
 
     Examples
     --------
@@ -258,7 +260,7 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True, repr=False)
 class AbsoluteError(Loss):
-    """The size of the error; predicts medians.
+    """The absolute value of the error; predicts medians.
 
     Examples
     --------
@@ -304,12 +306,12 @@ class Huber(Loss):
 
 @dataclass(frozen=True, repr=False)
 class Quantile(Loss):
-    """Absolute error whose two sides count differently; predicts a quantile (Koenker 1978).
+    """Absolute error with different weights for its two signs; predicts a quantile (Koenker 1978).
 
     Parameters
     ----------
     level : float
-        Which one: 0.5 is the median.
+        The quantile to predict: 0.5 is the median.
 
     Examples
     --------
@@ -372,7 +374,7 @@ NAMED: dict[str, Loss] = {
 
 
 def takes(loss: Any, kind: str) -> bool:
-    """Return whether a loss, given by value or name, may compare targets of a kind."""
+    """Return whether a loss, given by value or name, supports targets of a kind."""
     if isinstance(loss, str):
         loss = NAMED.get(loss, loss)
     if isinstance(loss, str):

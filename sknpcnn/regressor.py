@@ -15,8 +15,9 @@ class NumpyCNNRegressor(
 ):
     """Convolutional neural network for images, trained by stochastic gradient descent.
 
-    One convolution block per entry of ``conv_filters`` (convolution, batch normalisation if wanted,
-    activation, max pooling), then dense layers; or any network, by ``layers``.
+    One convolution block per entry of ``conv_filters`` (convolution, batch normalization unless
+    ``batch_norm=False``, activation, max pooling), then dense layers; or any network, by
+    ``layers``.
 
     Parameters
     ----------
@@ -27,39 +28,39 @@ class NumpyCNNRegressor(
         fewer. None for tables (see ``image_shape``).
     kernel_size : int, (rows, columns) or list of these, default=3
         Size of the kernels. Here and below, a list has one entry per block, and anything else
-        serves every block.
+        applies to every block.
     pool_size : int, (rows, columns) or list of these, default=2
         Window of each block's max pooling; 1 for no pooling.
     padding : {"same", "valid"}, int, (rows, columns) or list of these, default="same"
-        Border of zeros before each convolution. With "same", pooling keeps what does not fill a
-        window; otherwise it leaves it out.
+        Border of zeros before each convolution. With "same", pooling keeps rows and columns that do
+        not fill a window; otherwise it ignores them.
     residual : bool, list of bool or "auto", default="auto"
-        Whether a block has a second convolution of the same size before its pooling, with batch
-        normalization and activation as the first one has, the result of which is added to what it
-        is given. "auto" does so in images of more than 32 pixels on their shorter side, in the
-        blocks that are given 32 or fewer; only with ``conv_filters="auto"`` and ``pool_size=2``.
+        Whether a block has a second convolution of the same size before its pooling, followed by
+        batch normalization and activation like the first one; its input is added to the result.
+        "auto" does so for images of more than 32 pixels on their shorter side, in the blocks whose
+        input has 32 or fewer; only with ``conv_filters="auto"`` and ``pool_size=2``.
     global_pooling : bool or "auto", default="auto"
-        Whether only the mean of each filter of the last block, over all places of the image, goes
-        on to the dense layers, and not where in the image it was. "auto" does so for images of more
-        than 32 pixels on their shorter side: what they show may be anywhere.
+        Whether only the mean of each filter of the last block, over all positions, is passed on to
+        the dense layers, and not the values at each position. "auto" does so for images of more
+        than 32 pixels on their shorter side, in which an object may be anywhere.
     hidden_layer_sizes : int, tuple of int or "auto", default="auto"
         Number of units of each dense layer between the convolutions and the output; "auto" takes
-        none behind convolutions, and ``(100,)`` where there are none.
+        none after convolutions, and ``(100,)`` without convolutions.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "logistic", "identity"}, \
 default="relu"
         Activation of all blocks and dense layers.
     batch_norm : bool, default=True
-        Whether to normalise before each activation.
+        Whether to apply batch normalization before each activation.
     dropout : float, default=0.1
         The fraction of the values that is set to zero in training: after each block and each dense
-        layer; with ``global_pooling`` after the means, and not after each block.
+        layer; with ``global_pooling`` after the pooling, and not after each block.
     layers : list of layers or of (name, layer) pairs, default=None
-        The whole network spelled out, up to the output layer, which ``fit`` adds: a ``Dense`` of as
-        many units as ``y`` has columns does not belong at the end. Plain layers get names such as
+        All layers of the network except for the output layer, which ``fit`` adds: do not put a
+        ``Dense`` of as many units as ``y`` has columns at the end. Plain layers get names such as
         ``conv2d_1``, so that ``conv2d_1__filters`` is a parameter.
     image_shape : (height, width) or (height, width, channels), default=None
-        Shape of an image, where X has one flat row per image. By default such a row is a square
-        gray image of at least 8x8 pixels. Where it cannot be one, or the columns of a data frame
+        Shape of an image, if X has one flat row per image. By default such a row is a square
+        gray image of at least 8x8 pixels. If it cannot be one, or if the columns of a data frame
         have names of their own, X is a table: an image of one row, each column of which is
         standardized on its own.
     solver : str or Optimizer, default="adam"
@@ -67,41 +68,42 @@ default="relu"
         "adagrad", or one from ``sknpcnn.optimizers`` with its own settings, such as
         ``SGD(momentum=0.5)``.
     learning_rate : {"auto", "constant", "adaptive"} or Schedule, default="auto"
-        How the learning rate changes. "auto" is ``OneCycle()``, which rises and then falls to
-        nothing, where it is known when training ends. With ``early_stopping`` it is divided by five
-        twice within ``n_iter_no_change`` epochs that bring no improvement; with ``warm_start``
+        How the learning rate changes. "auto" is ``OneCycle()``, which rises and then falls nearly
+        to zero, if it is known when training ends. With ``early_stopping`` it is divided by five
+        twice within ``n_iter_no_change`` epochs without improvement; with ``warm_start``
         and in ``partial_fit`` it is "constant". "adaptive" divides it by five whenever the loss
         has not improved for five epochs; ``sknpcnn.schedules`` has more.
     learning_rate_init : float or "auto", default="auto"
-        Learning rate to begin with, and at the top of ``OneCycle``; "auto" takes the solver's usual
-        one (Adam: 0.001), three times as much for ``OneCycle``, which is there for a moment only.
+        Initial learning rate, and the peak of ``OneCycle``; "auto" takes the solver's usual rate
+        (Adam: 0.001), and three times as much for ``OneCycle``, which reaches it only briefly.
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, as in MLPClassifier.
     batch_size : int or "auto", default="auto"
-        Samples per mini-batch; "auto" makes all of them nearly the same size, 64 at most, and four
-        of them at least where there are 40 samples or more.
+        Samples per mini-batch; "auto" makes all mini-batches nearly the same size, 64 at most, and
+        at least four of them if there are 40 samples or more.
     max_iter : int or "auto", default="auto"
-        Number of epochs at most; "auto" takes as many as make 600 steps, but at least 8 and at
-        most 100 (200 for a table). 0 makes the network as training would start, which
-        ``set_weights`` can then give other weights.
+        Maximum number of epochs; "auto" takes as many as make 600 steps, but at least 8 and at
+        most 100 (200 for a table). 0 initializes the network without training it, so that
+        ``set_weights`` can then set other weights.
     shuffle : bool, default=True
-        Whether each epoch goes through the samples in another order.
+        Whether to shuffle the samples in each epoch.
     standardize : bool, default=True
-        Whether to shift and scale each channel by its mean and deviation over the training data;
-        each column, where X is a table (see ``image_shape``).
-        So images from 0 to 255 and from 0 to 1 train the same network, but for dropout and for what
-        ``early_stopping`` holds out, which depend on the numbers in the images.
+        Whether to shift and scale each channel by its mean and standard deviation over the training
+        data; each column, if X is a table (see ``image_shape``).
+        So images from 0 to 255 and from 0 to 1 train the same network, except for dropout and for
+        the samples that ``early_stopping`` holds out, which depend on the pixel values.
     augment : list of augmentations or of (name, augmentation) pairs, default=None
         How training images are changed at random each time they are seen, in this order; see
         ``sknpcnn.augmentation``.
     loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"} or Loss, \
 default="squared_error"
         What training minimizes, and so what is predicted: the mean, or with "absolute_error" the
-        median; "huber" is less drawn to outliers, and "poisson" is for counts and other values that
-        are not negative. "quantile" is the median as well: ``sknpcnn.losses.Quantile(0.9)`` is
-        exceeded by one in ten. There too: the contract for a loss of your own.
+        median; "huber" is less sensitive to outliers, and "poisson" is for counts and other
+        nonnegative values. "quantile" predicts the median as well; ``sknpcnn.losses.Quantile(0.9)``
+        predicts the value that one in ten exceeds. ``sknpcnn.losses`` also has the contract for a
+        loss of your own.
     clip_norm : float, default=None
-        Longer gradients are shortened to this norm.
+        Maximum norm of the gradient; longer ones are scaled to it.
     early_stopping : bool, default=False
         Whether to hold out validation data (or use ``X_val``), to stop when they no longer improve,
         and to keep the best epoch. Copies of a sample are held out together. Without it,
@@ -110,20 +112,20 @@ default="squared_error"
     validation_fraction : float, default=0.1
         The fraction of the samples that ``early_stopping`` holds out.
     n_iter_no_change : int or np.inf, default=10
-        Training stops after more than so many epochs without improvement.
+        Training stops after more than this many epochs without improvement.
     tol : float, default=1e-4
         What counts as an improvement.
     scoring : str, callable or None, default="loss"
         What ``early_stopping`` monitors: the validation loss, or a scorer; None for R2. A
-        scorer that takes no ``sample_weight`` does without.
+        scorer that takes no ``sample_weight`` is called without it.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the last fit, for up to ``max_iter`` more epochs. Schedules go
-        on too: they count all epochs. With it a fitted regressor, and its pickle, also holds the
-        optimizer's memory, for Adam twice as many numbers as there are weights.
+        Whether ``fit`` continues from the last fit, for up to ``max_iter`` more epochs. Schedules
+        continue too: they count all epochs. A fitted regressor, and its pickle, then also holds the
+        state of the optimizer, for Adam twice as many values as there are weights.
     checkpoint_dir : str or path, default=None
-        Folder in which ``fit`` writes down, after every epoch, all that it has come to. A fit of
-        the same parameters to the same data goes on from there, and ends in the same bits as one
-        that was never interrupted; one that has ended returns at once. Nothing is ever removed.
+        Folder in which ``fit`` saves its complete state after every epoch. A fit of
+        the same parameters to the same data resumes from there, and ends in the same bits as one
+        that was never interrupted; a complete one returns at once. Nothing is ever removed.
         ``partial_fit`` leaves saving to you.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the samples, dropout and the held-out samples.
@@ -133,7 +135,7 @@ default="squared_error"
     dtype : {"float32", "float64"}, default=None
         Type to compute in. By default float64 for X of that type, else float32.
     verbose : bool or int, default=0
-        1 prints a line per epoch, 2 also shows a bar within the epoch.
+        1 prints a line per epoch, 2 also shows a progress bar within the epoch.
 
     Attributes
     ----------
@@ -143,7 +145,7 @@ default="squared_error"
     n_features_in_ : int
         Values per sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X was a data frame.
+        Names of the features, if X was a data frame.
     image_shape_ : tuple
         (height, width, channels).
     n_iter_ : int
@@ -161,9 +163,9 @@ default="squared_error"
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_ : list of float or None
-        Validation score of each epoch, where there were validation data.
+        Validation score of each epoch, if there were validation data.
     best_validation_score_ : float or None
-        Highest of them, as in MLPClassifier.
+        Highest validation score, as in MLPClassifier.
     history_ : DataFrame
         One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
         1,000.
@@ -268,13 +270,13 @@ default="squared_error"
         X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
             The images; uint8 stays uint8, and a memory map stays on disk.
         y : array-like of shape (n,) or (n, n_targets)
-            Their values. Each column is centered and scaled inside, so its units make no
-            difference to training; losses are in these standard deviations.
+            Their values. Each column is standardized internally, so its units make no difference to
+            training; losses are in units of its standard deviation.
         sample_weight : array-like of shape (n,), default=None
             Weights of the samples; one of weight 2 counts like a sample given twice, one of weight
             0 like one that is not there.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Validation data: they are watched in ``history_``, and with ``early_stopping`` they
+            Validation data: they are monitored in ``history_``, and with ``early_stopping`` they
             decide when to stop.
 
         Returns
@@ -285,10 +287,10 @@ default="squared_error"
         Raises
         ------
         ValueError, TypeError
-            If parameters or data are not what is needed: before any training, and the regressor
+            If parameters or data are invalid: before any training, and the regressor
             stays as it was.
         ValueError
-            If training diverges, or the validation data give a score that is no number.
+            If training diverges, or the score of the validation data is not a number.
         OSError
             If ``checkpoint_dir`` cannot be used.
         """
@@ -298,19 +300,19 @@ default="squared_error"
     @known_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None) -> Self:
-        """Train for one epoch on a batch of data, going on from the last call.
+        """Train for one epoch on a batch of data, continuing from the last call.
 
-        Several calls with the same data make the same model as ``fit`` does with as many epochs and
-        the same schedule, to the bit; schedules count on ``max_iter`` calls, and by default the
-        rate is constant. With ``batch_norm=True`` give several samples at a time: one alone has no
-        deviation to be measured. What ``standardize`` subtracts comes from the first call,
-        and so does what ``y`` is centered and scaled by.
-        ``early_stopping`` has nothing to stop here: it is you who calls; nor are callbacks called.
-        ``history_`` and what is like it keep the last 1,000 calls.
+        Several calls with the same data give the same model as ``fit`` does with as many epochs and
+        the same schedule, to the bit; schedules assume ``max_iter`` calls, and by default the
+        rate is constant. With ``batch_norm=True`` pass several samples at a time: a single one has
+        no variance. The mean and scale of ``standardize`` come from the first call,
+        and so do those of ``y``.
+        ``early_stopping`` has no effect, as you decide when to stop; callbacks are not called.
+        ``history_`` and similar attributes keep the last 1,000 calls.
 
-        After a ``fit`` it goes on with the weights. The optimizer's memory, without which the first
-        steps are larger than those before, is there only if that fit had ``warm_start=True``:
-        otherwise a fitted regressor, and its pickle, is the weights alone.
+        After a ``fit`` it continues with the weights. The state of the optimizer, without which the
+        first steps are larger than those before, is kept only if that fit had ``warm_start=True``:
+        otherwise a fitted regressor, and its pickle, holds only the weights.
 
         Parameters
         ----------
@@ -340,7 +342,7 @@ default="squared_error"
         Returns
         -------
         y : ndarray of shape (n,) or (n, n_targets)
-            Values, in the units and of the form of the ``y`` of ``fit``.
+            Values, in the units and the form of the ``y`` that was passed to ``fit``.
         """
         model, outputs = self._model_and_outputs(X)
         return fitted.predictions(model, outputs)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from threadpoolctl import ThreadpoolController
 
 from sknpcnn.datasets import load_mnist
+from tests.engine.threads import blas_threads
 
 # What a shell runs in the background ignores Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,7 +26,7 @@ def digits():
     return parts
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data(digits):
     """A few of them, for tests that fit many times."""
     X, _, y, _ = digits
@@ -32,8 +34,25 @@ def data(digits):
 
 
 @pytest.fixture(scope="session")
+def float_digits(digits):
+    """More of them, in float32, which are not copied."""
+    X, _, y, _ = digits
+    return X[:600].astype("float32"), y[:600]
+
+
+@pytest.fixture
+def three():
+    """What a BLAS of three threads shows, on any machine."""
+    with ThreadpoolController().limit(limits=3, user_api="blas"):
+        threads = blas_threads()
+        if not threads or set(threads) != {3}:
+            pytest.skip("this BLAS cannot be told how many threads to use")
+        yield threads
+
+
+@pytest.fixture(scope="session")
 def mnist():
-    """Real MNIST as uint8 images, where a folder with the IDX files is at hand."""
+    """Real MNIST as uint8 images, if a folder with the IDX files is available."""
     folder = Path(os.environ.get("SKNPCNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not (folder / "mnist").is_dir():
         pytest.skip("MNIST is not here; SKNPCNN_DATA may name the folder that holds mnist/")

@@ -1,4 +1,4 @@
-"""Tasks in processes of their own, for what may hang or ends a process."""
+"""Tasks in separate processes, for code that may hang or ends its process."""
 
 import os
 import signal

@@ -13,7 +13,7 @@ def pair(value):
 
 
 def span(length, window, stride, dilation, padding):
-    """Return how many pixels are added before an axis, and how many positions a window has."""
+    """Return how many pixels of padding precede an axis, and how many positions a window has."""
     reach = dilation * (window - 1) + 1
     if padding == "same":  # TensorFlow's rule
         outputs = math.ceil(length / stride)
@@ -23,9 +23,9 @@ def span(length, window, stride, dilation, padding):
 
 
 def windows(shape, window, stride, dilation, padding):
-    """List, for every output pixel (p, q), the pixels (i, j, r, s) that its window meets.
+    """List, for every output pixel (p, q), the pixels (i, j, r, s) that its window covers.
 
-    ``(i, j)`` is the place within the window, in row-major order; ``(r, s)`` the pixel of the
+    ``(i, j)`` is the position within the window, in row-major order; ``(r, s)`` the pixel of the
     image. Pixels outside the image are left out.
     """
     height, width = shape
@@ -180,7 +180,7 @@ def batch_moments(x, weights=None):
 
 
 def batch_norm(x, gamma, beta, mean, var, epsilon):
-    """Normalise with the given moments: those of the batch, or running ones in prediction."""
+    """Normalize with the given moments: those of the batch, or running ones in prediction."""
     return gamma * (x - mean) / np.sqrt(var + epsilon) + beta
 
 
@@ -197,7 +197,7 @@ def batch_norm_gradients(x, dy, gamma, mean, var, epsilon, weights=None, constan
         return d_normed / std, d_gamma, d_beta
     weights = np.ones(len(x)) if weights is None else weights
     share = weights.reshape((-1,) + (1,) * (x.ndim - 1)) * np.ones(x.shape)
-    share /= share.sum(axis=axes)  # of one number in the mean of its channel
+    share /= share.sum(axis=axes)  # of one element in the mean of its channel
     d_var = -0.5 * (d_normed * (x - mean)).sum(axis=axes) / std**3
     d_mean = -d_normed.sum(axis=axes) / std - 2 * d_var * (share * (x - mean)).sum(axis=axes)
     return d_normed / std + share * (d_var * 2 * (x - mean) + d_mean), d_gamma, d_beta
@@ -215,7 +215,7 @@ def normal_pdf(x):
     return math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 
-# Each activation with its derivative: functions of a number, and of the layer's parameter.
+# Each activation with its derivative: functions of an element, and of the layer's parameter.
 ACTIVATIONS = {
     "Identity": (lambda x: x, lambda x: 1.0),
     "ReLU": (lambda x: x if x > 0 else 0.0, lambda x: 1.0 if x > 0 else 0.0),
@@ -238,7 +238,7 @@ ACTIVATIONS = {
 
 
 def apply(function, x, **parameters):
-    """Apply a function of one number to every number."""
+    """Apply a scalar function to every element."""
     return np.array([function(v, **parameters) for v in x.ravel().tolist()]).reshape(x.shape)
 
 

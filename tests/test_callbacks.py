@@ -1,6 +1,7 @@
 """Our callbacks, which follow scikit-learn's protocol."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,19 +10,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknpcnn import NumpyCNNClassifier
 from sknpcnn.callbacks import TimeLimit
+from tests import models
+from tests.models import assert_same_weights
 
-
-@pytest.fixture
-def data(digits):
-    X, _, y, _ = digits
-    return X[:300], y[:300]
-
-
-def small(**params):
-    given = {"conv_filters": (4,), "random_state": 0, "n_iter_no_change": np.inf}
-    return NumpyCNNClassifier(**given | {"learning_rate": "constant"} | params)
+small = partial(models.small, n_iter_no_change=np.inf)
 
 
 def test_it_follows_the_protocol():
@@ -39,7 +32,7 @@ def test_training_stops_before_the_limit(data):
 
 def test_a_limit_that_is_far_away_changes_nothing(data):
     limited = small(max_iter=3).set_callbacks(TimeLimit(3600)).fit(*data)
-    np.testing.assert_array_equal(limited._theta, small(max_iter=3).fit(*data)._theta)
+    assert_same_weights(limited, small(max_iter=3).fit(*data))
 
 
 def test_with_checkpoints_a_fit_goes_on_until_it_has_ended(data, tmp_path):
@@ -50,7 +43,7 @@ def test_with_checkpoints_a_fit_goes_on_until_it_has_ended(data, tmp_path):
         calls += 1
         assert calls <= 40
     assert calls > 1
-    np.testing.assert_array_equal(clf._theta, small(max_iter=40).fit(*data)._theta)
+    assert_same_weights(clf, small(max_iter=40).fit(*data))
 
 
 def test_in_a_grid_search_it_holds_for_every_fit(data):

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,10 @@ from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay
+from tests import models
+from tests.models import assert_same_weights, weights_of
 
-
-def small(**params):
-    given = {"conv_filters": (4,), "hidden_layer_sizes": (16,), "batch_norm": False, "dropout": 0.0}
-    given |= {"learning_rate": "constant", "max_iter": 3, "random_state": 0}
-    return NumpyCNNClassifier(**given | params)
+small = partial(models.small, **models.PLAIN)
 
 
 def test_defaults_work_on_the_first_try(digits):
@@ -32,7 +31,7 @@ def test_defaults_work_on_the_first_try(digits):
 def test_mnist_is_learned_from_uint8_images(mnist):
     X, X_test, y, y_test = mnist
     clf = NumpyCNNClassifier(max_iter=1, random_state=0).fit(X[:12000], y[:12000])
-    assert clf._theta.dtype == np.float32
+    assert weights_of(clf).dtype == np.float32
     assert clf.score(X_test, y_test) > 0.93
 
 
@@ -82,7 +81,7 @@ def test_bytes_and_floats_of_the_same_values_train_the_same_network(digits):
     params = {"dropout": 0.3, "batch_norm": True, "early_stopping": True}
     models = [small(**params).fit(X.astype(dtype), y) for dtype in ("uint8", "float32", "int64")]
     for model in models[1:]:
-        np.testing.assert_allclose(model._theta, models[0]._theta, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(weights_of(model), weights_of(models[0]), rtol=1e-4, atol=1e-5)
 
 
 def test_compute_type_follows_the_data_unless_dtype_says_otherwise(digits):
@@ -96,7 +95,7 @@ def test_compute_type_follows_the_data_unless_dtype_says_otherwise(digits):
         (X.astype("uint8"), np.float64, "float64"),
     ]:
         clf = small(dtype=dtype, max_iter=1).fit(data, y)
-        assert clf._theta.dtype == wanted
+        assert weights_of(clf).dtype == wanted
         assert clf.predict_proba(data[:3]).dtype == wanted
 
 
@@ -229,13 +228,13 @@ def test_early_stopping_goes_by_any_scorer(digits):
 def test_validation_data_are_only_watched_without_early_stopping(digits):
     X, X_test, y, y_test = digits
     watched = small().fit(X, y, X_val=X_test, y_val=y_test)
-    np.testing.assert_array_equal(watched._theta, small().fit(X, y)._theta)
+    assert_same_weights(watched, small().fit(X, y))
     assert len(watched.validation_scores_) == 3
 
 
 def test_copies_of_a_sample_are_held_out_together():
     from sknpcnn._estimator.sampling import make_samples, split_off_validation
-    from sknpcnn._training.targets import Classes
+    from sknpcnn._training.classes import Classes
 
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(50, 4)), 3, axis=0)
@@ -278,7 +277,9 @@ def test_class_weight_moves_the_decision(digits):
     assert rare > common
     balanced = small(class_weight="balanced").fit(X, y)
     by_hand = small(class_weight={0: len(y) / 2 / (y == 0).sum(), 1: len(y) / 2 / (y == 1).sum()})
-    np.testing.assert_allclose(balanced._theta, by_hand.fit(X, y)._theta, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        weights_of(balanced), weights_of(by_hand.fit(X, y)), rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -320,9 +321,9 @@ def test_warm_start_goes_on_and_a_plain_fit_starts_anew(digits):
     X, _, y, _ = digits
     warm = small(warm_start=True).fit(X, y).fit(X, y)
     assert warm.n_iter_ == 6
-    np.testing.assert_array_equal(warm._theta, small(max_iter=6).fit(X, y)._theta)
+    assert_same_weights(warm, small(max_iter=6).fit(X, y))
     cold = small().fit(X, y).fit(X, y)
-    np.testing.assert_array_equal(cold._theta, small().fit(X, y)._theta)
+    assert_same_weights(cold, small().fit(X, y))
 
 
 def test_weights_carry_over_to_another_network(digits):
@@ -421,7 +422,9 @@ def test_label_smoothing_and_clipping_change_training(digits):
     clipped = small(clip_norm=1e-3, solver=SGD(), learning_rate_init=1.0, max_iter=1)
     before = small(learning_rate_init=1e-12, max_iter=1).fit(X, y)
     steps = -(-len(X) // 64)
-    assert np.linalg.norm(clipped.fit(X, y)._theta - before._theta) <= steps * 1e-3 * 1.001
+    assert (
+        np.linalg.norm(weights_of(clipped.fit(X, y)) - weights_of(before)) <= steps * 1e-3 * 1.001
+    )
 
 
 def test_clipping_does_not_count_frozen_layers(digits):
@@ -431,7 +434,9 @@ def test_clipping_does_not_count_frozen_layers(digits):
     params |= {"learning_rate": "constant", "batch_size": len(X), "random_state": 0}
     clipped = NumpyCNNClassifier(clip_norm=1e-3, **params).fit(X, y)
     still = NumpyCNNClassifier(clip_norm=1e-30, **params).fit(X, y)
-    np.testing.assert_allclose(np.linalg.norm(clipped._theta - still._theta), 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.linalg.norm(weights_of(clipped) - weights_of(still)), 1e-3, rtol=1e-6
+    )
 
 
 def test_a_large_mean_survives_computing_in_single_precision(digits):
@@ -482,7 +487,7 @@ def test_ctrl_c_keeps_the_last_finished_epoch_and_warns(digits):
     clf = small(max_iter=10).set_callbacks(InterruptAt(2))
     with pytest.warns(UserWarning, match="interrupted: the model of epoch 2"):
         clf.fit(X, y)
-    np.testing.assert_array_equal(clf._theta, small(max_iter=2).fit(X, y)._theta)
+    assert_same_weights(clf, small(max_iter=2).fit(X, y))
 
 
 def test_ctrl_c_within_an_epoch_leaves_nothing_half_done(digits):
@@ -495,7 +500,7 @@ def test_ctrl_c_within_an_epoch_leaves_nothing_half_done(digits):
     timer.join()
     assert 0 < clf.n_iter_ < 10_000
     again = small(max_iter=clf.n_iter_, n_iter_no_change=np.inf).fit(X, y)
-    np.testing.assert_array_equal(clf._theta, again._theta)
+    assert_same_weights(clf, again)
 
 
 def test_ctrl_c_before_the_first_epoch_leaves_the_estimator_as_it_was(digits):
@@ -518,10 +523,10 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(digits):
 
 def test_random_state_none_gives_another_network_each_time(digits):
     X, _, y, _ = digits
-    one, two = (small(random_state=None, max_iter=1).fit(X, y)._theta for _ in range(2))
+    one, two = (weights_of(small(random_state=None, max_iter=1).fit(X, y)) for _ in range(2))
     assert not np.array_equal(one, two)
     state = np.random.RandomState(3)
-    one, two = (small(random_state=state, max_iter=1).fit(X, y)._theta for _ in range(2))
+    one, two = (weights_of(small(random_state=state, max_iter=1).fit(X, y)) for _ in range(2))
     assert not np.array_equal(one, two)
 
 

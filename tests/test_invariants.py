@@ -17,8 +17,10 @@ from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
-from tests import test_imports, test_numpy_alone
-from tests.layer_cases import CASES, EXPORTED
+from tests.estimator.private import vector_of
+from tests.layers.layer_cases import CASES, EXPORTED
+from tests.models import assert_same_weights, weights_of
+from tests.project import test_imports, test_numpy_alone
 
 STACK = [
     ("conv", Conv2D(6)),
@@ -58,14 +60,20 @@ def test_2_nothing_transient_is_attached(images):
     size = len(pickle.dumps(clf))
     clf.predict(images[0])
     assert len(pickle.dumps(clf)) == size
-    assert size < clf._theta.nbytes + 8000
+    assert size < weights_of(clf).nbytes + 8000
     network = Network(STACK, (8, 8, 1), 10)
     before = pickle.dumps(network)
     rows = Rows(images[0].reshape(400, 64), (8, 8, 1))
     with Engine(2, np.float32) as engine:
-        network.logits(clf._theta, rows, engine)
+        network.logits(weights_of(clf), rows, engine)
         network.learn(
-            clf._theta, np.empty_like(clf._theta), rows, images[1], None, engine, CrossEntropy()
+            weights_of(clf),
+            np.empty_like(weights_of(clf)),
+            rows,
+            images[1],
+            None,
+            engine,
+            CrossEntropy(),
         )
     assert pickle.dumps(network) == before
     assert [
@@ -77,11 +85,11 @@ def test_3_one_flat_vector_knows_everything(images):
     clf = deep().fit(*images)
     p = clf.predict_proba(images[0])
     weights = clf.get_weights()
-    assert sum(array.size for array in weights.values()) == clf._theta.size
+    assert sum(array.size for array in weights.values()) == vector_of(clf).size
     flat = np.sort(np.concatenate([array.ravel() for array in weights.values()]))
-    np.testing.assert_array_equal(flat, np.sort(clf._theta))
+    np.testing.assert_array_equal(flat, np.sort(vector_of(clf)))
     other = deep(random_state=5).fit(*images)
-    other._theta = clf._theta.copy()
+    vector_of(other)[:] = vector_of(clf)
     np.testing.assert_array_equal(other.predict_proba(images[0]), p)
 
 
@@ -103,7 +111,7 @@ def test_4_backward_only_writes_gradients_and_all_of_them(images):
 @pytest.mark.parametrize("n_jobs", [2, 3, 8, -1])
 def test_5_n_jobs_never_changes_a_bit(n_jobs, images):
     one, many = deep(n_jobs=1).fit(*images), deep(n_jobs=n_jobs).fit(*images)
-    np.testing.assert_array_equal(one._theta, many._theta)
+    assert_same_weights(one, many)
     np.testing.assert_array_equal(one.predict_proba(images[0]), many.predict_proba(images[0]))
     assert one.loss_curve_ == many.loss_curve_
 
@@ -180,14 +188,14 @@ def test_9_partial_fits_a_pickled_a_resumed_and_an_uninterrupted_fit_are_the_sam
         if k == 2:
             joblib.dump(parts, tmp_path / "parts.joblib")
             parts = joblib.load(tmp_path / "parts.joblib", mmap_mode="r")
-    np.testing.assert_array_equal(whole._theta, parts._theta)
+    assert_same_weights(whole, parts)
     assert whole.loss_curve_ == parts.loss_curve_
 
     clf = deep(max_iter=4, solver=solver, learning_rate=schedule, checkpoint_dir=tmp_path)
-    clf.set_callbacks(TimeLimit(1e-9)).fit(*images)  # stops behind the first epoch
+    clf.set_callbacks(TimeLimit(1e-9)).fit(*images)  # stops after the first epoch
     assert clf.n_iter_ == 1
     resumed = clone(clf).set_callbacks().fit(*images)
-    np.testing.assert_array_equal(whole._theta, resumed._theta)
+    assert_same_weights(whole, resumed)
     assert whole.loss_curve_ == resumed.loss_curve_
 
 

@@ -12,6 +12,7 @@ from sknpcnn import NumpyCNNClassifier, load, save
 from sknpcnn.layers import BatchNorm, Conv2D, Identity, Layer, ReLU, Residual, Sequential
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.spec import MAX_DEPTH, MAX_SPECS
+from tests.models import assert_same_weights
 
 FRAMES = 300
 """So many frames of Python lie above a fit in a pipeline in a grid search in a test, at most."""
@@ -91,7 +92,7 @@ def test_layers_as_deep_as_may_be_are_saved_and_resumed(tmp_path):
     assert loaded.layers == [layer]
     clf = NumpyCNNClassifier(layers=[layer], max_iter=1, random_state=0, checkpoint_dir=tmp_path)
     far_down(lambda: clf.fit(X, y))
-    np.testing.assert_array_equal(clf._theta, loaded._theta)
+    assert_same_weights(clf, loaded)
 
 
 @pytest.mark.parametrize("wrap", WRAP)

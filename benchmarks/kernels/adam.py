@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import timing
 from sknpcnn._engine.chunks import cut
-from sknpcnn._training.training import BLOCK_SIZE
+from sknpcnn._training.loop import BLOCK_SIZE
 from sknpcnn.optimizers import Adam, Memory
 
 from . import Measured

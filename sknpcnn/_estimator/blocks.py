@@ -127,17 +127,17 @@ def is_auto(value: Any) -> bool:
     return plain_word(value, ("auto",)) is not None
 
 
-def warn_of_two_outputs(layers: Any, n_classes: int) -> None:
+def warn_of_two_outputs(layers: Any, n_outputs: int) -> None:
     """Warn if ``layers`` ends with an output layer: fit adds another one."""
     last = layers
     while isinstance(last, (list, tuple, Sequential)):
         steps = last.layers if isinstance(last, Sequential) else named(last)
         last = steps[-1][1] if steps else None
-    if isinstance(last, Dense) and last.units == n_classes > 1:
+    if isinstance(last, Dense) and last.units == n_outputs > 1:
         warnings.warn(
-            f"layers ends with {last!r}, and there are {n_classes} classes. fit adds the output "
-            "layer itself: remove this one, or add an activation after it if it is meant to be a "
-            "hidden layer.",
+            f"layers ends with {last!r}, and the network has {n_outputs} outputs, one for each "
+            "class, label or column of y. fit adds the output layer itself: remove this one, or "
+            "add an activation after it if it is meant to be a hidden layer.",
             stacklevel=8,
         )
 

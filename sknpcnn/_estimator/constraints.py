@@ -17,6 +17,7 @@ from sknpcnn._estimator.private import (
     StrOptions,
     make_constraint,
 )
+from sknpcnn._estimator.protocol import AnyEstimator, Estimator
 from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import is_finite, is_integer, plain_items, plain_real
 from sknpcnn._values.suggestions import did_you_mean, nearest
@@ -92,7 +93,7 @@ CLASSIFIER = SHARED | {
 REGRESSOR = SHARED | {"loss": [StrOptions(_names_of("reals")), Loss]}
 
 
-def check_each(estimator: Any) -> None:
+def check_each(estimator: AnyEstimator) -> None:
     """Raise if a parameter violates its constraint, whatever the other parameters are.
 
     Like scikit-learn's function, but for any value: its repr may be huge, and comparing it may
@@ -153,7 +154,7 @@ def _satisfies_one_of(value: Any, constraints: Iterable[Any]) -> bool:
         return False
 
 
-def read_params(estimator: Any) -> dict[str, Any]:
+def read_params(estimator: Estimator) -> dict[str, Any]:
     """Return an estimator's parameters with all numbers converted to Python's types.
 
     NumPy's integers may overflow, and its floating-point numbers differ in precision. The estimator

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn._estimator import beginning, constraints, fitted, inputs
+from sknpcnn._estimator import constraints, fitted, inputs, preparation
 from sknpcnn._estimator.layout import Image
+from sknpcnn._estimator.protocol import Estimator
+from sknpcnn._estimator.running import run_with_callbacks
 from sknpcnn._estimator.sampling import read_data
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import LayerSummary
@@ -20,7 +22,7 @@ MAX_HISTORY = 1000
 
 
 def fit(
-    estimator: Any,
+    estimator: Estimator,
     X: Any,
     y: Any,
     sample_weight: Any = None,
@@ -34,8 +36,8 @@ def fit(
     data = {"X": X, "y": y, "sample_weight": sample_weight}
     weights = sample_weight, getattr(draft, "class_weight", None)  # a regressor has none
     read = read_data(draft, X, y, *weights, resumes)
-    held_out = beginning.check_validation_data(draft, read, X_val, y_val, sample_weight_val)
-    prepared = beginning.prepare_fit(
+    held_out = preparation.check_validation_data(draft, read, X_val, y_val, sample_weight_val)
+    prepared = preparation.prepare_fit(
         draft,
         read,
         resumes,
@@ -43,13 +45,13 @@ def fit(
         early_stopping=draft.early_stopping,
         checkpoint_dir=draft.checkpoint_dir,
     )
-    beginning.run_with_callbacks(estimator, prepared, **data)
+    run_with_callbacks(estimator, prepared, **data)
     theta = prepared.state.theta
     fitted.publish(estimator, fitted.attributes_of(prepared, theta, resumable=draft.warm_start))
 
 
 def partial_fit(
-    estimator: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    estimator: Estimator, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
 ) -> None:
     """Train an estimator for one more epoch; the first call determines the target."""
     estimator._validate_params()  # scikit-learn does so only in the first call
@@ -59,7 +61,7 @@ def partial_fit(
     read = read_data(
         draft, X, y, sample_weight, class_weight, resumes, stream=True, classes=classes
     )
-    prepared = beginning.prepare_fit(draft, read, resumes, stream=True)
+    prepared = preparation.prepare_fit(draft, read, resumes, stream=True)
     prepared.run(1, draft.n_jobs)
     prepared.trim_history(MAX_HISTORY)
     fitted.publish(estimator, fitted.attributes_of(prepared, prepared.state.theta, resumable=True))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
 import numpy as np
@@ -18,20 +18,26 @@ from sknpcnn._engine.blas import threads_for
 from sknpcnn._engine.engine import Engine
 from sknpcnn._estimator import blocks, inputs
 from sknpcnn._estimator.layout import Image
+from sknpcnn._estimator.protocol import AnyEstimator, Estimator
 from sknpcnn._network.balance import add_counts
 from sknpcnn._network.batches import Array, Rows
 from sknpcnn._network.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn._network.parameters import Layout
 from sknpcnn._network.standard import Standard, warn_of_other_scale
-from sknpcnn._training.fitting import Fit
+from sknpcnn._training.fit import Fit
 from sknpcnn._training.state import TrainingState
 from sknpcnn._training.targets import Target, of_fitted
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief
 from sknpcnn.losses import Loss, named_or_own
 
+_AnyEstimatorT = TypeVar("_AnyEstimatorT", bound=AnyEstimator)
+_EstimatorT = TypeVar("_EstimatorT", bound=Estimator)
 
-def architecture_of(estimator: Any, image: Image, table: bool, resumes: bool) -> dict[str, Any]:
+
+def architecture_of(
+    estimator: Estimator, image: Image, table: bool, resumes: bool
+) -> dict[str, Any]:
     """Return the hyperparameters of the network, with "auto" resolved."""
     names = (*blocks.ARCHITECTURE, "layers")
     found = deepcopy({name: getattr(estimator, name) for name in names})  # lists are mutable
@@ -83,7 +89,7 @@ MAX_KEPT_MEMORY = 2**23
 class _DerivedObjects:
     """Objects derived from a fitted estimator, cached outside of it so that it stays small."""
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Estimator) -> None:
         self.architecture = estimator._architecture  # every fit makes a new dict
         image = estimator.image_shape_
         steps = blocks.build_layers(self.architecture, image)
@@ -112,20 +118,23 @@ class _WeakIdentityDict:
 _derived_objects = _WeakIdentityDict()
 
 
-def _derived_objects_of(estimator: Any) -> _DerivedObjects:
+def _derived_objects_of(estimator: Estimator) -> _DerivedObjects:
     derived = _derived_objects.get(estimator)
     if derived is None or derived.architecture is not estimator._architecture:
         derived = _derived_objects[estimator] = _DerivedObjects(estimator)
     return derived
 
 
-def snapshot(estimator: Any) -> Any:
-    """Copy an estimator atomically, with its derived objects.
-
-    The copy stays one consistent model, whatever other threads do to the estimator meanwhile.
-    """
+def atomic_copy(estimator: _AnyEstimatorT) -> _AnyEstimatorT:
+    """Return a copy that stays consistent, whatever other threads do to the estimator meanwhile."""
     copied = object.__new__(type(estimator))
     copied.__dict__ = vars(estimator).copy()  # atomic
+    return copied
+
+
+def snapshot(estimator: _EstimatorT) -> _EstimatorT:
+    """Copy an estimator atomically, with its derived objects: the copy stays one model."""
+    copied = atomic_copy(estimator)
     if hasattr(copied, "_architecture"):
         derived = _derived_objects.get(estimator)
         if derived is None or derived.architecture is not copied._architecture:
@@ -134,7 +143,7 @@ def snapshot(estimator: Any) -> Any:
     return copied
 
 
-def publish(estimator: Any, attributes: Mapping[str, Any]) -> None:
+def publish(estimator: AnyEstimator, attributes: Mapping[str, Any]) -> None:
     """Set all fitted attributes of an estimator atomically, so that no thread sees only some.
 
     ``feature_names_in_`` is removed if it is not among them.
@@ -145,19 +154,19 @@ def publish(estimator: Any, attributes: Mapping[str, Any]) -> None:
     estimator.__dict__ = state
 
 
-def features_of(estimator: Any) -> dict[str, Any]:
+def features_of(estimator: Estimator) -> dict[str, Any]:
     """Return the attributes that scikit-learn's validation sets about the features of X."""
     names = ("n_features_in_", "feature_names_in_")
     return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
 
 
-def network_of(estimator: Any) -> Network:
+def network_of(estimator: Estimator) -> Network:
     """Return the network of a fitted estimator; it does not hold the parameters."""
     return _derived_objects_of(estimator).network
 
 
 @np.errstate(all="ignore")  # checked below
-def outputs_of(estimator: Any, X: Array, layer: str | None = None) -> Array:
+def outputs_of(estimator: Estimator, X: Array, layer: str | None = None) -> Array:
     """Compute the outputs of a fitted estimator's network for rows: logits, or those of a layer.
 
     The rows must have been checked. Raises if the network overflows.
@@ -179,7 +188,7 @@ def outputs_of(estimator: Any, X: Array, layer: str | None = None) -> Array:
 
 
 @contextmanager
-def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
+def engine_for(estimator: Estimator, n_images: int) -> Iterator[Engine]:
     """Provide an engine to predict with.
 
     For a few images it is kept for the next call, with the values derived from the parameters:
@@ -202,29 +211,29 @@ def engine_for(estimator: Any, n_images: int) -> Iterator[Engine]:
         engines.append((theta, engine))
 
 
-def loss_of(estimator: Any) -> Loss:
+def loss_of(estimator: Estimator) -> Loss:
     """Return the loss that an estimator was fitted with."""
     return named_or_own(estimator._loss)
 
 
-def target_of(estimator: Any) -> Target:
+def target_of(estimator: Estimator) -> Target:
     """Return the target of a fitted estimator."""
     return of_fitted(estimator, loss_of(estimator))
 
 
-def predictions(estimator: Any, outputs: Array) -> Array:
+def predictions(estimator: Estimator, outputs: Array) -> Array:
     """Convert outputs of the network to predictions in the format of y."""
     predicted = target_of(estimator).predict(outputs, loss_of(estimator))
     inputs.check_finite_predictions(predicted)
     return predicted
 
 
-def standard_of(estimator: Any) -> Standard | None:
+def standard_of(estimator: Estimator) -> Standard | None:
     """Return the mean and scale by which a fitted estimator standardizes its input."""
     return None if estimator._standard is None else Standard(*estimator._standard)
 
 
-def state_of(estimator: Any, layout: Layout, seed: int) -> TrainingState:
+def state_of(estimator: Estimator, layout: Layout, seed: int) -> TrainingState:
     """Return the state to resume training from: the saved one, or a new one for fitted parameters.
 
     Learning rates of layers may have changed, and layers may have been frozen; but the network must

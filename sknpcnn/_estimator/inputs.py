@@ -15,6 +15,7 @@ from sknpcnn._estimator.labels import (
     check_class_labels,
     check_indicator,
     check_real_values,
+    flatten_column,
     is_multilabel,
     to_dense,
 )
@@ -28,6 +29,7 @@ from sknpcnn._estimator.layout import (
     warn_of_layout,
 )
 from sknpcnn._estimator.private import check_first_call, get_chunk_n_rows
+from sknpcnn._estimator.protocol import AnyEstimator, Estimator
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
 from sknpcnn._values.arrays import to_numpy
@@ -64,7 +66,7 @@ def refuse_huge_integers(name: str) -> Iterator[None]:
         ) from error
 
 
-def check_prediction_data(estimator: Any, X: Any, image: Image, name: str = "X") -> Array:
+def check_prediction_data(estimator: AnyEstimator, X: Any, image: Image, name: str = "X") -> Array:
     """Check X to predict: it must hold images of the shape that the estimator was fitted on."""
     X, given = flatten(X, name, image)
     check_shape(estimator, given, image, name)
@@ -91,7 +93,7 @@ def check_finite_predictions(predicted: Array) -> None:
         first = np.argmin(np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1))
         raise ValueError(
             f"The prediction for X[{first}] overflows; needed: pixels on the scale of those that "
-            "the network was trained on."
+            "the network was trained on, and a y in training whose values are far below 1e308."
         )
 
 
@@ -113,14 +115,16 @@ class Given(NamedTuple):
     """Whether X is a table instead of images."""
 
 
-def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool) -> Given:
+def check_training_data(estimator: Estimator, X: Any, y: Any, loss: Loss, reset: bool) -> Given:
     """Check X and y to fit; infer the shape of an image, and whether X is a table."""
     X, given = flatten(X)
     check_one_label_per_image(given, len(X) if given else 0, y)
     if loss.targets == "classes":
         check_class_labels(y, "y")
+        with naming("y"):
+            y = flatten_column(y, "y", caller=8)
     elif y is not None:  # alone, so that errors are about it
-        y = check_y(y, "y", loss)
+        y = check_y(y, "y", loss, caller=8)
     several = loss.targets != "classes"
     with naming("X", "y"), refuse_huge_integers("X"):
         X, y = validate_data(
@@ -132,7 +136,9 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
             ensure_all_finite=False,
             multi_output=several,
         )
-        y = y if several else _values_of(y, "y", loss)
+    if not several:
+        with naming("y"):
+            y = _values_of(y, "y", loss)
     names = getattr(estimator, "feature_names_in_", None)
     table = is_table(X.shape[1], given, estimator.image_shape, names)
     if reset:
@@ -149,33 +155,32 @@ def check_training_data(estimator: Any, X: Any, y: Any, loss: Loss, reset: bool)
     return Given(_check_finite(X, estimator, "X"), y, image, table)
 
 
-def check_y(y: Any, name: str, loss: Loss) -> Array:
-    """Check y, of training or validation data."""
+def check_y(y: Any, name: str, loss: Loss, caller: int) -> Array:
+    """Check y, of training or validation data; ``caller`` is the stack level of the user's call."""
     y = to_numpy(y, name)
     with naming(name), refuse_huge_integers(name):
         if loss.targets == "classes":
             check_class_labels(y, name)
-            y = column_or_1d(y, warn=True, input_name=name)
+            y = column_or_1d(flatten_column(y, name, caller + 1), input_name=name)
             assert_all_finite(y, input_name=name)
         else:
             y = check_array(to_dense(y), ensure_2d=False, ensure_min_features=0, input_name=name)
+            y = flatten_column(y, name, caller + 1) if loss.targets == "reals" else y
     return _values_of(y, name, loss)
 
 
 def _values_of(y: Array, name: str, loss: Loss) -> Array:
-    """Raise unless the loss supports y; return a single column of real numbers as (n,)."""
+    """Return y, real numbers in double precision; raise unless the loss supports it."""
     if loss.targets == "classes":
         with np.errstate(all="ignore"):  # scikit-learn casts to integers, which may overflow
             check_classification_targets(y)
         return y
     if loss.targets == "labels":
         return check_indicator(y, name, loss)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True, input_name=name)
     return check_real_values(y, name, loss)
 
 
-def choose_loss(estimator: Any, y: Any, fitted: Loss | None) -> str | Loss:
+def choose_loss(estimator: Estimator, y: Any, fitted: Loss | None) -> str | Loss:
     """Return the loss to train, as a name or a value; "auto" depends on the kind of y.
 
     ``fitted`` is the loss of the previous fit if training resumes.
@@ -221,7 +226,7 @@ def _same_outputs(one: Loss, other: Loss) -> bool:
     return same and one.nonnegative == other.nonnegative
 
 
-def check_classes(estimator: Any, classes: Any, loss: Loss, y: Any) -> None:
+def check_classes(estimator: Estimator, classes: Any, loss: Loss, y: Any) -> None:
     """Check the classes given to partial_fit, which the first call requires.
 
     The classes of an indicator matrix are its column indices.
@@ -252,7 +257,7 @@ def _check_class_values(classes: Any) -> None:
         )
 
 
-def _check_finite(X: Array, estimator: Any, name: str) -> Array:
+def _check_finite(X: Array, estimator: AnyEstimator, name: str) -> Array:
     """Return X if all its values are finite, checked block by block; otherwise raise.
 
     If the sum of X is infinite, as it often is in half precision, scikit-learn would check all of X

@@ -1,9 +1,12 @@
 """Checks ``y``, with errors that say how to convert values that cannot be used."""
 
+import warnings
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import column_or_1d
 
 from sknpcnn._values.brief import brief
 from sknpcnn.losses import Loss
@@ -23,6 +26,24 @@ def to_dense(y: Any) -> Any:
         with suppress(TypeError, ValueError):
             return y.to_numpy(np.float64)
     return values
+
+
+def flatten_column(y: Any, name: str, caller: int) -> Any:
+    """Return a single column as (n,), with scikit-learn's warning; return anything else unchanged.
+
+    ``caller`` is the stack level of the user's call: a warning from within scikit-learn would name
+    a file of this package, or of its own, as its place.
+    """
+    shape = _array(y).shape
+    if shape[1:] != (1,):
+        return y
+    warnings.warn(
+        f"A column-vector {name} was passed when a 1d array was expected: its shape is {shape}; "
+        f"needed: {shape[:1]}. Give numpy.ravel({name}).",
+        DataConversionWarning,
+        stacklevel=caller,
+    )
+    return column_or_1d(y, input_name=name)
 
 
 def is_multilabel(y: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn._estimator.protocol import AnyEstimator, Estimator
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import plain_integer, plain_items
@@ -72,7 +73,7 @@ def _check_batch(shape: Any, image: Image, name: str) -> None:
         raise ValueError(f"{name} has the shape {shape}; needed: a batch of images: {name}[None].")
 
 
-def check_shape(estimator: Any, given: Image | None, image: Image, name: str) -> None:
+def check_shape(estimator: AnyEstimator, given: Image | None, image: Image, name: str) -> None:
     """Raise if X holds images of a different shape than the estimator was fitted on."""
     if given is None or given == image:
         return
@@ -201,7 +202,7 @@ def _items(X: Any) -> Any:
     return items if items.dtype.kind in "OUT" and len(items) else None
 
 
-def warn_of_layout(estimator: Any, X: Array, y: Array, given: Image | None) -> None:
+def warn_of_layout(estimator: Estimator, X: Array, y: Array, given: Image | None) -> None:
     """Warn if the layout of X is probably not the intended one.
 
     ``given`` is the shape of an image as given by the user, None for rows; X is flattened already.

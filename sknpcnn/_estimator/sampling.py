@@ -10,11 +10,13 @@ from sknpcnn._estimator import fitted, inputs
 from sknpcnn._estimator.inputs import naming, refuse_huge_integers
 from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.private import check_sample_weight
+from sknpcnn._estimator.protocol import Estimator
 from sknpcnn._kernels.randomness import keyed
 from sknpcnn._network.balance import Seen, add_counts, balanced_weights
 from sknpcnn._network.batches import Array
 from sknpcnn._network.samples import Samples, content_ids
-from sknpcnn._training.targets import Classes, Target, found, of_fitted
+from sknpcnn._training.classes import Classes
+from sknpcnn._training.targets import Target, found, of_fitted
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import plain_real
@@ -34,7 +36,7 @@ class TrainingData(NamedTuple):
 
 
 def read_data(
-    estimator: Any,
+    estimator: Estimator,
     X: Any,
     y: Any,
     sample_weight: Any,

@@ -1,4 +1,4 @@
-"""The special functions that layers need: SciPy's, or where it is missing the same without it."""
+"""The special functions that layers need: SciPy's, or slower ones if it is not installed."""
 
 import math
 from collections.abc import Callable
@@ -11,12 +11,12 @@ Array = np.ndarray
 
 
 def erf(x: Array, out: Array) -> Array:
-    """Compute the error function of each number."""
+    """Compute the error function of each element."""
     return _erf()(x, out=out)
 
 
 def expit(x: Array, out: Array) -> Array:
-    """Compute the logistic function of each number, ``1 / (1 + exp(-x))``."""
+    """Compute the logistic function of each element, ``1 / (1 + exp(-x))``."""
     return _expit()(x, out=out)
 
 

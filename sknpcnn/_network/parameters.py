@@ -71,7 +71,7 @@ class Layout:
     def start(self, seed: int, dtype: Any) -> np.ndarray:
         """Return the initial vector before scaling; the same values for any dtype.
 
-        ``sknpcnn._training.start`` then scales the weights by measurements.
+        ``sknpcnn._training.initialization`` then scales the weights by measurements.
         """
         rng = np.random.default_rng(seed)
         theta = np.empty(self.size, dtype)

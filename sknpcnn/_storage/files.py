@@ -85,7 +85,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise OSError(kind, f"{os.strerror(kind)}; needed: a regular file, or none", str(path))
     with temporary_name(target) as temporary:
         try:
-            # who could not read the old file must not be able to read the new one at any moment
+            # users who could not read the old file must never be able to read the new one
             mode = 0o666 if before is None else before.st_mode & 0o700
             descriptor = os.open(temporary, _CREATE, mode)
             with os.fdopen(descriptor, "wb") as file:

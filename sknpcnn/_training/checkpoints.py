@@ -15,7 +15,7 @@ import numpy as np
 
 from sknpcnn._network.batches import Array
 from sknpcnn._storage import files, storage
-from sknpcnn._training.fitting import Fit, is_valid_history
+from sknpcnn._training.fit import Fit, is_valid_history
 from sknpcnn._training.state import TrainingState
 from sknpcnn._values.brief import brief
 
@@ -81,7 +81,7 @@ class Checkpoint:
                 except ValueError as error:
                     warnings.warn(
                         f"The checkpoint cannot be used, and training starts from scratch. {error}",
-                        stacklevel=2,
+                        stacklevel=7,  # the caller of fit
                     )
             self._write(fit, "training")
         return False
@@ -99,7 +99,7 @@ class Checkpoint:
             warnings.warn(
                 "X, y or weights have changed during training, so this fit is no longer saved in "
                 "checkpoint_dir. Fit again when no other process writes to them.",
-                stacklevel=2,
+                stacklevel=8,
             )
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class Checkpoint:
                 f"The checkpoint of epoch {fit.state.epoch} could not be written ({error}). "
                 "Training continues; if it is killed, it will resume from the last one that was "
                 "written.",
-                stacklevel=2,
+                stacklevel=8,
             )
 
     def _write(self, fit: Fit, stage: str) -> None:

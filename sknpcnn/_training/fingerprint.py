@@ -28,11 +28,12 @@ from sknpcnn._training.description import IndescribableError, described
 WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint_dir", "warm_start", "random_state"}
 
 
-def fingerprint(estimator: Any, target: dict[str, Any], data: bytes, *start: Any) -> str:
+def fingerprint(
+    kind: type, params: dict[str, Any], target: dict[str, Any], data: bytes, *start: Any
+) -> str:
     """Hash all that the result of a fit depends on; a ValueError names what cannot be described."""
     digest = blake2b(digest_size=16)
-    what: dict[str, Any] = {"version": version.__version__, "class": type(estimator)}
-    what |= estimator.get_params(deep=False)
+    what: dict[str, Any] = {"version": version.__version__, "class": kind} | params
     if type(what.get("class_weight")) is dict:  # its order makes no difference
         what["class_weight"] = {"dict": frozenset(what["class_weight"].items())}
     what |= {"target": target, "start": start}

@@ -4,7 +4,7 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
-from sknpcnn._training.fitting import Fit
+from sknpcnn._training.fit import Fit
 
 MIN_EPOCHS = 10
 """The fewest epochs to warn about: shorter fits are tests, or parts of a longer one."""
@@ -20,22 +20,24 @@ def warn_if_not_learned(fit: Fit) -> None:
     if n_run < MIN_EPOCHS or not len(fit.samples):
         return
     target, metric = fit.plan.target, fit.plan.target.metric
-    entropy, chance = target.baseline(fit.samples, fit.plan.loss)
+    chance = target.baseline_score(fit.samples)
     losses = [row["train_loss"] for row in fit.history[-n_run:]]
     loss, score = losses[-1], fit.history[-1]["train_score"]
     n_steps = n_run * len(fit.plan.batch_starts(len(fit.samples)))
+    by_chance = score <= chance + NEGLIGIBLE * (1 - chance)
+    short = n_run == fit.plan.max_iter and n_steps < MIN_STEPS
+    if not by_chance and not short:
+        return
+    entropy = target.baseline_loss(fit.samples, fit.plan.loss)
     message = None
-    if (
-        score <= chance + NEGLIGIBLE * (1 - chance)
-        and loss >= (1 - NEGLIGIBLE) * entropy > NEGLIGIBLE
-    ):
+    if by_chance and loss >= (1 - NEGLIGIBLE) * entropy > NEGLIGIBLE:
         message = (
             f"The network has learned nothing in {n_run} epochs: its training {metric} is "
             f"{score:.3f} and its loss {loss:.3g}; {chance:.3f} and {entropy:.3g} are those of "
             f"{target.guess}. Lower learning_rate_init, set batch_norm=True or clip_norm=1.0, and "
             "check that X and y belong together."
         )
-    elif n_run == fit.plan.max_iter and n_steps < MIN_STEPS and _is_falling(losses, entropy):
+    elif short and _is_falling(losses, entropy):
         message = (
             f"Training has ended while the loss was still falling: it is {loss:.3g} after {n_run} "
             f"epochs, which were {n_steps} steps, and {entropy:.3g} is that of {target.guess}. Set "

@@ -9,10 +9,11 @@ class Parameter:
     """One array that a layer learns: its shape, its initialization and how it is trained.
 
     ``fan_in``, the number of inputs of one unit, asks for random initialization (He et al. 2015),
-    which is then scaled by the layer's output for some images (``_training/start.py``); without it
-    all elements are ``start``. ``decay`` applies the L2 penalty. ``running`` marks a running
-    average with that momentum: it is not optimized, and backward writes the new observation into
-    its gradient. Weights that are set or loaded must not be below ``minimum``.
+    which is then scaled by the layer's output for some images, in
+    ``_training/initialization.py``; without it all elements are ``start``. ``decay`` applies the L2
+    penalty. ``running`` marks a running average with that momentum: it is not optimized, and
+    backward writes the new observation into its gradient. Weights that are set or loaded must not
+    be below ``minimum``.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from sknpcnn._estimator import blocks
 from sknpcnn._estimator.constraints import check_combinations
 from sknpcnn._network.balance import is_valid_seen
 from sknpcnn._network.network import Network
-from sknpcnn._training.fitting import Forgotten, is_valid_history
+from sknpcnn._training.fit import Forgotten, is_valid_history
 from sknpcnn._training.state import MAX_COUNT, TrainingState
 from sknpcnn._training.targets import of_fitted
 from sknpcnn.classifier import NumpyCNNClassifier
@@ -199,7 +199,10 @@ def _read_loss(estimator: Estimator, found: Any) -> Loss:
 
 
 def _read_targets(values: dict[str, Any], arrays: dict[str, Array], loss: Loss) -> dict[str, Array]:
-    """Return the fitted attributes of the target."""
+    """Return the fitted attributes of the target; raise if there are those of another kind."""
+    scales = {"target_mean_", "target_scale_"}
+    unused = ({"classes_"} if loss.targets == "reals" else scales) & {*values, *arrays}
+    require(not unused, f"it holds {sorted(unused)}, which a model of its loss does not have")
     if loss.targets == "reals":
         mean, scale = (arrays.get(name) for name in ("target_mean_", "target_scale_"))
         if mean is None or scale is None:

@@ -1,4 +1,4 @@
-"""What a layer promises, as a test: who writes a layer of their own can hold it to the contract."""
+"""The contract of layers as a test, for authors of layers of their own."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +28,11 @@ STEP, TOLERANCE = 1e-6, 1e-6  # of central differences, and how far they may be 
 
 @np.errstate(all="ignore")  # as where layers run: in training and prediction
 def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> None:
-    """Hold a layer to everything that layers promise, on random numbers.
+    """Check that a layer fulfills its contract, on random values.
 
-    It is an immutable value; its shapes are those it announces; it modifies nothing that it is
-    given; backward writes all gradients, and these are right; float32 stays float32; results depend
-    neither on threads nor on how a batch is cut up; a sample of weight two is a sample given twice.
+    It is an immutable value; its shapes are those it announces; it modifies none of its inputs;
+    backward writes all gradients, and these are right; float32 stays float32; results depend
+    neither on threads nor on how a batch is split; a sample of weight two is a sample given twice.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> Non
     Raises
     ------
     AssertionError
-        Where a promise is broken; it says which one.
+        If the layer violates the contract; it says how.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def _check_value(layer: Layer) -> None:
     }
     for name, copy in copies.items():
         demand(copy == layer, layer, f"is not equal to {name}, {copy!r}")
-        demand(hash(copy) == hash(layer), layer, f"has not the hash of {name}")
+        demand(hash(copy) == hash(layer), layer, f"has another hash than {name}")
 
 
 def _check_parameters(layer: Layer, shape: Shape) -> None:
@@ -113,7 +113,7 @@ def _check_inputs_stay(e: Example) -> None:
 
 
 def _check_outputs(e: Example) -> None:
-    """Check what comes out; from here on the inputs are read-only."""
+    """Check the outputs; from here on the inputs are read-only."""
     exact = run(e)
     for dtype in (np.dtype(np.float64), np.dtype(np.float32)):
         y, dx, *_ = run(e.astype(dtype))
@@ -133,11 +133,11 @@ def _check_gradients_written(e: Example) -> None:
     untouched = bool(np.isnan(one.around).all() and (two.around == 7.0).all())
     demand(untouched, e.layer, "backward writes outside of its gradients")
     same = run(e, needs_dx=False).grads.tobytes() == one.grads.tobytes()
-    demand(same, e.layer, "the gradients change where dx is not needed")
+    demand(same, e.layer, "the gradients change if dx is not needed")
 
 
 def _check_gradients_right(e: Example) -> None:
-    """Check dx and every trained parameter against central differences, uphill at random."""
+    """Check dx and every trained parameter against central differences, in random directions."""
     outcome, rng = run(e), np.random.default_rng(1)
     v = np.copysign(rng.normal(size=e.x.shape), outcome.dx)
     moved = (replace(e, x=e.x + step * v) for step in (STEP, -STEP))
@@ -160,7 +160,7 @@ def _compare_slopes(e: Example, name: str, terms: Array, up: Example, down: Exam
 
 
 def _check_same_bits(e: Example) -> None:
-    """Check that repetition, threads inside and threads outside change no bit."""
+    """Check that no bit depends on repetition, or on threads within the layer or around it."""
     expected = run(e).bits()
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(run, e, n_threads=1 + i % 2) for i in range(8)]
@@ -173,7 +173,7 @@ def _check_parts_of_arrays(e: Example) -> None:
     larger = (np.pad(array, 1, constant_values=np.nan) for array in (e.x, e.dy))
     x, dy = (array[(slice(1, -1),) * array.ndim] for array in larger)
     same = run(replace(e, x=x, dy=dy)).close(run(e))
-    demand(same, e.layer, "gives another result where its inputs are parts of larger arrays")
+    demand(same, e.layer, "gives another result if its inputs are parts of larger arrays")
 
 
 def _check_weights(e: Example) -> None:
@@ -201,28 +201,31 @@ def _check_prediction(e: Example) -> None:
 
 
 def _check_chunks(e: Example) -> None:
-    """Check that a mini-batch may be cut up, as the network does to keep work in the cache."""
+    """Check that a mini-batch may be split, as the network does so that chunks fit the cache."""
     whole = run(e)
     parts = [run(e, rows) for rows in ((0, 1), (1, len(e.ids)))]
     y = np.concatenate([part.y for part in parts], axis=batch_axis(e.dy))
     dx = np.concatenate([part.dx for part in parts], axis=batch_axis(e.x))
     same = Outcome(y, dx, parts[0].grads + parts[1].grads, whole.around).close(whole)
-    broken = "depends on how the batch is cut up; if it needs all of it, say so in whole_batch()"
+    broken = (
+        "depends on how the batch is split; if it needs all samples at once, return True from "
+        "whole_batch()"
+    )
     demand(same, e.layer, broken)
 
 
 def _check_reused_memory(e: Example) -> None:
-    """Check that what is said not to be needed any more may be overwritten before backward."""
+    """Check that memory the layer declares as no longer needed may be overwritten."""
     expected, predicted = run(e), predict(e, e.x)
     outcome = run_overwritten(e, training=True)
-    broken = "needs x or y in backward, against its hints or what it asked ctx.output for"
+    broken = "needs x or y in backward, contrary to its hints or its call of ctx.output"
     demand(outcome.close(expected), e.layer, broken)
     same = close(run_overwritten(e, training=False).y, predicted, 1e-12)
-    demand(same, e.layer, "predicts something else where its memory is used again")
+    demand(same, e.layer, "its predictions change if its memory is reused")
 
 
 def _check_monotonic(e: Example) -> None:
-    """Check that no value of y falls where one of x rises, nor follows from any other of x."""
+    """Check that each element of y is a non-decreasing function of one element of x."""
     rng = np.random.default_rng(2)
     for scale in (1e-3, 1.0, 30.0):
         low = scale * e.x
@@ -232,5 +235,5 @@ def _check_monotonic(e: Example) -> None:
             before, after = (predict(e, x) for x in (low, high))
             demand(before.shape == low.shape, e.layer, "hints.monotonic, but y has another shape")
             alone = bool((before[~rises] == after[~rises]).all())
-            demand(alone, e.layer, "hints.monotonic, but a value follows from several of x")
+            demand(alone, e.layer, "hints.monotonic, but a value depends on several of x")
             demand(bool((before <= after).all()), e.layer, "hints.monotonic, but y falls")

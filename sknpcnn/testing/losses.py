@@ -1,4 +1,4 @@
-"""What a loss promises, as a test: who writes a loss of their own can hold it to the contract."""
+"""The contract of losses as a test, for authors of losses of their own."""
 
 import pickle
 
@@ -14,11 +14,11 @@ STEP, TOLERANCE = 1e-6, 1e-5
 
 @np.errstate(all="ignore")  # as where losses are computed
 def check_loss(loss: Loss, *, n: int = 12, n_outputs: int = 3, seed: int = 0) -> None:
-    """Hold a loss to everything that losses promise, on random outputs and targets.
+    """Check that a loss fulfills its contract, on random outputs and targets.
 
-    It is an immutable value; it modifies nothing that it is given; each sample's loss depends on
-    its own outputs and target alone; the gradient is right, and of the outputs' precision; the link
-    keeps the shape, and makes probabilities where the targets are classes or labels.
+    It is an immutable value; it modifies none of its inputs; each sample's loss depends only on
+    its own outputs and target; the gradient is right, and in the precision of the outputs; the link
+    keeps the shape, and computes probabilities if the targets are classes or labels.
 
     Parameters
     ----------
@@ -27,14 +27,14 @@ def check_loss(loss: Loss, *, n: int = 12, n_outputs: int = 3, seed: int = 0) ->
     n : int
         Number of samples.
     n_outputs : int
-        Number of outputs for each.
+        Number of outputs per sample.
     seed : int
         Seed of the random numbers.
 
     Raises
     ------
     AssertionError
-        Where a promise is broken; it says which one.
+        If the loss violates the contract; it says how.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def _check_value(loss: Loss) -> None:
 
 
 def _check_forms(loss: Loss, outputs: Array, targets: Array) -> None:
-    """Check shapes and types, and that the arguments stay what they are."""
+    """Check shapes and types, and that the arguments are not modified."""
     for dtype in (np.float64, np.float32):
         given, wanted = outputs.astype(dtype), targets.copy()
         losses, gradient = loss.compute(given, wanted)

@@ -1,4 +1,4 @@
-"""How checks run one layer: forward and backward on random numbers, in memory of all kinds."""
+"""How checks run one layer: forward and backward on random values, in memory of all kinds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from sknpcnn._network.parameters import Layout
 from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
 from sknpcnn.layers.steps import parameters
 
-GUARD = 16  # numbers on either side of the gradients, which no layer may write to
+GUARD = 16  # elements on either side of the gradients, which no layer may write to
 
 
 @dataclass(frozen=True)
 class Example:
-    """A layer and all that it takes to run it, in read-only arrays."""
+    """A layer and all that is needed to run it, in read-only arrays."""
 
     layer: Layer
     layout: Layout
@@ -35,7 +35,7 @@ class Example:
         return self.layout.views(vector).get("layer", {})
 
     def named(self, vector: Array) -> Iterator[tuple[str, Array]]:
-        """Walk through the layer's arrays inside a vector, those of layers in it too."""
+        """Iterate over the layer's arrays inside a vector, those of nested layers too."""
         for name, array in self.layout.arrays(vector):
             yield name.removeprefix("layer."), array
 
@@ -46,7 +46,7 @@ class Example:
 
 
 class Outcome(NamedTuple):
-    """What came out of a layer. ``around`` is the memory next to the gradients."""
+    """The results of a layer. ``around`` is the memory next to the gradients."""
 
     y: Array
     dx: Array
@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
         return [array.tobytes() for array in self]
 
     def close(self, other: "Outcome", tolerance: float = 1e-12) -> bool:
-        """Return whether y, dx and the gradients are those of another outcome, but for rounding."""
+        """Return whether y, dx and the gradients equal another outcome's, except for rounding."""
         return all(close(a, b, tolerance) for a, b in zip(self[:3], other[:3], strict=True))
 
 
@@ -70,7 +70,8 @@ def make_example(layer: Layer, shape: Shape, n: int, seed: int) -> Example:
 
     rng = np.random.default_rng(seed)
     layout = Layout(parameters([("layer", layer)], shape))
-    # Off their start, so that a bias is not zero; upwards, so that variances stay positive.
+    # Away from their initial values, so that a bias is not zero; upwards, so that variances stay
+    # positive.
     theta = layout.start(seed, np.float64) + rng.uniform(0.0, 0.5, layout.size)
     x, dy = random(shape), random(layer.output_shape(shape))
     for array in (theta, x, dy):
@@ -97,7 +98,7 @@ def run(
         y, cache = forward(planned, params, x, place)
         demand(y.shape == dy.shape, e.layer, f"y is of shape {y.shape}, not {dy.shape}")
         y = y.copy()
-        # Others work in the same scratch memory before backward runs.
+        # Another layer uses the same scratch memory before backward runs.
         other = Workspace(engine, batch, ThreadedRunner, rows, memory=Arena(x.dtype))
         forward(another, params, 0.5 - x, other)
         dx = backward(planned, params, cache, dy, e.layout.views(grads), place)
@@ -120,7 +121,7 @@ def run_overwritten(e: Example, training: bool) -> Outcome:
     planned = plan(
         [("layer", e.layer)], sample_shape(e.x.shape), training, whole=whole, needs_dx=True
     )
-    parts = list(planned.parts)  # a bias may be one of its own
+    parts = list(planned.parts)  # a bias may be a separate part
     parts[0] = replace(parts[0], transient_gradient=True)
     parts[-1] = replace(parts[-1], transient_output=True)
     planned = replace(planned, parts=tuple(parts))
@@ -151,7 +152,7 @@ def demand(kept: bool, layer: Layer, broken: str) -> None:
 
 
 def close(a: Array, b: Array, tolerance: float) -> bool:
-    """Return whether two arrays differ by no more than a part of the largest number."""
+    """Return whether two arrays differ by no more than a fraction of the largest value."""
     allowed = tolerance * (1 + float(np.abs(b).max(initial=0)))
     return a.shape == b.shape and bool((np.abs(a - b) <= allowed).all())
 
@@ -161,6 +162,6 @@ def take(x: Array, index: Any) -> Array:
     return np.take(x, index, axis=batch_axis(x))
 
 
-def along(numbers: Array, x: Array) -> Array:
-    """Reshape one number per sample so that they multiply the batch."""
-    return numbers.reshape((1, 1, -1, 1) if x.ndim == 4 else (-1, 1))
+def along(values: Array, x: Array) -> Array:
+    """Reshape one value per sample so that they multiply the batch."""
+    return values.reshape((1, 1, -1, 1) if x.ndim == 4 else (-1, 1))

@@ -31,7 +31,7 @@ def folder():
 
 
 def result_of(load, max_memory):
-    """Return what a loader returns, or None if it refuses; complain of all that is neither.
+    """Return what a loader returns, or None if it refuses; raise for anything else.
 
     Memory is measured in the first of each 8 calls: that makes them three times as slow.
     """

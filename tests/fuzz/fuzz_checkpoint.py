@@ -1,4 +1,4 @@
-"""Checkpoints that a fuzzer makes up: a warning and a fresh start, or a fit that goes on soundly.
+"""Checkpoints that a fuzzer makes up: a warning and a fresh start, or a fit that resumes correctly.
 
     python -m tests.fuzz.fuzz_checkpoint -runs=1000000 [folder]
 
@@ -17,7 +17,10 @@ from pathlib import Path
 if __name__ == "__main__":
     import atheris
 
-    READERS = ("archive", "checkpoints", "files", "fitting", "storage")
+    READERS = (
+        *("_storage.archive", "_storage.files", "_storage.storage"),
+        *("_training.checkpoints", "_training.fit", "_training.state"),
+    )
     with atheris.instrument_imports(include=[f"sknpcnn.{name}" for name in READERS]):
         import_module("sknpcnn")
 
@@ -34,7 +37,7 @@ EPOCHS = 4
 
 
 def check(data):
-    """Go on from a file made of these bytes; raise an AssertionError if anything is unsound."""
+    """Resume from a file made of these bytes; raise an AssertionError if anything is wrong."""
     checkpoint, begun, bases = _case(os.getpid())
     fit = replace(begun, state=begun.state.copy(), history=[])
     checkpoint.path.write_bytes(changed(bases, data))
@@ -58,7 +61,7 @@ def check(data):
             fit.run(EPOCHS, n_jobs=1)
         except ValueError as error:
             if "diverged" not in str(error) and "validation data give" not in str(error):
-                raise AssertionError("going on fails in another way") from error
+                raise AssertionError("resuming fails in another way") from error
         else:
             _demand_sound(fit)
     return True
@@ -95,7 +98,7 @@ class _BegunError(Exception):
 
 @cache
 def _case(process):
-    """A fit that is about to begin, its checkpoint, and honest files of it."""
+    """A fit that is about to begin, its checkpoint, and valid files of it."""
     folder = Path(tempfile.mkdtemp(dir=FOLDER))
     rng = np.random.default_rng(0)
     X, y = rng.random((12, 3, 3)), np.arange(12) % 3

@@ -16,7 +16,7 @@ with instrumented():
 
 import numpy as np
 
-from tests.test_datasets_cifar import NAMES, batch, python2_pickle
+from tests.datasets.files import NAMES, batch, python2_pickle
 
 # What a change may put in: instructions with usual and unusual arguments.
 NAMES_OF_NUMPY = [

@@ -15,7 +15,7 @@ with instrumented():
 
 import numpy as np
 
-from tests.test_datasets_idx import idx
+from tests.datasets.files import idx
 
 PACK_IMAGES, PACK_LABELS, FILL, AS_MNIST = 1, 2, 4, 8
 MAX_FILLED = 2**19

@@ -18,8 +18,9 @@ if __name__ == "__main__":
     import atheris
 
     READERS = (
-        *("archive", "blocks", "constraints", "files", "plain", "rebuilding", "saving", "spec"),
-        "storage",
+        *("_storage.archive", "_storage.files", "_storage.storage"),
+        *("saving", "saving.plain", "saving.rebuilding"),
+        *("_estimator.blocks", "_estimator.constraints", "spec"),
     )
     with atheris.instrument_imports(include=[f"sknpcnn.{name}" for name in READERS]):
         import_module("sknpcnn")
@@ -34,7 +35,9 @@ from sknpcnn.augmentation import HorizontalFlip, Shift
 from sknpcnn.layers import BatchNorm, Conv2D, Dropout, GlobalAvgPool2D, ReLU, Residual, Sequential
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle
+from tests.estimator.private import progress_of
 from tests.fuzz.mutations import Base, changed
+from tests.models import weights_of
 
 # A model whose images need more than this is loaded, but not tried: it may take any memory.
 MAX_NUMBERS = 2**14
@@ -68,9 +71,10 @@ def _small(clf):
     if given != (None, None, 0):
         raise AssertionError(f"what belongs to the machine is {given}")
     network = network_of(clf)
-    memory = {} if clf._progress is None else clf._progress["memory"]
-    if not all(np.isfinite(array).all() for array in (clf._theta, *memory.values())):
-        raise AssertionError("it holds numbers that are none")
+    progress = progress_of(clf)
+    memory = {} if progress is None else progress["memory"]
+    if not all(np.isfinite(array).all() for array in (weights_of(clf), *memory.values())):
+        raise AssertionError("it holds values that are not finite")
     cost = sum(row.multiply_adds for row in network.summary())
     if max(prod(network.image), network.widest, cost / 64) > MAX_NUMBERS:
         return None
@@ -118,8 +122,8 @@ def _train(clf, train):
         train(*_data(clf))
     except (ValueError, TypeError):
         return
-    if not np.isfinite(clf._theta).all():
-        raise AssertionError("training it makes numbers that are none")
+    if not np.isfinite(weights_of(clf)).all():
+        raise AssertionError("training makes values that are not finite")
 
 
 _CHECKS = (_predict, _save, _fit, _partial_fit)

@@ -1,4 +1,4 @@
-"""Files made of honest ones by a few changes, which are chosen by the bytes of a fuzzer.
+"""Files made of valid ones by a few changes, which are chosen by the bytes of a fuzzer.
 
 Bytes thrown at a reader at random end at the first checksum. Here the changes are made to what the
 file says (values, headers, the table of contents), and the file is put together around them.
@@ -56,7 +56,7 @@ class Choices:
 
 
 class Base:
-    """An honest file, taken apart."""
+    """A valid file, taken apart."""
 
     def __init__(self, values, arrays):
         self.text, self.arrays = json.dumps(values), dict(arrays)

@@ -18,9 +18,10 @@ from scipy.special import log_expit, log_softmax
 from sklearn.exceptions import NotFittedError
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn._engine.blas import one_thread_blas
 from sknpcnn._network.network import Network
+from tests.engine.threads import blas_is_held
 from tests.hostile.naive import naive_logits
+from tests.models import weights_of
 
 # What fit, partial_fit and predict may raise; NotFittedError and InvalidParameterError are both.
 DOCUMENTED = (ValueError, TypeError)
@@ -140,7 +141,7 @@ def assert_predicts_like_the_loops(clf, X):
 
     with np.errstate(all="ignore"):
         logits, size = naive_logits(clf, X)
-    eps = np.finfo(clf._theta.dtype).eps
+    eps = np.finfo(weights_of(clf).dtype).eps
     close = 500 * eps * size.max(axis=1, keepdims=True, initial=1e-30)
     if logits.shape[1] == 2 and not several:
         scores, wanted = scores[:, None], logits[:, 1:] - logits[:, :1]
@@ -153,7 +154,7 @@ def assert_predicts_like_the_loops(clf, X):
 
 
 def assert_soundly_fitted(clf, X):
-    assert np.isfinite(clf._theta).all()
+    assert np.isfinite(weights_of(clf)).all()
     assert len(clf.loss_curve_) == len(clf.history_) == clf.n_iter_
     assert clf.n_iter_ > 0 or clf.max_iter == 0
     assert np.isfinite(clf.loss_curve_).all()
@@ -165,11 +166,11 @@ def assert_soundly_fitted(clf, X):
 def assert_fits_or_refuses(clf, method, images, y, *args, **data):
     """Fit: soundly fitted afterwards, or refused before training and as it was before."""
     was, given = attributes(clf), content(images, y, *args, *data.values())
-    predicted = predictions(clf) if "_theta" in was else None
+    predicted = predictions(clf) if "n_iter_" in was else None
     documented = DOCUMENTED if clf.checkpoint_dir is None else (*DOCUMENTED, OSError)
     result = outcome(lambda: getattr(clf, method)(images, y, *args, **data), documented)
     assert content(images, y, *args, *data.values()) == given
-    assert not one_thread_blas._inside
+    assert not blas_is_held()
     if result is clf:
         same = {name for name, value in attributes(clf).items() if was.get(name) == value}
         assert set(clf.get_params(deep=False)) <= same

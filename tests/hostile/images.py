@@ -22,7 +22,7 @@ class Images(NamedTuple):
     seed: int = 0
 
     def make(self) -> Any:
-        """Make numbers, give them a type, and put them into some kind of container."""
+        """Make values, give them a type, and put them into some kind of container."""
         with np.errstate(all="ignore"):
             numbers = np.asarray(VALUES[self.values](self._normal()))
             if self.dtype == "structured":
@@ -36,7 +36,7 @@ class Images(NamedTuple):
 
 
 def with_one(value):
-    """Put a value at the first place, where there is one."""
+    """Put a value at the first position, if there is one."""
 
     def change(x):
         x = np.array(x)
@@ -76,7 +76,7 @@ NO_NUMBERS = ["O", "c8", "c16", "U8", "S8", "M8[s]", "m8[s]", "structured"]
 
 
 class Tagged(np.ndarray):
-    """An array of somebody's own class."""
+    """An array of a user's own class."""
 
 
 def fortran(x):
@@ -84,13 +84,13 @@ def fortran(x):
 
 
 def backwards(x):
-    """Lay the numbers out the other way round in memory: all strides are negative."""
+    """Reverse the values in memory: all strides are negative."""
     turned = (slice(None, None, -1),) * x.ndim
     return np.ascontiguousarray(x[turned])[turned] if x.ndim else x
 
 
 def every_other(x):
-    """Leave gaps between the numbers."""
+    """Leave gaps between the values."""
     return np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x
 
 
@@ -100,7 +100,7 @@ def read_only(x):
 
 
 def mapped(x):
-    """Put the numbers into a file, where there are any."""
+    """Put the values into a file, if there are any."""
     if x.size == 0 or x.dtype.hasobject:
         return x
     with tempfile.TemporaryFile() as file:

@@ -64,7 +64,7 @@ def poolings(draw):
 
 @st.composite
 def residuals(draw):
-    """Layers with a way around them that fits, in most cases."""
+    """Layers with a skip connection that fits, in most cases."""
     filters = draw(size)
     if draw(st.booleans()):
         return Residual([Conv2D(filters), draw(anywhere)], shortcut=Conv2D(filters, 1))

@@ -21,12 +21,13 @@ from tests import reference
 
 
 def naive_logits(clf, X):
-    """Compute the logits in plain loops, and bounds of the numbers that add up to them."""
+    """Compute the logits in plain loops, and bounds of the terms that add up to them."""
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     x = np.asarray(X, np.float64).reshape(len(X), -1)
-    if clf._standard is not None:  # by channels, or by columns
-        mean, scale = (np.tile(a, x.shape[1] // len(a)) for a in clf._standard)
+    standard = fitted.standard_of(clf)
+    if standard is not None:  # by channels, or by columns
+        mean, scale = (np.tile(a, x.shape[1] // len(a)) for a in standard)
         x = (x - mean.astype(np.float64)) * scale
     x = x.reshape(-1, *clf.image_shape_)
     return naive_steps(fitted.network_of(clf).steps, clf.get_weights(), x, abs(x))
@@ -41,7 +42,7 @@ def naive_steps(steps, weights, x, size):
 
 
 def naive_layer(layer, weights, x, size):
-    """Run one layer as in prediction on the numbers, and on bounds of them."""
+    """Run one layer as in prediction on the values, and on bounds of them."""
     options = {field.name: within_reach(getattr(layer, field.name)) for field in fields(layer)}
     if isinstance(layer, Sequential):
         return naive_steps(layer.layers, weights, x, size)

@@ -1,0 +1,601 @@
+"""Threads: BLAS limits are restored, errors are raised, and results do not depend on n_jobs."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController
+
+from sknpcnn._engine import parallel
+from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.chunks import cut
+from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, forward
+from sknpcnn._engine.engine import Arena, Engine
+from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
+from sknpcnn._engine.plan import plan
+from sknpcnn._kernels.randomness import row_ids
+from sknpcnn._network.batches import Rows
+from sknpcnn._network.network import Network
+from sknpcnn._network.standard import Standard
+from sknpcnn.layers import (
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    ReLU,
+    Residual,
+    Sequential,
+)
+from sknpcnn.losses import CrossEntropy
+from sknpcnn.spec import named
+from tests.engine.threads import blas_threads, our_threads
+from tests.processes import PATIENCE
+
+
+class TestBlasGuard:
+    def test_holds_blas_to_one_thread_inside_and_gives_it_back(self, three):
+        with one_thread_blas:
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_gives_blas_back_after_an_error(self, three):
+        with pytest.raises(KeyboardInterrupt), one_thread_blas:
+            raise KeyboardInterrupt
+        assert blas_threads() == three
+
+    def test_may_be_entered_again_inside(self, three):
+        guard = one_thread_blas
+        with guard:
+            with guard:
+                assert set(blas_threads()) == {1}
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_may_be_used_again(self, three):
+        guard = one_thread_blas
+        for _ in range(3):
+            with guard:
+                assert set(blas_threads()) == {1}
+            assert blas_threads() == three
+
+    def test_remembers_what_blas_was_set_to_when_the_first_one_entered(self, three):
+        guard = one_thread_blas
+        with guard:
+            pass
+        with ThreadpoolController().limit(limits=2, user_api="blas"):
+            with guard:
+                assert guard.threads_allowed() == 2
+            assert set(blas_threads()) == {2}
+        assert blas_threads() == three
+
+    def test_overlapping_users_give_blas_back_only_when_the_last_one_leaves(self, three):
+        """The first to enter is the first to leave, which limits of threadpoolctl cannot bear."""
+        guard = one_thread_blas
+        inside, first_left = threading.Barrier(2), threading.Event()
+        seen = {}
+
+        def first():
+            with guard:
+                inside.wait(PATIENCE)
+            first_left.set()
+
+        def second():
+            with guard:
+                inside.wait(PATIENCE)
+                assert first_left.wait(PATIENCE)
+                seen["while one is inside"] = set(blas_threads())
+
+        with ThreadPoolExecutor(2) as pool:
+            for future in [pool.submit(first), pool.submit(second)]:
+                future.result(PATIENCE)
+        assert seen == {"while one is inside": {1}}
+        assert blas_threads() == three
+
+    def test_many_threads_that_come_and_go_leave_blas_as_it_was(self, three):
+        guard = one_thread_blas
+
+        def come_and_go(i):
+            allowed = []
+            for _ in range(20):
+                with guard:
+                    allowed.append((guard.threads_allowed(), *blas_threads()))
+            return allowed
+
+        with ThreadPoolExecutor(6) as pool:
+            seen = [entry for entries in pool.map(come_and_go, range(6)) for entry in entries]
+        assert set(seen) == {(3,) + (1,) * len(three)}
+        assert blas_threads() == three
+
+    def test_leaves_every_thread_free_to_set_a_limit_of_its_own(self):
+        """Since threadpoolctl 3.8 one thread keeps the others from it until it lets go."""
+
+        def come_and_go():
+            with one_thread_blas:
+                pass
+
+        with ThreadPoolExecutor(1) as pool:  # whose thread lives on
+            pool.submit(come_and_go).result(PATIENCE)
+            with ThreadpoolController().limit(limits=3, user_api="blas"):
+                assert set(blas_threads()) <= {3}
+
+    def test_all_engines_share_one_guard(self, three):
+        with Engine(2, np.float32), Engine(1, np.float32):
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_engine_gives_blas_back_after_an_error(self, three):
+        with pytest.raises(ValueError, match="oops"), Engine(2, np.float32):
+            raise ValueError("oops")
+        assert blas_threads() == three
+
+
+def test_threads_by_default_are_those_that_blas_may_use(three):
+    assert threads_for(None) == 3
+    with one_thread_blas:
+        assert threads_for(None) == 3, "our own limit does not count"
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        assert threads_for(None) == 1, "that of a grid search does"
+        with one_thread_blas:
+            assert threads_for(None) == 1
+
+
+def test_threads_are_counted_as_joblib_does():
+    assert [threads_for(n) for n in (1, 2, 7)] == [1, 2, 7]
+    assert threads_for(-1) == joblib.cpu_count()
+    assert threads_for(-2) == max(joblib.cpu_count() - 1, 1)
+    assert threads_for(-1000) == 1
+
+
+class TestArena:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_buffers_have_the_shape_and_type_that_is_asked_for(self, dtype):
+        arena = Arena(dtype)
+        assert arena.empty((2, 3)).shape == (2, 3)
+        assert arena.empty((2, 3)).dtype == dtype
+        assert arena.empty((4,), np.uint32).dtype == np.uint32
+        assert arena.empty((5, 1), np.bool_).dtype == np.bool_
+        assert arena.empty(()).shape == ()
+        assert arena.empty((0, 3)).shape == (0, 3)
+
+    def test_buffers_are_aligned_with_the_lines_of_the_cache(self):
+        arena = Arena(np.float32)
+        for size in (1, 3, 17, 1000, 4097):
+            assert arena.empty((size,)).ctypes.data % 64 == 0
+            assert arena.empty((size,), np.uint8).ctypes.data % 64 == 0
+
+    def test_what_is_handed_out_does_not_overlap(self):
+        arena = Arena(np.float64)
+        arrays = [arena.empty((n,)) for n in (5, 3, 8)]
+        for i, array in enumerate(arrays):
+            array[...] = i
+        assert [set(array) for array in arrays] == [{0.0}, {1.0}, {2.0}]
+
+    def test_same_requests_get_the_same_memory_after_a_rewind(self):
+        arena = Arena(np.float32)
+        addresses = []
+        for _ in range(3):
+            arena.rewind()
+            addresses.append([arena.empty((n, 2)).ctypes.data for n in (5, 3, 8)])
+        assert addresses[0] == addresses[1] == addresses[2]
+
+    def test_smaller_request_is_cut_from_the_same_memory(self):
+        arena = Arena(np.float32)
+        large = arena.empty((100,))
+        arena.rewind()
+        assert np.shares_memory(arena.empty((10, 3)), large)
+        arena.rewind()
+        assert np.shares_memory(arena.empty((100,)), large)
+
+    def test_larger_request_leaves_what_was_handed_out_before_alone(self):
+        arena = Arena(np.float32)
+        small = arena.empty((10,))
+        small[...] = 1
+        arena.rewind()
+        large = arena.empty((1000,))
+        large[...] = 2
+        assert (small == 1).all()
+        arena.rewind()
+        assert np.shares_memory(arena.empty((1000,)), large)
+
+
+class TestEngineRun:
+    @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+    @pytest.mark.parametrize("n_tasks", [0, 1, 2, 5, 100])
+    def test_every_task_runs_once(self, n_tasks, n_threads):
+        done, used = [], set()
+
+        def task(i, thread):
+            done.append(i)
+            used.add(thread)
+
+        with Engine(n_threads, np.float32) as engine:
+            for _ in range(3):
+                done.clear()
+                engine.run(task, n_tasks)
+                assert sorted(done) == list(range(n_tasks))
+        assert used <= set(range(n_threads))
+
+    @pytest.mark.parametrize("n_threads", [2, 3])
+    def test_tasks_run_at_the_same_time_on_threads_of_their_own_number(self, n_threads):
+        together = threading.Barrier(n_threads)
+        numbers = {}
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            numbers[i] = thread
+
+        with Engine(n_threads, np.float32) as engine:
+            engine.run(task, n_threads)
+        assert sorted(numbers.values()) == list(range(n_threads))
+
+    @pytest.mark.parametrize("n_threads", [1, 4])
+    def test_caller_is_one_of_the_threads(self, n_threads):
+        together = threading.Barrier(n_threads)
+        idents = {}
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            idents[thread] = threading.get_ident()
+
+        with Engine(n_threads, np.float32) as engine:
+            engine.run(task, n_threads)
+        assert idents[0] == threading.get_ident()
+
+    @pytest.mark.parametrize("culprit", [0, 1, 2])
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+    def test_error_of_any_thread_reaches_the_caller(self, error, culprit):
+        together = threading.Barrier(3)
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            if thread == culprit:
+                raise error("from a thread")
+
+        with Engine(3, np.float32) as engine, pytest.raises(error, match="from a thread"):
+            engine.run(task, 3)
+
+    def test_error_reaches_the_caller_where_there_is_one_thread(self):
+        started = []
+
+        def task(i, thread):
+            started.append(i)
+            if i == 2:
+                raise ValueError("the third")
+
+        with Engine(1, np.float32) as engine, pytest.raises(ValueError, match="the third"):
+            engine.run(task, 10)
+        assert started == [0, 1, 2]
+
+    @pytest.mark.parametrize("culprit", [0, 1])
+    def test_nothing_starts_after_an_error(self, culprit):
+        together = threading.Barrier(2)
+        started = []
+
+        def task(i, thread):
+            started.append(i)
+            if i > 1:
+                return
+            together.wait(PATIENCE)
+            if thread == culprit:
+                raise ValueError("one of two")
+            time.sleep(0.3)  # until the error has been noticed
+
+        with Engine(2, np.float32) as engine, pytest.raises(ValueError, match="one of two"):
+            engine.run(task, 50)
+        assert sorted(started) == [0, 1]
+
+    def test_run_returns_only_when_nobody_works_any_more(self):
+        together = threading.Barrier(2)
+        finished = []
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            if thread == 0:
+                raise ValueError("at once")
+            time.sleep(0.2)
+            finished.append(i)
+
+        with Engine(2, np.float32) as engine:
+            with pytest.raises(ValueError, match="at once"):
+                engine.run(task, 2)
+            assert len(finished) == 1
+
+    def test_engine_works_on_after_an_error(self):
+        def fail(i, thread):
+            raise ValueError("no")
+
+        done = []
+        with Engine(2, np.float32) as engine:
+            with pytest.raises(ValueError, match="no"):
+                engine.run(fail, 5)
+            engine.run(lambda i, thread: done.append(i), 5)
+        assert sorted(done) == [0, 1, 2, 3, 4]
+
+    @pytest.mark.thread_unsafe(reason="all threads of the process are counted")
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_no_thread_is_left_behind(self, fails):
+        before = set(threading.enumerate())
+        together = threading.Barrier(4)
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            if fails:
+                raise ValueError("no")
+
+        try:
+            with Engine(4, np.float32) as engine:
+                engine.run(task, 4)
+        except ValueError:
+            assert fails
+        assert not our_threads()
+        assert set(threading.enumerate()) <= before
+
+    def test_one_thread_starts_no_other(self):
+        with Engine(1, np.float32) as engine:
+            engine.run(lambda i, thread: None, 10)
+            assert not our_threads()
+
+    def test_numbers_that_are_not_finite_raise_no_warning_on_a_helper(self):
+        together = threading.Barrier(2)
+        found = {}
+
+        def task(i, thread):
+            together.wait(PATIENCE)
+            if thread == 1:
+                found["infinite"] = np.float32(1e30) * np.full(1, 1e30, np.float32)
+
+        with Engine(2, np.float32) as engine:
+            engine.run(task, 2)
+        assert np.isinf(found["infinite"]).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 16, 17, 100])
+@pytest.mark.parametrize("size", [1, 2, 5, 16, 1000])
+def test_cut_covers_everything_in_equal_parts(n, size):
+    parts = cut(n, size)
+    assert [i for lo, hi in parts for i in range(lo, hi)] == list(range(n))
+    lengths = [hi - lo for lo, hi in parts]
+    assert max(lengths) <= size
+    assert max(lengths) - min(lengths) <= 1
+    assert len(parts) == max(-(-n // size), 1)
+
+
+# --- whole networks -------------------------------------------------------------------------------
+
+IMAGE = (9, 8, 2)
+N = 60
+LAYERS = [
+    Conv2D(4),
+    BatchNorm(),
+    ReLU(),
+    Dropout(0.3),
+    MaxPool2D(2),
+    Residual([Conv2D(4), BatchNorm(), Sequential([ReLU(), Dropout(0.2)])]),
+    Flatten(),
+    Dense(20),
+    BatchNorm(),
+    ReLU(),
+    Dropout(0.5),
+]
+
+
+LOSS = CrossEntropy(0.1)
+
+
+class Case:
+    """A network with everything in it, split into many chunks and tiles."""
+
+    def __init__(self, dtype):
+        rng = np.random.default_rng(0)
+        self.network = Network(named(LAYERS), IMAGE, 3)
+        self.dtype = np.dtype(dtype)
+        self.X = rng.integers(0, 256, (N, 144)).astype(np.uint8)
+        self.classes = rng.integers(3, size=N)
+        self.weights = rng.uniform(0.5, 2, N)
+        self.standard = Standard(np.full(2, 128, dtype), np.full(2, 0.01, dtype))
+        self.theta = self.network.layout.start(1, dtype)
+
+    def learn(self, engine, grad, weighted, n=N, key=5):
+        index = np.arange(n)
+        rows = Rows(self.X, IMAGE, self.standard, index)
+        weights = self.weights[:n] if weighted else None
+        identify = partial(row_ids, self.X[index])
+        return self.network.learn(
+            self.theta, grad, rows, self.classes[:n], weights, engine, LOSS, key, identify
+        )
+
+    def logits(self, engine):
+        return self.network.logits(self.theta, Rows(self.X, IMAGE, self.standard), engine)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 3000)
+    monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 500)
+    monkeypatch.setattr("sknpcnn._network.network.PREDICTION_BATCH", 25)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def case(request, small_pieces):
+    return Case(request.param)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_number_of_threads_changes_no_bit(case, weighted):
+    found = []
+    for n_threads in (1, 2, 3, 5, 3, 2):
+        grad = np.full_like(case.theta, np.nan)
+        with Engine(n_threads, case.dtype) as engine:
+            (loss, outputs), again = (case.learn(engine, grad, weighted) for _ in range(2))
+            logits = case.logits(engine)
+            assert max(n for *_, n in engine.gradient_rows) > 5, "too few chunks to tell"
+        assert loss == again[0]
+        np.testing.assert_array_equal(outputs, again[1])
+        found.append((loss, outputs.tobytes(), grad.tobytes(), logits.tobytes()))
+    assert all(other == found[0] for other in found[1:])
+    assert np.isfinite(grad).all()
+
+
+def test_chunks_change_the_result_by_no_more_than_rounding(case, monkeypatch):
+    found = []
+    for chunk, tile in ((3000, 500), (2**17, 2**17), (1, 1)):
+        monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", chunk)
+        monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", tile)
+        grad = np.empty_like(case.theta)
+        with Engine(2, case.dtype) as engine:
+            loss, outputs = case.learn(engine, grad, weighted=True)
+            found.append((loss, outputs, grad, case.logits(engine)))
+    tolerance = 1e-11 if case.dtype == np.float64 else 2e-4
+    for loss, outputs, grad, logits in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=tolerance)
+        np.testing.assert_allclose(outputs, found[0][1], rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(grad, found[0][2], rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(logits, found[0][3], rtol=tolerance, atol=tolerance)
+
+
+def test_prediction_of_a_row_does_not_depend_on_the_other_rows(case):
+    with Engine(2, case.dtype) as engine:
+        whole = case.logits(engine)
+        alone = Rows(case.X, IMAGE, case.standard, slice(7, 8))
+        one = case.network.logits(case.theta, alone, engine)
+    tolerance = 1e-12 if case.dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(one[0], whole[7], rtol=tolerance, atol=tolerance)
+
+
+def test_key_draws_other_random_numbers(case):
+    grads = np.empty((2, case.theta.size), case.dtype)
+    with Engine(1, case.dtype) as engine:
+        losses = [case.learn(engine, grads[i], False, key=i) for i in range(2)]
+    assert losses[0] != losses[1]
+    assert (grads[0] != grads[1]).any()
+
+
+def test_learning_writes_neither_the_parameters_nor_the_data(case):
+    before = case.theta.copy(), case.X.copy(), case.weights.copy()
+    arrays = case.theta, case.X, case.weights, case.classes
+    for array in arrays:
+        array.flags.writeable = False
+    with Engine(2, case.dtype) as engine:
+        case.learn(engine, np.empty_like(case.theta), weighted=True)
+        case.logits(engine)
+    for array, copy in zip(arrays, before, strict=False):
+        np.testing.assert_array_equal(array, copy)
+
+
+def memory_of(engine):
+    """How many buffers there are, and how large they are together."""
+    buffers = [b for arena in engine._arenas.values() for b in arena._buffers]
+    gradients = sum(rows.nbytes for rows, _ in engine.gradient_rows.values())
+    return len(engine._arenas), len(buffers), sum(b.size for b in buffers), gradients
+
+
+def test_no_memory_is_allocated_after_the_first_steps(case):
+    """A short last batch and a prediction in between need no memory of their own a second time."""
+    grad = np.empty_like(case.theta)
+    used = []
+    with Engine(1, case.dtype) as engine:
+        for _ in range(4):
+            case.learn(engine, grad, weighted=True)
+            case.learn(engine, grad, weighted=True, n=17)
+            case.logits(engine)
+            used.append(memory_of(engine))
+    assert used[1] == used[0]
+    assert used[3] == used[0]
+
+
+def test_engines_in_several_threads_do_not_disturb_each_other(case):
+    """As in a predict that a web server calls from many threads."""
+    with Engine(1, case.dtype) as engine:
+        expected = case.logits(engine)
+
+    def predict(i):
+        with Engine(1 + i % 2, case.dtype) as engine:
+            return case.logits(engine)
+
+    with ThreadPoolExecutor(4) as pool:
+        for logits in pool.map(predict, range(8)):
+            np.testing.assert_array_equal(logits, expected)
+    assert not our_threads()
+
+
+def test_error_in_a_layer_reaches_the_caller_and_leaves_no_thread(case, monkeypatch):
+    def fail(self, params, x, ctx):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(ReLU, "forward", fail)
+    with Engine(3, case.dtype) as engine, pytest.raises(MemoryError, match="no room"):
+        case.learn(engine, np.empty_like(case.theta), weighted=False)
+    assert not our_threads()
+
+
+def test_weights_in_sight_are_those_of_the_rows_in_sight():
+    weights = np.arange(5.0)
+    with Engine(1, np.float64) as engine:
+        batch = MiniBatch(5, True, weights=weights)
+        some = RunningContext(Workspace(engine, batch, ThreadedRunner, (1, 3)))
+        np.testing.assert_array_equal(some.weights, [1, 2])
+        np.testing.assert_array_equal(RunningContext(whole_batch(engine, batch)).weights, weights)
+        assert RunningContext(whole_batch(engine, MiniBatch(5, True))).weights is None
+
+
+def test_samples_are_identified_once_and_only_if_somebody_draws_for_them():
+    asked = []
+
+    def identify():
+        asked.append(1)
+        return np.array([7, 8, 7], np.uint32)
+
+    with Engine(1, np.float64) as engine:
+        batch = MiniBatch(3, True, identify=identify)
+        place = whole_batch(engine, batch)
+        RunningContext(place).empty((3, 2))
+        assert not asked
+        drawn = RunningContext(place, ("a",)).random_bits((3, 4))
+        part = RunningContext(Workspace(engine, batch, ThreadedRunner, (1, 3)), ("a",)).random_bits(
+            (2, 4)
+        )
+    assert asked == [1]
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    np.testing.assert_array_equal(part, drawn[1:])
+
+
+def test_layers_of_different_names_draw_different_numbers():
+    with Engine(1, np.float64) as engine:
+        place = whole_batch(engine, MiniBatch(8, True, key=1))
+        drawn = {}
+        for path in (("a",), ("b",), ("a", "b"), ("b", "a"), ("a",)):
+            bits = RunningContext(place, path).random_bits((8, 4)).tobytes()
+            assert drawn.setdefault(path, bits) == bits
+    assert len(set(drawn.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(8), (16, 16, 3)),  # by planes
+        (Conv2D(8, stride=2), (16, 16, 16)),  # by rows
+        (Conv2D(24), (16, 16, 16)),  # by Winograd's algorithm
+        (Conv2D(24, 5, padding="valid"), (12, 16, 16)),
+        (MaxPool2D(), (16, 16, 8)),
+        (ReLU(), (16, 16, 8)),
+        (Residual([Conv2D(16)]), (16, 16, 16)),
+    ],
+    ids=str,
+)
+def test_the_working_set_of_a_layer_is_about_what_it_asks_for(layer, shape):
+    n, asked = 32, []
+    x = np.ones((*shape[:2], n, shape[2]), np.float32)
+    engine = Engine(1, np.float32)
+    place = Workspace(engine, MiniBatch(n, training=True), ThreadedRunner, (0, n))
+    place.wrap = lambda array: asked.append(array.size) or array
+    layout = Network([("layer", layer)], shape, 2).layout
+    planned = plan([("layer", layer)], shape, training=True, whole=False)
+    forward(planned, layout.views(layout.start(0, np.float32)), x, place)
+    working_set = n * layer.working_set(shape)
+    assert working_set / 3 < x.size + sum(asked) < 3 * working_set

@@ -1,0 +1,82 @@
+"""The layers in PyTorch."""
+
+from sknpcnn.layers import AvgPool2D, BatchNorm, Conv2D, Dense, MaxPool2D, Residual, Sequential
+from tests import reference
+
+
+def torch_pads(layer, x):
+    """Borders for torch.nn.functional.pad: its own ``same`` knows no stride."""
+    kernel, stride = getattr(layer, "kernel_size", None), layer.stride
+    kernel = layer.size if kernel is None else kernel
+    stride = kernel if stride is None else stride
+    kernel, stride = reference.pair(kernel), reference.pair(stride)
+    dilation = reference.pair(getattr(layer, "dilation", 1))
+    pads = []
+    for axis in (1, 0):  # PyTorch names the last axis first
+        length = x.shape[2 + axis]
+        if layer.padding == "same":
+            reach = dilation[axis] * (kernel[axis] - 1) + 1
+            outputs = -(-length // stride[axis])
+            missing = max((outputs - 1) * stride[axis] + reach - length, 0)
+            pads += [missing // 2, missing - missing // 2]
+        else:
+            pixels = 0 if layer.padding == "valid" else reference.pair(layer.padding)[axis]
+            pads += [pixels, pixels]
+    return pads
+
+
+def torch_forward(torch, layer, params, x):
+    """Run a layer in PyTorch, on images (n, c, h, w) or vectors."""
+    F = torch.nn.functional
+    if isinstance(layer, Sequential):
+        for name, step in layer.layers:
+            x = torch_forward(torch, step, params.get(name, {}), x)
+        return x
+    if isinstance(layer, Residual):
+        through = torch_forward(torch, Sequential(layer.layers), params, x)
+        return through + torch_forward(torch, Sequential(layer.branches[1]), params, x)
+    if isinstance(layer, Conv2D):
+        padded = F.pad(x, torch_pads(layer, x))
+        W = params["W"].permute(3, 2, 0, 1).contiguous()
+        y = F.conv2d(padded, W, stride=layer.stride, dilation=layer.dilation)
+        b = params.get("b")
+        if b is None:
+            return y
+        return y + (b.permute(2, 0, 1) if layer.bias == "position" else b[:, None, None])
+    if isinstance(layer, MaxPool2D):
+        padded = F.pad(x, torch_pads(layer, x), value=-torch.inf)
+        return F.max_pool2d(padded, layer.size, layer.stride)
+    if isinstance(layer, AvgPool2D):
+        pads = torch_pads(layer, x)
+        sums, inside = (
+            F.avg_pool2d(F.pad(images, pads), layer.size, layer.stride)
+            for images in (x, torch.ones_like(x))
+        )
+        return sums / inside
+    if isinstance(layer, Dense):
+        return F.linear(x, params["W"].T, params.get("b"))
+    if isinstance(layer, BatchNorm):
+        frozen = layer.lr_scale == 0
+        moments = [params[name].detach() if frozen else None for name in ("mean", "var")]
+        gamma, beta = params["gamma"], params["beta"]
+        return F.batch_norm(x, *moments, gamma, beta, not frozen, eps=layer.epsilon)
+    functions = {
+        "Dropout": lambda x: x,  # of rate 0
+        "ELU": lambda x: F.elu(x, layer.scale),
+        "Flatten": lambda x: x.permute(0, 2, 3, 1).flatten(1),
+        "GELU": F.gelu,
+        "GlobalAvgPool2D": lambda x: x.mean((2, 3)),
+        "Identity": lambda x: x,
+        "LeakyReLU": lambda x: F.leaky_relu(x, layer.slope),
+        "ReLU": torch.relu,
+        "SiLU": F.silu,
+        "Sigmoid": torch.sigmoid,
+        "Tanh": torch.tanh,
+    }
+    return functions[type(layer).__name__](x)
+
+
+def to_torch(torch, tree):
+    if isinstance(tree, dict):
+        return {name: to_torch(torch, branch) for name, branch in tree.items()}
+    return torch.tensor(tree, requires_grad=True)
