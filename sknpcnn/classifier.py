@@ -39,7 +39,7 @@ class NumpyCNNClassifier(
         Whether a block has a second convolution of the same size before its pooling, followed by
         batch normalization and activation like the first one; its input is added to the result.
         "auto" does so for images of more than 32 pixels on their shorter side, in the blocks whose
-        input has 32 or fewer; only with ``conv_filters="auto"`` and ``pool_size=2``.
+        input has 64 or fewer; only with ``conv_filters="auto"`` and ``pool_size=2``.
     global_pooling : bool or "auto", default="auto"
         Whether only the mean of each filter of the last block, over all positions, is passed on to
         the dense layers, and not the values at each position. "auto" does so for images of more

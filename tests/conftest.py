@@ -4,12 +4,14 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from threadpoolctl import ThreadpoolController
 
 from sknpcnn.datasets import load_mnist
+from tests.datasets.files import write
 from tests.engine.threads import blas_threads
 
 # What a shell runs in the background ignores Ctrl-C, which some tests press.
@@ -38,6 +40,17 @@ def float_digits(digits):
     """More of them, in float32, which are not copied."""
     X, _, y, _ = digits
     return X[:600].astype("float32"), y[:600]
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Three images of 4 x 6 pixels in two classes, written in another order than that of names."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(3, 4, 6, 3)).astype(np.uint8)
+    write(tmp_path / "dog" / "a.png", images[2])
+    write(tmp_path / "cat" / "b.png", images[1])
+    write(tmp_path / "cat" / "a.bmp", images[0])
+    return tmp_path, images
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_docstring_counts_the_parameters(name):
     assert f"{image_of(name)[0]}x{image_of(name)[1]}" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_network_learns_a_few_images_by_heart(name):
     # a step an epoch: as many as the running averages of batch normalization take to arrive

@@ -120,6 +120,7 @@ def test_training_makes_the_model_that_the_classifier_makes(digits):
     assert_same_weights(features.estimator_, clf)
 
 
+@pytest.mark.slow
 def test_random_convolutions_tell_a_linear_classifier_more_than_pixels_and_training_still_more(
     digits,
 ):

@@ -65,16 +65,9 @@ def test_2_nothing_transient_is_attached(images):
     before = pickle.dumps(network)
     rows = Rows(images[0].reshape(400, 64), (8, 8, 1))
     with Engine(2, np.float32) as engine:
-        network.logits(weights_of(clf), rows, engine)
-        network.learn(
-            weights_of(clf),
-            np.empty_like(weights_of(clf)),
-            rows,
-            images[1],
-            None,
-            engine,
-            CrossEntropy(),
-        )
+        theta = vector_of(clf)
+        network.logits(theta, rows, engine)
+        network.learn(theta, np.empty_like(theta), rows, images[1], None, engine, CrossEntropy())
     assert pickle.dumps(network) == before
     assert [
         layer for _, layer in network.steps if vars(layer) != layer.get_params(deep=False)

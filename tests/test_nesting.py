@@ -79,6 +79,7 @@ USES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("wrap", WRAP)
 def test_layers_as_deep_as_may_be_serve_every_use_from_a_deep_stack(wrap, use):
@@ -86,6 +87,7 @@ def test_layers_as_deep_as_may_be_serve_every_use_from_a_deep_stack(wrap, use):
     far_down(lambda: USES[use](layer))
 
 
+@pytest.mark.slow
 def test_layers_as_deep_as_may_be_are_saved_and_resumed(tmp_path):
     layer = nested(WRAP["residual with layers"], MAX_DEPTH - 1)
     loaded = far_down(lambda: saved_and_loaded(layer, tmp_path))

@@ -309,6 +309,7 @@ def test_one_sample_that_is_held_out_has_no_r2(scoring):
         assert len(clone(reg).set_params(**mended).fit(X[:8], Y[:8]).validation_scores_) == 1
 
 
+@pytest.mark.slow
 def test_ensembles_and_inspection():
     flat = X.reshape(N, -1)
     reg = regressor(max_iter=4, image_shape=(12, 12))

@@ -122,3 +122,10 @@ def refused(tmp_path, content, problem):
 def batch(n=3, **changed):
     rows = np.random.default_rng(n).integers(256, size=(n, 3072)).astype(np.uint8)
     return {"batch_label": "testing", "labels": [k % 10 for k in range(n)], "data": rows, **changed}
+
+
+def write(path, pixels, **options):
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path, **options)

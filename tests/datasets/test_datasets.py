@@ -90,6 +90,7 @@ def test_error_names_the_folder_that_is_missing(written):
         load(folder / "elsewhere")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 @pytest.mark.parametrize(
     ("name", "file"),

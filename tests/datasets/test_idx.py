@@ -170,6 +170,7 @@ def bomb(start, n, level=9):
 N_BOMB = 300_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "problem"),
     [

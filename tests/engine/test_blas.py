@@ -1,12 +1,16 @@
 """Fits and other limiters may start and end in any order, and no limit on BLAS is lost."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 
+import joblib
+import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.engine import Engine
 from tests.engine.threads import blas_threads, wide
 from tests.models import Callback
 from tests.processes import PATIENCE
@@ -129,3 +133,117 @@ def test_while_blas_is_held_threadpoolctl_tells_what_applies_afterwards(three):
         threadpool_limits(2, user_api="blas")  # for good
         assert set(blas_threads()) == {1}
     assert set(blas_threads()) == set(told()) == {2}
+
+
+class TestBlasGuard:
+    def test_holds_blas_to_one_thread_inside_and_gives_it_back(self, three):
+        with one_thread_blas:
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_gives_blas_back_after_an_error(self, three):
+        with pytest.raises(KeyboardInterrupt), one_thread_blas:
+            raise KeyboardInterrupt
+        assert blas_threads() == three
+
+    def test_may_be_entered_again_inside(self, three):
+        guard = one_thread_blas
+        with guard:
+            with guard:
+                assert set(blas_threads()) == {1}
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_may_be_used_again(self, three):
+        guard = one_thread_blas
+        for _ in range(3):
+            with guard:
+                assert set(blas_threads()) == {1}
+            assert blas_threads() == three
+
+    def test_remembers_what_blas_was_set_to_when_the_first_one_entered(self, three):
+        guard = one_thread_blas
+        with guard:
+            pass
+        with ThreadpoolController().limit(limits=2, user_api="blas"):
+            with guard:
+                assert guard.threads_allowed() == 2
+            assert set(blas_threads()) == {2}
+        assert blas_threads() == three
+
+    def test_overlapping_users_give_blas_back_only_when_the_last_one_leaves(self, three):
+        """The first to enter is the first to leave, which limits of threadpoolctl cannot bear."""
+        guard = one_thread_blas
+        inside, first_left = threading.Barrier(2), threading.Event()
+        seen = {}
+
+        def first():
+            with guard:
+                inside.wait(PATIENCE)
+            first_left.set()
+
+        def second():
+            with guard:
+                inside.wait(PATIENCE)
+                assert first_left.wait(PATIENCE)
+                seen["while one is inside"] = set(blas_threads())
+
+        with ThreadPoolExecutor(2) as pool:
+            for future in [pool.submit(first), pool.submit(second)]:
+                future.result(PATIENCE)
+        assert seen == {"while one is inside": {1}}
+        assert blas_threads() == three
+
+    def test_many_threads_that_come_and_go_leave_blas_as_it_was(self, three):
+        guard = one_thread_blas
+
+        def come_and_go(i):
+            allowed = []
+            for _ in range(20):
+                with guard:
+                    allowed.append((guard.threads_allowed(), *blas_threads()))
+            return allowed
+
+        with ThreadPoolExecutor(6) as pool:
+            seen = [entry for entries in pool.map(come_and_go, range(6)) for entry in entries]
+        assert set(seen) == {(3,) + (1,) * len(three)}
+        assert blas_threads() == three
+
+    def test_leaves_every_thread_free_to_set_a_limit_of_its_own(self):
+        """Since threadpoolctl 3.8 one thread keeps the others from it until it lets go."""
+
+        def come_and_go():
+            with one_thread_blas:
+                pass
+
+        with ThreadPoolExecutor(1) as pool:  # whose thread lives on
+            pool.submit(come_and_go).result(PATIENCE)
+            with ThreadpoolController().limit(limits=3, user_api="blas"):
+                assert set(blas_threads()) <= {3}
+
+    def test_all_engines_share_one_guard(self, three):
+        with Engine(2, np.float32), Engine(1, np.float32):
+            assert set(blas_threads()) == {1}
+        assert blas_threads() == three
+
+    def test_engine_gives_blas_back_after_an_error(self, three):
+        with pytest.raises(ValueError, match="oops"), Engine(2, np.float32):
+            raise ValueError("oops")
+        assert blas_threads() == three
+
+
+def test_threads_by_default_are_those_that_blas_may_use(three):
+    assert threads_for(None) == 3
+    with one_thread_blas:
+        assert threads_for(None) == 3, "our own limit does not count"
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        assert threads_for(None) == 1, "that of a grid search does"
+        with one_thread_blas:
+            assert threads_for(None) == 1
+
+
+def test_threads_are_counted_as_joblib_does():
+    assert [threads_for(n) for n in (1, 2, 7)] == [1, 2, 7]
+    assert threads_for(-1) == joblib.cpu_count()
+    assert threads_for(-2) == max(joblib.cpu_count() - 1, 1)
+    assert threads_for(-1000) == 1

@@ -112,11 +112,13 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_models_are_computed_at_the_end_of_python(end):
     assert python(BEFORE + dedent(end)) == "done\n"
 
 
+@pytest.mark.slow
 def test_a_daemon_may_be_cut_off_at_any_moment():
     """Python ends while it computes, and neither waits for it nor complains."""
     python(
@@ -158,6 +160,7 @@ def test_where_no_more_threads_can_be_started_those_that_are_there_do_the_work(m
     assert not our_threads()
 
 
+@pytest.mark.slow
 def test_under_a_limit_of_the_system_models_are_computed_alone():
     """A process that may have no more memory than it has gets no stack for a thread."""
     resource = pytest.importorskip("resource")

@@ -205,6 +205,7 @@ def found_in_child(queue, X, y):
     queue.put((blas_threads(), threads_for(None), weights_of(wide().fit(X, y))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_a_process_of_multiprocessing_that_a_callback_starts(method, float_digits, three):
     """It never returns to the fit: BLAS is not limited there."""

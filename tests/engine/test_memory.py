@@ -98,6 +98,7 @@ def sparse(tmp_path):
     path.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "allowance", "params"),
     [
@@ -111,6 +112,7 @@ def test_fit_on_a_large_file_stays_within_its_allowance(sparse, size, allowance,
     assert growth(sparse(size), allowance, **params) < allowance
 
 
+@pytest.mark.slow
 def test_copy_of_the_data_would_be_seen(sparse):
     with pytest.raises(MemoryError, match="Unable to allocate"):
         growth(sparse(GIB // 2), 250 * MB, copy=True)
@@ -123,6 +125,7 @@ def small_images(tmp_path_factory):
     return np.load(path, mmap_mode="r")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [

@@ -103,6 +103,7 @@ def test_a_handler_may_enter_wherever_the_guard_is_interrupted(interruption, thr
     in_child(task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interruption", [enter_and_leave, share])
 def test_a_handler_may_share_out_work_wherever_an_engine_is_interrupted(interruption, three):
     def task():
@@ -161,6 +162,7 @@ def test_an_error_of_a_handler_is_not_taken_for_a_thread_that_cannot_be_started(
         share()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["predict", "fit"])
 def test_a_handler_predicts_while_its_model_predicts_or_another_is_fitted(method):
     """With real signals, every millisecond or so."""
@@ -204,6 +206,7 @@ def test_a_handler_predicts_while_its_model_predicts_or_another_is_fitted(method
     """)
 
 
+@pytest.mark.slow
 def test_a_finalizer_may_predict():
     python("""
         import gc

@@ -133,6 +133,7 @@ def test_a_layer_that_decides_by_its_data_decides_for_every_mini_batch(place, mo
     assert_same_weights(with_tapes, fitted(layers, max_iter=4))
 
 
+@pytest.mark.slow
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 @pytest.mark.parametrize("own", [Square(), ReLU()], ids=str)
 def test_memory_stays_flat_over_many_calls(own, monkeypatch):
@@ -181,6 +182,7 @@ def test_an_engine_is_gone_as_soon_as_nobody_has_it(own, monkeypatch):
         gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 def test_memory_stays_flat_over_many_steps():
     layers = [Conv2D(2), Square(), Residual([Conv2D(2), BatchNorm()]), GlobalAvgPool2D()]

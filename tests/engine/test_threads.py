@@ -66,6 +66,7 @@ def engines():
     return [thing for thing in gc.get_objects() if type(thing) is Engine]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["callback", "layer", "helper", "scorer", "prediction"])
 @pytest.mark.parametrize("action", [lambda: None, fail, press], ids=["nothing", "error", "Ctrl-C"])
 def test_no_thread_no_engine_and_no_limit_is_left(action, place, float_digits, three):
@@ -231,6 +232,7 @@ def threads_of(estimator, X, y):
     return estimator.threads_
 
 
+@pytest.mark.slow
 def test_processes_of_a_grid_search_share_the_cores(float_digits):
     clf = wide(n_jobs=None).set_callbacks(CountsThreads())
     assert clf.fit(*float_digits).threads_ == min(threads_for(None), 4)
@@ -245,6 +247,7 @@ def threads_here(i=None):
     return threads_for(None)
 
 
+@pytest.mark.slow
 def test_workers_of_a_pool_have_one_thread_each(three):
     """Nobody limits BLAS there, as joblib's own processes do."""
     pool = joblib.Parallel(2, backend="multiprocessing")

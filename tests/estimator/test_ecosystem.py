@@ -55,6 +55,7 @@ def test_pipeline_after_standard_scaler(digits):
     assert pipeline[:-1].transform(X_test).shape == X_test.shape
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The network has learned nothing")  # at the lower rate
 def test_grid_search_over_the_architecture(few):
     grid = {
@@ -194,6 +195,7 @@ def test_polars_frames(few):
     np.testing.assert_array_equal(clf.predict(frame), quick().fit(X, y).predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.thread_unsafe(reason="measures the memory of the whole process")
 def test_uint8_images_are_never_copied_to_floats_as_a_whole(tmp_path):
     import tracemalloc

@@ -89,6 +89,7 @@ def test_another_schedule_starts_without_the_summary_of_the_first(short):
     assert clf.history_.learning_rate.iloc[-1] == 0.001
 
 
+@pytest.mark.slow
 def test_state_is_bounded_and_copies_go_on_in_the_same_way(short, tmp_path):
     clf = stream(25, learning_rate=PLATEAU)
     size = len(pickle.dumps(clf))
@@ -116,6 +117,7 @@ def test_a_fit_goes_on_after_a_stream(short, tmp_path):
         assert list(model.history_.index) == list(clf.history_.index)
 
 
+@pytest.mark.slow
 def test_what_is_done_in_a_call_does_not_grow_with_their_number(short):
     """All lists that a call works with are as long after 200 calls as after 20."""
     sizes = []

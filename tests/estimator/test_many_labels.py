@@ -29,6 +29,7 @@ def properties(y):
 quick = partial(NumpyCNNClassifier, max_iter=8, random_state=0)
 
 
+@pytest.mark.slow
 def test_it_learns_labels_and_predicts_as_mlp_classifier_does(data):
     X, X_test, y, y_test = data
     clf, mlp = quick().fit(X, y), MLPClassifier(max_iter=300, random_state=0).fit(X, y)

@@ -58,7 +58,7 @@ def test_early_stopping_in_a_warm_fit_keeps_a_better_model(digits):
 
 def test_another_solver_begins_with_a_memory_of_its_own(few):
     clf = small(solver="rmsprop", warm_start=True).fit(*few)
-    theta = weights_of(clf).copy()
+    theta = clf._theta.copy()
     clf.set_params(solver="adagrad", max_iter=1).fit(*few)
     fresh = small(max_iter=1, solver="adagrad", warm_start=True).fit(*few)
     fresh._theta, fresh._progress = theta, {**clf._progress, "rule": "", "epoch": 3}

@@ -128,6 +128,7 @@ def within(path, allowance, task):
     print("done")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "task"), [("float16", "fit"), ("float16", "partial_fit"), ("float32", "fit")]
 )
@@ -209,6 +210,7 @@ CHANGES = {
 NAMES = [f"pixel{i}" for i in range(64)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_has_changed_is_refused_and_the_model_goes_on_as_if_nothing_had_been(
@@ -232,6 +234,7 @@ def search(clf, **params):
     return GridSearchCV(make_pipeline(StandardScaler(), clf), grid, cv=2, n_jobs=2, **params)
 
 
+@pytest.mark.slow
 def test_progress_bar(data, capfd, monkeypatch):
     pytest.importorskip("rich")
     monkeypatch.setenv("COLUMNS", "200")

@@ -190,6 +190,7 @@ def failures(check):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), parameters(VALUE_CLASSES))
 def test_an_object_is_a_sound_value_or_refused_by_the_name_of_the_parameter(kind, name):
     fitted = set()
@@ -232,6 +233,7 @@ def test_a_loader_of_images_is_sound_or_refuses_by_the_name_of_the_parameter(nam
     assert accepted or name in ("fit_mode", "background")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
     [*parameters([NumpyCNNClassifier]), (NumpyCNNRegressor, "loss"), (NumpyCNNRegressor, "dtype")],
@@ -299,6 +301,7 @@ DATA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA)
 def test_data_are_fitted_or_refused_by_their_name(name):
     def check(given):
@@ -352,6 +355,7 @@ def check_two(kind, given):
         check_value(made)
 
 
+@pytest.mark.slow
 def test_two_odd_values_at_once_are_sound_or_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = []

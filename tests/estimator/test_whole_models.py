@@ -63,6 +63,7 @@ def test_a_refit_in_the_middle_of_a_prediction_changes_nothing(name, where, monk
         assert list(clf.classes_) == ["even", "odd"]
 
 
+@pytest.mark.slow
 def test_predictions_beside_refits_are_those_of_one_model_or_the_other():
     clf, stop = small(), Event()
     models = [(X, TEN), (X, TWO)]

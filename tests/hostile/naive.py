@@ -27,7 +27,7 @@ def naive_logits(clf, X):
     x = np.asarray(X, np.float64).reshape(len(X), -1)
     standard = fitted.standard_of(clf)
     if standard is not None:  # by channels, or by columns
-        mean, scale = (np.tile(a, x.shape[1] // len(a)) for a in standard)
+        mean, scale = (np.tile(a, x.shape[1] // len(a)) for a in (standard.mean, standard.scale))
         x = (x - mean.astype(np.float64)) * scale
     x = x.reshape(-1, *clf.image_shape_)
     return naive_steps(fitted.network_of(clf).steps, clf.get_weights(), x, abs(x))

@@ -166,6 +166,7 @@ def test_a_file_of_too_many_layers_is_refused_before_any_is_made(whole, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_as_many_layers_as_are_allowed_are_looked_at_in_time(whole, tmp_path):
     """In a process that is ended after a minute: a hang would be an error."""
     values, arrays = whole
@@ -210,6 +211,7 @@ FILLERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.thread_unsafe(reason="memory is measured for all threads")
 @pytest.mark.parametrize("filler", FILLERS)
 def test_a_file_takes_at_most_ten_times_the_memory_of_an_honest_one(whole, tmp_path, filler):

@@ -137,6 +137,7 @@ def test_fit_interrupted_by_a_callback_keeps_the_last_epoch_or_what_was(n, kind,
     assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, "fit")
 
 
+@pytest.mark.slow
 @cases(60)
 @given(
     st.integers(1, 400),
@@ -155,6 +156,7 @@ def test_training_interrupted_anywhere_keeps_the_last_epoch_or_what_was(
     assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, method)
 
 
+@pytest.mark.slow
 @cases(60)
 @given(st.integers(1, MOMENTS), st.sampled_from(list(TRAINED)), st.booleans())
 def test_a_fit_with_checkpoints_goes_on_wherever_it_was_interrupted(n, kind, was_fitted):

@@ -168,6 +168,7 @@ def torch_gradient(torch, network, theta, X, classes):
     return grad, float(loss.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_stacks_agree_with_pytorch_and_tapes_change_no_bit(seed, monkeypatch):
     torch = pytest.importorskip("torch")

@@ -49,6 +49,7 @@ def test_layer_keeps_its_promises(layer, shape):
     check_layer(layer, shape)
 
 
+@pytest.mark.slow
 @every_case
 def test_layer_keeps_its_promises_in_the_smallest_chunks_and_tiles(layer, shape, monkeypatch):
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 1)

@@ -8,6 +8,7 @@ from benchmarks import networks
 NAMES = list(networks.NETWORKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_network_computes_what_its_copy_in_pytorch_does(name):
     pytest.importorskip("torch")

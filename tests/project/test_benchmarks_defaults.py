@@ -46,6 +46,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert calibration_error(p, np.array([0, 1]), np.array([0, 0, 1, 1])) == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", [(8, 8), (28, 28), (32, 32, 3), (128, 128, 3), None])
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_candidates_make_sound_networks(name, image):

@@ -17,6 +17,7 @@ def test_fast_kernel_agrees_with_its_predecessor(module):
     module.check()
 
 
+@pytest.mark.slow
 @MODULES
 def test_measurement_has_positive_times_for_every_case(module, monkeypatch):
     monkeypatch.setattr(kernels, "TURN", 0.0)  # one call each

@@ -31,6 +31,7 @@ def name_of(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name_of)
 def test_code_runs(page, tmp_path, monkeypatch):
     text = page.read_text()

@@ -30,6 +30,7 @@ def run(script, *args, cwd):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_quickstart_shows_progress_and_reaches_its_accuracy(tmp_path):
     shown = run("quickstart.py", cwd=tmp_path)
     epochs = re.findall(r"^Epoch +(\d+)/\d+ .*loss \d+\.\d+", shown, re.MULTILINE)
@@ -42,6 +43,7 @@ def test_quickstart_shows_progress_and_reaches_its_accuracy(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["digits.joblib"]
 
 
+@pytest.mark.slow
 def test_photos_are_drawn_learned_and_told_apart(tmp_path):
     pytest.importorskip("PIL")
     shown = run("own_photos.py", cwd=tmp_path)
@@ -64,6 +66,7 @@ def draw(script, *args, folder):
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", PICTURES)
 def test_picture_is_drawn_and_written_only_where_asked(script, tmp_path):
     shown = draw(script, folder=tmp_path)
@@ -71,6 +74,7 @@ def test_picture_is_drawn_and_written_only_where_asked(script, tmp_path):
     assert shown.startswith("No folder with ") == without_data
 
 
+@pytest.mark.slow
 def test_mnist_is_drawn_from_a_folder(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "mnist").mkdir()
@@ -84,6 +88,7 @@ def test_mnist_is_drawn_from_a_folder(tmp_path):
     assert re.match(r"Epoch 1/5  loss", shown)
 
 
+@pytest.mark.slow
 def test_cifar10_is_drawn_from_a_folder(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "cifar").mkdir()

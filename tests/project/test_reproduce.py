@@ -68,6 +68,7 @@ def run(monkeypatch, folders, tmp_path):
     return command
 
 
+@pytest.mark.slow
 def test_page_table_and_pictures_are_written(run, tmp_path, capsys):
     runs = run(
         "--networks",
@@ -127,6 +128,7 @@ def test_three_seeds_are_trained_on_the_training_data_and_tested_on_the_test_dat
     assert len(given[-1][0]) == len(X) - 50
 
 
+@pytest.mark.slow
 def test_curves_show_the_error_of_each_epoch_and_that_on_the_test_data(run, tmp_path, monkeypatch):
     figures = {}
     monkeypatch.setattr(results, "_save", lambda figure, file: figures.update({file.stem: figure}))
@@ -138,6 +140,7 @@ def test_curves_show_the_error_of_each_epoch_and_that_on_the_test_data(run, tmp_
     assert any(len(line) == 2 and np.allclose(line, test_error) for line in lines)
 
 
+@pytest.mark.slow
 def test_table_is_printed_and_tells_machine_date_and_minutes_on_the_page(run, tmp_path, capsys):
     (found,) = run("--networks", "network_1", "--seeds", "0", "--docs", str(tmp_path))
     page = (tmp_path / "results.md").read_text()

@@ -113,6 +113,7 @@ def test_number_of_threads_changes_nothing(dtype):
     assert len({fitted(n_jobs=n_jobs, dtype=dtype) for n_jobs in (None, 1, 2, 3, -1)}) == 1
 
 
+@pytest.mark.slow
 def test_hash_seed_and_order_of_dict_keys_change_nothing(wanted):
     program = "from tests.training.test_determinism import fitted; print(fitted(turned=True))"
     processes = [

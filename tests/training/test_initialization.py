@@ -181,6 +181,7 @@ def normalized(act):
     return [layer for _ in range(20) for layer in (Conv2D(12), BatchNorm(), act)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [conv, dense, pooled, residual, normalized])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_variance_stays_within_a_factor_of_two_through_twenty_layers(activation, stack, digits):

@@ -18,6 +18,7 @@ from tests.models import assert_same, assert_same_weights
 from tests.training.checkpointed import checkpointed, in_a_process
 
 
+@pytest.mark.slow
 def test_fifty_kills_at_random_moments_lose_nothing(data, tmp_path):
     rng = np.random.default_rng(0)
     kills = 0
@@ -88,6 +89,7 @@ joblib.dump(search, sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_grid_search_in_processes_that_is_killed_again_and_again_ends_the_same(data, tmp_path):
     rng = np.random.default_rng(0)
     folder, result = tmp_path / "checkpoints", tmp_path / "search.joblib"

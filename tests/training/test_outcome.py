@@ -14,7 +14,7 @@ from sknpcnn._training.reals import Reals
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay
-from tests.training.test_loop import samples_of
+from tests.training.networks import samples_of
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:300], y[:300]
@@ -82,6 +82,7 @@ GOOD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", GOOD)
 def test_what_did_not_end_badly_is_not_told(kind):
     assert said(**GOOD[kind]) == ""

@@ -152,6 +152,7 @@ any_scorer = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @any_scorer
 def test_the_epoch_that_the_scorer_likes_best_is_the_one_that_is_kept(
@@ -219,6 +220,7 @@ def routed(clf):
     return clf.set_fit_request(**dict.fromkeys(names, True)).set_score_request(sample_weight=True)
 
 
+@pytest.mark.slow
 @any_scorer
 def test_validation_data_and_weights_go_through_pipelines_and_a_grid_search(scoring, data, held):
     given = {"X_val": held[0], "y_val": held[1], "sample_weight": WEIGHTS}

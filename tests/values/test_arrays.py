@@ -91,6 +91,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dispatch", [False, True])
 def test_tensors_are_as_good_as_arrays_wherever_they_come_in(dispatch):
     pytest.importorskip("torch")
