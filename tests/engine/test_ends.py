@@ -124,15 +124,17 @@ def test_a_daemon_may_be_cut_off_at_any_moment():
     python(
         BEFORE
         + dedent("""
-        import time
+        begun = threading.Barrier(3)
 
         def compute_on():
+            begun.wait()
             while True:
                 new().fit(X, y).predict(X)
 
         for _ in range(2):
             threading.Thread(target=compute_on, daemon=True).start()
-        time.sleep(0.3)
+        begun.wait()
+        new().fit(X, y)
         """)
     )
 

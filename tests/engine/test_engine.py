@@ -1,13 +1,13 @@
 """The memory and the threads of an engine."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
 
+from sknpcnn._engine import team
 from sknpcnn._engine.engine import Arena, Engine
-from tests.engine.threads import our_threads
+from tests.engine.threads import finishing, our_threads
 from tests.processes import PATIENCE
 
 
@@ -132,8 +132,18 @@ class TestEngineRun:
         assert started == [0, 1, 2]
 
     @pytest.mark.parametrize("culprit", [0, 1])
-    def test_nothing_starts_after_an_error(self, culprit):
-        together = threading.Barrier(2)
+    def test_nothing_starts_after_an_error(self, culprit, monkeypatch):
+        together, failed = threading.Barrier(2), threading.Event()
+        work = team._Job.work
+
+        def spy(job, thread):
+            try:
+                work(job, thread)
+            except ValueError:
+                failed.set()  # and the tasks that are waiting have been dropped
+                raise
+
+        monkeypatch.setattr(team._Job, "work", spy)
         started = []
 
         def task(i, thread):
@@ -143,21 +153,21 @@ class TestEngineRun:
             together.wait(PATIENCE)
             if thread == culprit:
                 raise ValueError("one of two")
-            time.sleep(0.3)  # until the error has been noticed
+            assert failed.wait(PATIENCE)
 
         with Engine(2, np.float32) as engine, pytest.raises(ValueError, match="one of two"):
             engine.run(task, 50)
         assert sorted(started) == [0, 1]
 
-    def test_run_returns_only_when_nobody_works_any_more(self):
-        together = threading.Barrier(2)
+    def test_run_returns_only_when_nobody_works_any_more(self, monkeypatch):
+        together, waits = threading.Barrier(2), finishing(monkeypatch)
         finished = []
 
         def task(i, thread):
             together.wait(PATIENCE)
             if thread == 0:
                 raise ValueError("at once")
-            time.sleep(0.2)
+            assert waits.wait(PATIENCE)
             finished.append(i)
 
         with Engine(2, np.float32) as engine:

@@ -6,18 +6,25 @@ What they do here is done in forked processes, because what goes wrong is that i
 import dis
 import gc
 import itertools
+import signal
 import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
+from sknpcnn import NumpyCNNClassifier
 from sknpcnn._engine import blas, engine, team
 from sknpcnn._engine.engine import Engine
-from tests.engine.threads import blas_is_held, blas_threads, our_threads
+from sknpcnn.layers import Dense, Flatten
+from sknpcnn.optimizers import SGD, Optimizer
+from tests.engine.threads import blas_is_held, blas_threads, finishing, our_threads
+from tests.models import assert_same_weights
 from tests.processes import PATIENCE, in_child, python
 
 pytestmark = [
@@ -236,3 +243,56 @@ def test_a_finalizer_may_predict():
         assert all(found)
         assert blas_threads() == before
     """)
+
+
+IN_HELPER, PRESSED = threading.Event(), threading.Event()
+
+
+@dataclass(frozen=True, repr=False)
+class LateInHelpers(Optimizer):
+    """In the third epoch, helpers are in the middle of a step until Ctrl-C has been pressed."""
+
+    learning_rate = SGD.learning_rate
+    main_waits: ClassVar = threading.Event()
+
+    def state_names(self):
+        return ()
+
+    def step(self, theta, grad, memory, lr, t):
+        theta -= lr * grad
+        if t < 3:
+            return
+        if threading.current_thread() is threading.main_thread():
+            assert IN_HELPER.wait(PATIENCE)
+        else:
+            self.main_waits.clear()
+            IN_HELPER.set()
+            assert PRESSED.wait(PATIENCE)
+            theta -= lr * grad
+
+
+def test_ctrl_c_waits_for_the_other_threads(digits, monkeypatch):
+    X, _, y, _ = digits
+    X, y = X[:300], y[:300]
+    big = {"layers": [Flatten(), Dense(5000)], "batch_size": 300, "n_jobs": 2}  # shared work
+    big |= {"learning_rate": "constant", "random_state": 0}
+    wanted = NumpyCNNClassifier(solver=SGD(), max_iter=2, **big).fit(X, y)
+    IN_HELPER.clear()
+    PRESSED.clear()
+    monkeypatch.setattr(LateInHelpers, "main_waits", waits := finishing(monkeypatch))
+
+    def press():
+        assert IN_HELPER.wait(PATIENCE)
+        assert waits.wait(PATIENCE)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        PRESSED.set()
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    clf = NumpyCNNClassifier(solver=LateInHelpers(), max_iter=5, **big)
+    try:
+        with pytest.warns(UserWarning, match="the model of epoch 2 is kept"):
+            clf.fit(X, y)
+    finally:
+        thread.join()
+    assert_same_weights(clf, wanted)

@@ -5,7 +5,6 @@ import multiprocessing
 import signal
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import count
 
@@ -18,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from sknpcnn._engine.blas import BlasGuard, one_thread_blas, threads_for
 from sknpcnn._engine.engine import Engine
-from tests.engine.threads import blas_threads, in_epoch, our_threads, wide
+from tests.engine.threads import blas_threads, finishing, in_epoch, our_threads, wide
 from tests.models import Callback, assert_same_weights
 from tests.processes import PATIENCE
 
@@ -168,7 +167,7 @@ def test_fits_of_several_threads_of_the_user_do_not_disturb_each_other(float_dig
 
 def test_ctrl_c_while_helpers_are_started_waits_for_those_that_are_there(monkeypatch):
     start, calls, working = threading.Thread.start, [], threading.Event()
-    finished = []
+    finished, waits = [], finishing(monkeypatch)
 
     def start_or_press(thread):
         calls.append(thread)
@@ -180,7 +179,7 @@ def test_ctrl_c_while_helpers_are_started_waits_for_those_that_are_there(monkeyp
     def task(i, thread):
         if thread:
             working.set()
-            time.sleep(0.2)  # until Ctrl-C has come
+            assert waits.wait(PATIENCE)  # so Ctrl-C has come
             finished.append(i)
         else:
             assert working.wait(PATIENCE)

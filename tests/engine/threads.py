@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from sknpcnn import NumpyCNNClassifier
+from sknpcnn._engine import team
 from sknpcnn._engine.blas import one_thread_blas
 from sknpcnn.layers import Conv2D, Flatten, Identity, ReLU
 
@@ -35,6 +36,18 @@ class Hook(Identity):
         if self.action is not None:
             self.action()
         return x, None
+
+
+def finishing(monkeypatch):
+    """Return an event that is set as soon as a thread waits for those that help it."""
+    entered, finish = threading.Event(), team._Job.finish
+
+    def spy(job):
+        entered.set()
+        finish(job)
+
+    monkeypatch.setattr(team._Job, "finish", spy)
+    return entered
 
 
 def wide(action=None, **params):

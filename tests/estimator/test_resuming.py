@@ -1,9 +1,5 @@
 """Fits that continue from earlier ones, and changes between and during them."""
 
-import signal
-import threading
-import time
-from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 
@@ -13,7 +9,7 @@ import pytest
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn._estimator.blocks import ARCHITECTURE
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, ReLU
-from sknpcnn.optimizers import SGD, Optimizer
+from sknpcnn.optimizers import SGD
 from tests import models
 from tests.models import assert_same_weights, weights_of
 
@@ -131,65 +127,3 @@ def test_batch_norm_predicts_in_chunks():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 512 * 32 * 32 * 16 * 4 / 2  # half of what one whole layer would take
-
-
-@dataclass(frozen=True, repr=False)
-class SlowInHelpers(Optimizer):
-    """Takes its time on every thread but the main one."""
-
-    learning_rate = SGD.learning_rate
-
-    def state_names(self):
-        return ()
-
-    def step(self, theta, grad, memory, lr, t):
-        theta -= lr * grad
-        if t == 3 and threading.current_thread() is threading.main_thread():
-            time.sleep(0.1)  # so that the helper gets something to do
-        elif t == 3:
-            time.sleep(0.5)
-            theta -= lr * grad
-
-
-def test_ctrl_c_waits_for_the_other_threads(few):
-    X, y = few
-    big = {"layers": [Flatten(), Dense(5000)], "batch_size": 300, "n_jobs": 2}  # shared work
-    big |= {"learning_rate": "constant"}
-    clf = NumpyCNNClassifier(solver=SlowInHelpers(), max_iter=5, random_state=0, **big)
-    wanted = NumpyCNNClassifier(solver=SGD(), max_iter=2, random_state=0, **big).fit(X, y)
-    main = threading.main_thread().ident
-
-    def press():
-        for _ in range(1000):
-            time.sleep(0.01)
-            asleep = [t for t in threading.enumerate() if t.name.startswith("sknpcnn")]
-            if asleep and pressed.is_set():
-                signal.pthread_kill(main, signal.SIGINT)
-                return
-
-    pressed = threading.Event()
-
-    class Presses:
-        """Presses Ctrl-C in the third epoch, while the main thread waits for the helper."""
-
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            if context.task_name == "epoch" and context.task_id == 2:
-                threading.Timer(0.2, pressed.set).start()
-
-        def on_fit_task_end(self, estimator, context):
-            pass
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    try:
-        with pytest.warns(UserWarning, match="the model of epoch 2 is kept"):
-            clf.set_callbacks(Presses()).fit(X, y)
-    finally:
-        thread.join()
-    assert_same_weights(clf, wanted)

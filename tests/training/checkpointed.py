@@ -3,7 +3,6 @@
 import os
 import warnings
 from dataclasses import dataclass, field
-from time import sleep
 
 import pytest
 
@@ -52,17 +51,6 @@ class StopAfter(Stop):
 
     def on_fit_task_end(self, estimator, context, **data):
         return context.task_name == "epoch" and context.task_id == self.epoch - 1
-
-
-class Slow(Stop):
-    """A callback that makes each epoch take a second longer."""
-
-    def __init__(self):
-        super().__init__(epoch=0)
-
-    def on_fit_task_begin(self, estimator, context, **data):
-        if context.task_name == "epoch":
-            sleep(1)
 
 
 def interrupted(clf, X, y, epoch, **fit):
