@@ -55,7 +55,8 @@ class TimeLimit:
             return False
         now = datetime.now(UTC)
         passed, epoch = now - context.parent.init_time, now - context.init_time
-        return (passed + epoch).total_seconds() > self.seconds
+        exceeds: bool = (passed + epoch).total_seconds() > self.seconds
+        return exceeds
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """Do nothing."""

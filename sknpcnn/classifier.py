@@ -172,6 +172,30 @@ default="relu"
         One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
         1,000.
 
+    Notes
+    -----
+    Weights are drawn at random [1]_ and scaled by measurement on a few training images [2]_. Batch
+    normalization [3]_ uses the weighted mean and variance of each mini-batch in training and
+    running averages in prediction; dropout [4]_ is only active in training. "adam" is Adam [5]_,
+    ``learning_rate="auto"`` one cycle of the learning rate [6]_, and ``residual`` makes blocks with
+    a skip connection [7]_.
+
+    The same ``random_state`` and data give the same bits, whatever ``n_jobs`` is. Computation is in
+    single precision unless X or ``dtype`` is double precision.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [2] D. Mishkin, J. Matas, "All you need is a good init", ICLR 2016.
+    .. [3] S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015.
+    .. [4] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+       overfitting", JMLR 15, 2014.
+    .. [5] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    .. [6] L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using
+       large learning rates", arXiv:1708.07120, 2017.
+    .. [7] K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR
+       2016.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -189,43 +213,43 @@ default="relu"
 
     def __init__(
         self,
-        conv_filters="auto",
+        conv_filters: Any = "auto",
         *,
-        kernel_size=3,
-        pool_size=2,
-        padding="same",
-        residual="auto",
-        global_pooling="auto",
-        hidden_layer_sizes="auto",
-        activation="relu",
-        batch_norm=True,
-        dropout=0.1,
-        layers=None,
-        image_shape=None,
-        solver="adam",
-        learning_rate="auto",
-        learning_rate_init="auto",
-        alpha=0.0,
-        batch_size="auto",
-        max_iter="auto",
-        shuffle=True,
-        standardize=True,
-        augment=None,
-        loss="auto",
-        class_weight=None,
-        clip_norm=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        warm_start=False,
-        checkpoint_dir=None,
-        random_state=None,
-        n_jobs=None,
-        dtype=None,
-        verbose=0,
-    ):
+        kernel_size: Any = 3,
+        pool_size: Any = 2,
+        padding: Any = "same",
+        residual: Any = "auto",
+        global_pooling: Any = "auto",
+        hidden_layer_sizes: Any = "auto",
+        activation: Any = "relu",
+        batch_norm: Any = True,
+        dropout: Any = 0.1,
+        layers: Any = None,
+        image_shape: Any = None,
+        solver: Any = "adam",
+        learning_rate: Any = "auto",
+        learning_rate_init: Any = "auto",
+        alpha: Any = 0.0,
+        batch_size: Any = "auto",
+        max_iter: Any = "auto",
+        shuffle: Any = True,
+        standardize: Any = True,
+        augment: Any = None,
+        loss: Any = "auto",
+        class_weight: Any = None,
+        clip_norm: Any = None,
+        early_stopping: Any = False,
+        validation_fraction: Any = 0.1,
+        n_iter_no_change: Any = 10,
+        tol: Any = 1e-4,
+        scoring: Any = "loss",
+        warm_start: Any = False,
+        checkpoint_dir: Any = None,
+        random_state: Any = None,
+        n_jobs: Any = None,
+        dtype: Any = None,
+        verbose: Any = 0,
+    ) -> None:
         self.conv_filters = conv_filters
         self.kernel_size = kernel_size
         self.pool_size = pool_size
@@ -265,7 +289,14 @@ default="relu"
     @known_keywords
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
     ) -> Self:
         """Train on images and their labels.
 
@@ -303,7 +334,7 @@ default="relu"
 
     @known_keywords
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch on a batch of data, continuing from the last call.
 
         Several calls with the same data give the same model as ``fit`` does with as many epochs and
@@ -337,7 +368,7 @@ default="relu"
         estimator.partial_fit(self, X, y, sample_weight, classes)
         return self
 
-    def decision_function(self, X) -> Array:
+    def decision_function(self, X: Any) -> Array:
         """Compute the logits of the classes.
 
         Parameters
@@ -353,10 +384,11 @@ default="relu"
         """
         model, logits = self._model_and_outputs(X)
         if logits.shape[1] == 2 and fitted.loss_of(model).targets == "classes":
-            return logits[:, 1] - logits[:, 0]
+            decision: Array = logits[:, 1] - logits[:, 0]
+            return decision
         return logits
 
-    def predict_proba(self, X) -> Array:
+    def predict_proba(self, X: Any) -> Array:
         """Compute the probability of each class, or of each label.
 
         Parameters
@@ -373,7 +405,7 @@ default="relu"
         model, logits = self._model_and_outputs(X)
         return fitted.loss_of(model).link(logits)
 
-    def predict_log_proba(self, X) -> Array:
+    def predict_log_proba(self, X: Any) -> Array:
         """Compute the logarithm of each class's or label's probability, without underflow.
 
         Parameters
@@ -389,7 +421,7 @@ default="relu"
         model, logits = self._model_and_outputs(X)
         return fitted.loss_of(model).log_link(logits)
 
-    def predict(self, X) -> Array:
+    def predict(self, X: Any) -> Array:
         """Predict the label of each image.
 
         Parameters
@@ -405,7 +437,7 @@ default="relu"
         model, outputs = self._model_and_outputs(X)
         return fitted.predictions(model, outputs)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         # an indicator matrix has no classes that could be weighed, or that a loss could compare

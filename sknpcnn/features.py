@@ -80,14 +80,21 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, estimator=None, *, layer=None, train=False, random_state=None):
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        layer: Any = None,
+        train: Any = False,
+        random_state: Any = None,
+    ) -> None:
         self.estimator = estimator
         self.layer = layer
         self.train = train
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the network.
 
         Parameters
@@ -110,7 +117,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         fitted.publish(self, found | fitted.features_of(model))
         return self
 
-    def transform(self, X) -> Array:
+    def transform(self, X: Any) -> Array:
         """Compute the features of images.
 
         Parameters
@@ -129,7 +136,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         X = inputs.check_prediction_data(now, X, model.image_shape_)
         return fitted.outputs_of(model, X, now.layer_)
 
-    def get_feature_names_out(self, input_features=None) -> Array:
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Name the features by layer and position: ``maxpool2d_1_ROW_COLUMN_CHANNEL``.
 
         Parameters
@@ -149,7 +156,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         names = ["_".join(map(str, (now.layer_, *position))) for position in positions]
         return np.array(names, dtype=object)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.train
         tags.input_tags.three_d_array = True
@@ -186,7 +193,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
                 "With train=True, NumpyCNNFeatures requires y to be passed, but the target y is "
                 "None."
             )
-        return model.fit(X, y, sample_weight)
+        model.fit(X, y, sample_weight)
+        return model
 
     def _shape_out(self) -> "Shape":
         table = {row.name: row.output_shape for row in fitted.network_of(self.estimator_).summary()}

@@ -60,7 +60,8 @@ class Loss(Spec, ABC):
 
     def log_link(self, outputs: Array) -> Array:
         """Compute the logarithm of the predictions."""
-        return np.log(self.link(outputs))
+        log_p: Array = np.log(self.link(outputs))
+        return log_p
 
 
 class Measured(NamedTuple):
@@ -94,13 +95,14 @@ def measure(loss: Loss, outputs: Array, targets: Array, weights: Array | None = 
 def log_softmax(logits: Array) -> Array:
     """Compute the logarithms of the probabilities, (n, classes); exact even if these underflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_p: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_p
 
 
 @np.errstate(all="ignore")
 def softmax(logits: Array) -> Array:
     """Compute the probabilities of the classes, (n, classes)."""
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     return p
 
@@ -238,7 +240,8 @@ class BinaryCrossEntropy(Loss):
 
     @np.errstate(all="ignore")
     def log_link(self, outputs: Array) -> Array:
-        return np.minimum(outputs, 0) - np.log1p(np.exp(-np.abs(outputs)))
+        log_p: Array = np.minimum(outputs, 0) - np.log1p(np.exp(-np.abs(outputs)))
+        return log_p
 
 
 @dataclass(frozen=True, repr=False)
@@ -358,7 +361,8 @@ class Poisson(Loss):
 
     @np.errstate(all="ignore")
     def link(self, outputs: Array) -> Array:
-        return np.exp(outputs)
+        mean: Array = np.exp(outputs)
+        return mean
 
 
 NAMED: dict[str, Loss] = {

@@ -163,7 +163,8 @@ class StepDecay(Schedule):
 
     def after_warmup(self, progress: Progress) -> float:
         if isinstance(self.epochs, int):
-            return self.factor ** (progress.epoch // self.epochs)
+            multiplier: float = self.factor ** (progress.epoch // self.epochs)
+            return multiplier
         passed = sum(progress.epoch >= epoch for epoch in self.epochs)
         return self.factor**passed
 

@@ -252,4 +252,5 @@ def _count_cores() -> int:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    return cpu_count()
+    cores: int = cpu_count()
+    return cores

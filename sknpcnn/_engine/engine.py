@@ -45,9 +45,9 @@ class Arena:
             disown(self._buffers[self.position])
             self._buffers[self.position] = _aligned(size, self._owner)
             self._on_move()
-        buffer = self._buffers[self.position]
+        memory: Array = self._buffers[self.position][:size].view(dtype).reshape(shape)
         self.position += 1
-        return buffer[:size].view(dtype).reshape(shape)
+        return memory
 
     def size(self) -> int:
         """Count the bytes of all buffers."""

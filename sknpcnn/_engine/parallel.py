@@ -151,7 +151,10 @@ def _prepared(segment: Segment, params: Arrays, workspace: Workspace) -> dict[st
         return prepare(segment.single_chunk, params, own)
 
     cached = engine.derived is not None
-    return engine.derive((*segment.memory_key, batch.n) if cached else segment.memory_key, make)
+    prepared: dict[str, Any] = engine.derive(
+        (*segment.memory_key, batch.n) if cached else segment.memory_key, make
+    )
+    return prepared
 
 
 def _chunk(

@@ -89,7 +89,7 @@ class NetworkMixin(BaseEstimator):
         arrays = fitted.network_of(model).layout.arrays(model._theta)
         return {name: array.copy() for name, array in arrays}
 
-    def set_weights(self, weights) -> Self:
+    def set_weights(self, weights: Any) -> Self:
         """Replace parameters of the network, for example by those of a network trained elsewhere.
 
         They do not include the mean and scale of ``standardize``: with ``standardize=True``, a
@@ -158,7 +158,7 @@ class NetworkMixin(BaseEstimator):
             raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
         return max(model.validation_scores_ or (), default=None)
 
-    def get_params(self, deep=True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters by name, with ``deep`` also those of solver, schedule and layers.
 
         Parameters
@@ -172,9 +172,10 @@ class NetworkMixin(BaseEstimator):
             Parameter names and values, ``conv2d_1__filters`` and the like included.
         """
         params = super().get_params(deep=False)
-        return params | nested_params(params) if deep else params
+        known: dict[str, Any] = params | nested_params(params) if deep else params
+        return known
 
-    def set_params(self, **params) -> Self:
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, including nested ones of solver, schedule and layers.
 
         Parameters
@@ -187,7 +188,8 @@ class NetworkMixin(BaseEstimator):
         self : estimator
             The estimator.
         """
-        return super().set_params(**resolve(self.get_params(deep=False), params, self))
+        super().set_params(**resolve(self.get_params(deep=False), params, self))
+        return self
 
     def _fitted_model(self) -> Self:
         """Return a snapshot of the fitted model: another thread may be fitting a new one."""
@@ -195,7 +197,7 @@ class NetworkMixin(BaseEstimator):
         check_is_fitted(model, "_theta")
         return model
 
-    def _get_params_html(self, deep=True, **options):
+    def _get_params_html(self, deep: bool = True, **options: Any) -> Any:
         """Show the parameters without nested ones, which are in their repr.
 
         The table would show all nested ones as set by the user, including defaults.

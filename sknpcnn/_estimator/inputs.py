@@ -100,7 +100,8 @@ def check_finite_predictions(predicted: Array) -> None:
 def prediction_batch_size(network: Network, dtype: np.dtype) -> int:
     """Compute how many images to predict at once within scikit-learn's ``working_memory``."""
     # room for input and output of the widest layer; others are smaller or processed in chunks
-    return get_chunk_n_rows(2 * network.widest * dtype.itemsize)
+    rows: int = get_chunk_n_rows(2 * network.widest * dtype.itemsize)
+    return rows
 
 
 class Given(NamedTuple):

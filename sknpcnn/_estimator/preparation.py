@@ -208,5 +208,6 @@ def _choose_dtype(dtype: Any, X: Array) -> np.dtype:
     if dtype is not None:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype={brief(dtype)}; needed: float32, float64 or None.")
-        return np.dtype(dtype)
+        chosen: np.dtype = np.dtype(dtype)
+        return chosen
     return np.dtype(np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 else np.float32)

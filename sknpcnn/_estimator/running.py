@@ -32,9 +32,10 @@ def run_with_callbacks(
         )
 
     def end_epoch(task: Any) -> bool:
-        return task.call_on_fit_task_end(
+        stops: bool = task.call_on_fit_task_end(
             estimator=estimator, **data, reconstruction_attributes=model
         )
+        return stops
 
     run = partial(fit.run, fit.plan.max_iter, estimator.n_jobs, begin_epoch, end_epoch)
     if fit.checkpoint is None:

@@ -119,7 +119,10 @@ def _weights(given: Any, X: Array, name: str) -> Array:
                 f"{name}={brief(given)}; needed: a finite number of at least 0, or one for each "
                 "sample."
             )
-        return check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True, copy=True)
+        weights: Array = check_sample_weight(
+            given, X, dtype=np.float64, ensure_non_negative=True, copy=True
+        )
+        return weights
 
 
 def _rescale(weights: Array) -> Array:
@@ -128,7 +131,8 @@ def _rescale(weights: Array) -> Array:
     if largest == 0 or 1e-100 < largest < 1e100:
         return weights
     _, exponent = np.frexp(largest)
-    return np.ldexp(weights, -exponent)  # a power of two, so that no digit changes
+    scaled: Array = np.ldexp(weights, -exponent)  # a power of two, so that no digit changes
+    return scaled
 
 
 def _weights_from_dict(class_weight: Any, classes: Array, name: str) -> Array:

@@ -61,5 +61,6 @@ def make_validation_score(scorer: Any, estimator: Estimator, fit: Fit, samples: 
 def _accepts_sample_weight(scorer: Any) -> bool:
     """Return whether a scorer can use sample weights."""
     if hasattr(scorer, "_accept_sample_weight"):  # scikit-learn's all have the parameter
-        return scorer._accept_sample_weight()
+        accepts: bool = scorer._accept_sample_weight()
+        return accepts
     return "sample_weight" in signature(scorer).parameters

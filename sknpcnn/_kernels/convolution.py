@@ -68,7 +68,8 @@ def input_gradient(
         spread[to_rows, to_columns] = dy[from_rows, from_columns]
         dy = spread
     algorithm = choose_algorithm(gradient, dy.shape[-1], channels, samples)
-    return algorithm.correlate(dy, kernel, gradient, empty, scratch)
+    dx: np.ndarray = algorithm.correlate(dy, kernel, gradient, empty, scratch)
+    return dx
 
 
 def _gradient_padding(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:

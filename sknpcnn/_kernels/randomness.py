@@ -31,7 +31,8 @@ def row_ids(rows: np.ndarray) -> np.ndarray:
     words *= odd  # a different odd factor for each position
     words ^= words >> np.uint64(29)
     total = words.sum(axis=1, dtype=np.uint64) * np.uint64(0x94D049BB133111EB)
-    return (total >> np.uint64(32)).astype(np.uint32)
+    bits: np.ndarray = (total >> np.uint64(32)).astype(np.uint32)
+    return bits
 
 
 def keyed(ids: np.ndarray, key: int) -> np.ndarray:

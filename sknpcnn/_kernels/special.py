@@ -12,12 +12,14 @@ Array = np.ndarray
 
 def erf(x: Array, out: Array) -> Array:
     """Compute the error function of each element."""
-    return _erf()(x, out=out)
+    result: np.ndarray = _erf()(x, out=out)
+    return result
 
 
 def expit(x: Array, out: Array) -> Array:
     """Compute the logistic function of each element, ``1 / (1 + exp(-x))``."""
-    return _expit()(x, out=out)
+    result: np.ndarray = _expit()(x, out=out)
+    return result
 
 
 @cache
@@ -42,4 +44,5 @@ def _numpy_expit(x: Array, out: Array) -> Array:
     np.negative(x, out=out)
     np.exp(out, out=out)
     out += x.dtype.type(1)
-    return np.reciprocal(out, out=out)
+    result: np.ndarray = np.reciprocal(out, out=out)
+    return result

@@ -84,7 +84,8 @@ class Rows:
         if isinstance(self.index, slice):
             start, stop, _ = self.index.indices(len(self.X))
             return self.X[start + part.start : min(start + part.stop, stop)]
-        return self.X[self.index[part]]
+        rows: Array = self.X[self.index[part]]
+        return rows
 
     def load(self, ctx: RunningContext, lo: int, hi: int) -> Array:
         """Return images lo to hi of this batch."""

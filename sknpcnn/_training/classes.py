@@ -49,7 +49,8 @@ class Classes:
         return place
 
     def predict(self, outputs: Array, loss: Loss) -> Array:
-        return self.classes[outputs.argmax(axis=1)]
+        labels: Array = self.classes[outputs.argmax(axis=1)]
+        return labels
 
     def counts(self, targets: Array, weights: Array | None) -> Counts:
         return class_counts(targets, weights, self.n_outputs)
@@ -83,7 +84,8 @@ class Classes:
         """Compute the fraction of the weight that each class has."""
         index = samples.index
         counts = np.bincount(samples.targets[index], samples.weights_at(index), self.n_outputs)
-        return counts / counts.sum()
+        frequencies: Array = counts / counts.sum()
+        return frequencies
 
 
 @dataclass(frozen=True, eq=False)

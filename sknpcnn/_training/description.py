@@ -148,7 +148,8 @@ class _Description:
         if kind in (np.ndarray, np.memmap):
             self._update("array", value.dtype.str, value.dtype.descr, value.shape)
             if value.dtype.hasobject:
-                return value.ravel().tolist()
+                items: list[Any] = value.ravel().tolist()
+                return items
             self._digest.update(blake2b(value.tobytes()).digest())
             return []
         return None

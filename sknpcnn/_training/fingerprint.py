@@ -63,4 +63,5 @@ def data_digest(samples: list[Samples | None]) -> bytes:
             digest.update(np.ascontiguousarray(X[start : start + rows]))
         for array in (some.targets, some.weights, some.index):
             digest.update(b"none" if array is None else np.ascontiguousarray(array))
-    return digest.digest()
+    content: bytes = digest.digest()
+    return content

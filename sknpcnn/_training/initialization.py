@@ -140,7 +140,8 @@ class _WeightScaler:
         size = _relative_size(branch)
         factor = BRANCH_SCALE * _relative_size(skip) / size if size else 0.0
         if not (last and 0 < factor < np.inf):
-            return branch + skip
+            total: Array = branch + skip
+            return total
         for name in last:
             self._arrays[name] *= factor ** (1 / len(last))
         return self._output(block, x, path)

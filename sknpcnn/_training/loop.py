@@ -141,7 +141,8 @@ def _run_epoch(
 
 
 def _select_ids(ids: Callable[[], Array], part: Array) -> Array:
-    return ids()[part]
+    known: Array = ids()[part]
+    return known
 
 
 def _advice(plan: TrainingPlan, lr: float) -> str:

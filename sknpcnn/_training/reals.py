@@ -45,12 +45,14 @@ class Reals:
             wanted = "(n,)" if self.mean.ndim == 0 else f"(n, {self.mean.size})"
             raise ValueError(f"{name} has the shape {y.shape}; needed: {wanted}.")
         # divided first: the difference of large values may be infinite
-        return (y / self.scale - self.mean / self.scale).reshape(len(y), -1)
+        targets: Array = (y / self.scale - self.mean / self.scale).reshape(len(y), -1)
+        return targets
 
     @np.errstate(all="ignore")  # the caller checks that predictions are finite
     def predict(self, outputs: Array, loss: Loss) -> Array:
         values = loss.link(outputs.astype(np.float64))
-        return self.mean + self.scale * values.reshape(-1, *self.mean.shape)
+        predicted: Array = self.mean + self.scale * values.reshape(-1, *self.mean.shape)
+        return predicted
 
     def counts(self, targets: Array, weights: Array | None) -> Counts:
         return ()

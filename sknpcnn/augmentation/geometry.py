@@ -185,7 +185,8 @@ def _random_crop(images: Array, pixels: int | tuple[int, int], random: Array, **
     padded = np.pad(images, ((0, 0), *((p, p) for p in border), (0, 0)), **how)
     rows, columns = np.floor(random * (2 * np.array(border) + 1)).astype(np.intp).T
     crops = np.lib.stride_tricks.sliding_window_view(padded, (h, w, c), axis=(1, 2, 3))
-    return crops[np.arange(n), rows, columns, 0]
+    shown: Array = crops[np.arange(n), rows, columns, 0]
+    return shown
 
 
 def _interpolate(images: Array, y: Array, x: Array, fill: float) -> Array:

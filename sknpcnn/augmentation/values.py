@@ -82,7 +82,8 @@ class Brightness(Augmentation):
         check_real(self, "amount", 0.0, 1.0)
 
     def apply(self, images: Array, random: Array) -> Array:
-        return images * _random_factors(random, self.amount, images)
+        brighter: Array = images * _random_factors(random, self.amount, images)
+        return brighter
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +111,8 @@ class Contrast(Augmentation):
 
     def apply(self, images: Array, random: Array) -> Array:
         mean = images.mean(axis=(1, 2, 3), keepdims=True)
-        return mean + (images - mean) * _random_factors(random, self.amount, images)
+        changed: Array = mean + (images - mean) * _random_factors(random, self.amount, images)
+        return changed
 
 
 def _random_factors(random: Array, amount: float, images: Array) -> Array:

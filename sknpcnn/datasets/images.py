@@ -240,11 +240,13 @@ def _padded(image: "Image.Image", shape: tuple[int, int], how: Preparation) -> "
 
 def _canvas(size: Size, how: Preparation) -> "Image.Image":
     pixel = import_pillow().new("RGB", (1, 1), how.background).convert(how.mode)
-    return import_pillow().new(how.mode, size, pixel.getpixel((0, 0)))
+    canvas: Image.Image = import_pillow().new(how.mode, size, pixel.getpixel((0, 0)))
+    return canvas
 
 
 def _orientation_of(image: "Image.Image") -> int:
-    return image.getexif().get(0x0112, 1)
+    orientation: int = image.getexif().get(0x0112, 1)
+    return orientation
 
 
 def _oriented(image: "Image.Image", orientation: int) -> "Image.Image":
@@ -267,4 +269,6 @@ def _in_mode(image: "Image.Image", how: Preparation) -> "Image.Image":
 
 def _in_8_bits(image: "Image.Image") -> "Image.Image":
     """Keep the upper half of 16 bits, as Pillow does for color; it would clip gray at 255."""
-    return import_pillow().fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+    upper = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+    converted: Image.Image = import_pillow().fromarray(upper)
+    return converted

@@ -54,7 +54,8 @@ class ReLU(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        return np.multiply(dy, positive, out=ctx.output(dy.shape, dy.dtype))
+        dx: Array = np.multiply(dy, positive, out=ctx.output(dy.shape, dy.dtype))
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,7 +92,8 @@ class LeakyReLU(Layer):
         rise = dy.dtype.type(1 - self.slope)
         slope = np.multiply(positive, rise, out=ctx.output(dy.shape, dy.dtype))
         slope += dy.dtype.type(self.slope)
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,7 +134,8 @@ class ELU(Layer):
         slope += scale  # below zero y + scale, above it 1
         positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
         slope += np.multiply(positive, 1 - scale, out=ctx.scratch(dy.shape, dy.dtype))
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,7 +163,8 @@ class GELU(Layer):
         slope *= dy.dtype.type(1 / sqrt(2 * pi))
         slope *= x
         slope += cdf
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
     @staticmethod
     def _normal_cdf(x: Array, out: Array) -> Array:
@@ -194,7 +198,8 @@ class SiLU(Layer):
         slope *= x
         slope += dy.dtype.type(1)
         slope *= gate
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -219,7 +224,8 @@ class Tanh(Layer):
     ) -> Array | None:
         slope = np.multiply(cache, cache, out=ctx.output(dy.shape, dy.dtype))
         np.subtract(1, slope, out=slope)
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -244,4 +250,5 @@ class Sigmoid(Layer):
     ) -> Array | None:
         slope = np.subtract(1, cache, out=ctx.output(dy.shape, dy.dtype))
         slope *= cache
-        return np.multiply(dy, slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx

@@ -111,4 +111,5 @@ class Residual(Layer):
         around = ctx.backward(params, cache[1], kept, grads, branch=1)
         if through is None or around is None:
             return None
-        return np.add(through, around, out=ctx.output(through.shape, through.dtype))
+        total: Array = np.add(through, around, out=ctx.output(through.shape, through.dtype))
+        return total

@@ -99,7 +99,10 @@ class Conv2D(Layer):
     def working_set(self, shape: Shape) -> int:
         window, image = self._window(shape), image_shape(self, shape)
         algorithm = convolution.choose_algorithm(window, image[2], self.filters, TYPICAL_BATCH_SIZE)
-        return super().working_set(shape) + algorithm.workspace_size(window, image, self.filters)
+        elements: int = super().working_set(shape) + algorithm.workspace_size(
+            window, image, self.filters
+        )
+        return elements
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
         W = params["W"]

@@ -45,6 +45,6 @@ class Dropout(Layer):
         return dy if cache is None else self._apply_mask(dy, cache, ctx)
 
     def _apply_mask(self, x: Array, kept: Array, ctx: Context) -> Array:
-        y = np.multiply(x, kept, out=ctx.output(x.shape, x.dtype))
+        y: Array = np.multiply(x, kept, out=ctx.output(x.shape, x.dtype))
         y *= x.dtype.type(1 / (1 - self.rate))
         return y

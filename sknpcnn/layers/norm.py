@@ -126,7 +126,8 @@ class BatchNorm(Layer):
         dx = ctx.output(x.shape, dy.dtype)
         dxs, gain = rows.of(dx), rows.repeat(params["gamma"] * scale)
         if constant:
-            return np.multiply(dys, gain, out=dxs).reshape(x.shape)
+            scaled: Array = np.multiply(dys, gain, out=dxs).reshape(x.shape)
+            return scaled
         slope, shift = rows.repeat(scale * d_gamma / total), rows.repeat(d_beta / total)
 
         def differentiate(i: int, part: slice, scratch: Any) -> None:
@@ -174,7 +175,8 @@ class _LongRows:
     def sum(self, rows: Array) -> Array:
         """Sum rows by channel, as a product with ones: fast, and in a fixed order."""
         pixels = rows.reshape(-1, self.channels)
-        return np.ones(len(pixels), rows.dtype) @ pixels
+        sums: Array = np.ones(len(pixels), rows.dtype) @ pixels
+        return sums
 
     def each(self, task: Callable[[int, slice, Any], None]) -> None:
         """Run ``task(i, part, scratch)`` for every part of the rows, on all threads."""

@@ -159,7 +159,8 @@ def close(a: Array, b: Array, tolerance: float) -> bool:
 
 def take(x: Array, index: Any) -> Array:
     """Select samples of a batch."""
-    return np.take(x, index, axis=batch_axis(x))
+    part: Array = np.take(x, index, axis=batch_axis(x))
+    return part
 
 
 def along(values: Array, x: Array) -> Array:
