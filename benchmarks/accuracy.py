@@ -1,7 +1,7 @@
 """Rounding errors of the fast convolution algorithms: ``python -m benchmarks.accuracy``.
 
-Every way in single precision against the direct one in double precision: the largest error of the
-output, of the input's gradient and of the kernel's gradient, relative to the largest number.
+Every algorithm in single precision against the direct one in double precision: the largest error of
+the output, of the input's gradient and of the kernel's gradient, relative to the largest value.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ SHAPES = [(3, 16, 16), (3, 64, 64), (3, 128, 256), (5, 32, 32), (5, 32, 64), (5,
 
 
 def errors(kernel: int, channels: int, filters: int, n: int = 8) -> dict[str, list[float]]:
-    """Measure the errors of all ways; inputs are rectified, as those of most layers are."""
+    """Measure the errors of all algorithms; inputs are rectified, as those of most layers are."""
     rng = np.random.default_rng(0)
     x = np.maximum(rng.normal(size=(*SIZE, n, channels)), 0)
     W = rng.normal(size=(kernel, kernel, channels, filters))
@@ -24,19 +24,19 @@ def errors(kernel: int, channels: int, filters: int, n: int = 8) -> dict[str, li
     exact = _results(rows, x, W, dy, window)
     single = [array.astype(np.float32) for array in (x, W, dy)]
     return {
-        way.__name__.split(".")[-1]: [
+        algorithm.__name__.split(".")[-1]: [
             float(np.abs(a - b).max() / np.abs(b).max())
-            for a, b in zip(_results(way, *single, window), exact, strict=True)
+            for a, b in zip(_results(algorithm, *single, window), exact, strict=True)
         ]
-        for way in (rows, planes, winograd)
+        for algorithm in (rows, planes, winograd)
     }
 
 
-def _results(way, x, W, dy, window):
-    y = way.correlate(x, way.prepare(W, window), window)
-    dx = way.correlate(dy, way.prepare(convolution.flip_kernel(W), window), window)
+def _results(algorithm, x, W, dy, window):
+    y = algorithm.correlate(x, algorithm.prepare(W, window), window)
+    dx = algorithm.correlate(dy, algorithm.prepare(convolution.flip_kernel(W), window), window)
     dW = np.empty_like(W)
-    way.kernel_gradient(x, dy, window, dW)
+    algorithm.kernel_gradient(x, dy, window, dW)
     return y, dx, dW
 
 
@@ -47,9 +47,11 @@ def table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for kernel, channels, filters in SHAPES:
-        for way, (y, dx, dW) in errors(kernel, channels, filters).items():
+        for algorithm, (y, dx, dW) in errors(kernel, channels, filters).items():
             numbers = f"{y:.1e} | {dx:.1e} | {dW:.1e}"
-            lines.append(f"| {kernel}x{kernel} | {channels} to {filters} | {way} | {numbers} |")
+            lines.append(
+                f"| {kernel}x{kernel} | {channels} to {filters} | {algorithm} | {numbers} |"
+            )
     return "\n".join(lines)
 
 

@@ -170,29 +170,10 @@ default="squared_error"
         One row per epoch: losses, scores, learning rate and seconds; ``partial_fit`` keeps the last
         1,000.
 
-    Notes
-    -----
-    Weights are drawn at random [1]_ and scaled by measurement on a few training images [2]_. Batch
-    normalization [3]_ uses the weighted mean and variance of each mini-batch in training and
-    running averages in prediction; dropout [4]_ is only active in training. "adam" is Adam [5]_,
-    ``learning_rate="auto"`` one cycle of the learning rate [6]_, and ``residual`` makes blocks with
-    a skip connection [7]_.
-
-    The same ``random_state`` and data give the same bits, whatever ``n_jobs`` is. Computation is in
-    single precision unless X or ``dtype`` is double precision.
-
-    References
-    ----------
-    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015.
-    .. [2] D. Mishkin, J. Matas, "All you need is a good init", ICLR 2016.
-    .. [3] S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015.
-    .. [4] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
-       overfitting", JMLR 15, 2014.
-    .. [5] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-    .. [6] L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using
-       large learning rates", arXiv:1708.07120, 2017.
-    .. [7] K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR
-       2016.
+    See Also
+    --------
+    NumpyCNNClassifier : The same network for classes and labels; its notes and references on how
+        networks are initialized and trained hold here too.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # for HalvingGridSearchCV
 from sklearn.model_selection import train_test_split
 from threadpoolctl import ThreadpoolController
 

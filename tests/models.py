@@ -54,6 +54,10 @@ class Callback:
     teardown = setup
 
 
+def in_epoch(number, action):
+    return lambda context: context.task_name == "epoch" and context.task_id == number and action()
+
+
 class StopAfter:
     """A callback that stops training after some epochs."""
 

@@ -46,14 +46,13 @@ def ended(process):
 
 def python(script, **options):
     """Run a script in a new interpreter, and return what it has written; fail if it hangs."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        **options,
-    )
+    return run_python("-W", "error", "-c", textwrap.dedent(script), timeout=PATIENCE, **options)
+
+
+def run_python(*args, **options):
+    """Run a new interpreter, and return what it has written; fail if it complains."""
+    command = [sys.executable, *args]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     return done.stdout

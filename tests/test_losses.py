@@ -18,6 +18,7 @@ from sknpcnn.losses import (
     sigmoid,
     softmax,
 )
+from tests import reference
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 4e-6}
 N = 20
@@ -155,6 +156,18 @@ def test_no_output_overflows(loss, size, dtype):
     assert np.isfinite(measured.total)
     assert np.isfinite(measured.gradient).all()
     assert np.isfinite(predictions).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_cross_entropy_and_its_gradient_are_those_of_the_loops(label_smoothing, weighted):
+    rng = np.random.default_rng(0)
+    logits, classes = 3 * rng.normal(size=(N, 4)), rng.integers(4, size=N)
+    weights = rng.uniform(0.5, 2, N) if weighted else None
+    found = measure(CrossEntropy(label_smoothing), logits, classes, weights)
+    total, gradient = reference.softmax_cross_entropy(logits, classes, weights, label_smoothing)
+    assert found.total == pytest.approx(total, rel=1e-12)
+    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])

@@ -13,7 +13,6 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import BaggingRegressor, VotingRegressor
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
@@ -158,7 +157,7 @@ def test_calls_of_partial_fit_are_one_fit(y):
     assert parts.target_mean_ == pytest.approx(y.mean(axis=0))
 
 
-def test_a_fit_goes_on_in_the_units_that_it_began_with():
+def test_a_fit_resumes_in_the_units_that_it_began_with():
     params = {"learning_rate": "constant", "shuffle": False, "warm_start": True}
     whole = regressor(**params, max_iter=4).fit(X, Y)
     halves = regressor(**params, max_iter=2).fit(X, Y)

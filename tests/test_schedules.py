@@ -186,7 +186,7 @@ def test_factor_never_rises_again(index, epochs, curve):
 
 @settings(deadline=None, max_examples=60)
 @given(rise=st.floats(0.05, 0.95), epochs=st.tuples(st.floats(0, 10), st.floats(0, 10)))
-def test_one_cycle_rises_to_its_peak_and_falls_behind_it(rise, epochs):
+def test_one_cycle_rises_to_its_peak_and_falls_after_it(rise, epochs):
     early, late = sorted(epochs)
     first, second = (at(OneCycle(rise=rise), epoch, 10) for epoch in (early, late))
     if late < rise * 10:

@@ -83,7 +83,7 @@ def test_item_that_is_no_layer_is_refused(item):
 
 
 @pytest.mark.parametrize(
-    ("value", "answer"),
+    ("value", "expected"),
     [
         ([ReLU()], True),
         ((ReLU(), ("a", Dense(2))), True),
@@ -96,8 +96,8 @@ def test_item_that_is_no_layer_is_refused(item):
         (None, False),
     ],
 )
-def test_list_of_specs_is_told_from_other_values(value, answer):
-    assert holds_specs(value) is answer
+def test_list_of_specs_is_told_from_other_values(value, expected):
+    assert holds_specs(value) is expected
 
 
 def test_get_params_reaches_inside_only_when_deep():

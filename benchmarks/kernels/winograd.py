@@ -53,7 +53,7 @@ def measure(rounds: int) -> Measured:
 
 
 def agree(fast: ModuleType, cases: Iterable[Case], parts: Iterable[str]) -> None:
-    """Check that a way to convolve is the one that is used, and agrees with the direct one."""
+    """Check that an algorithm is the one that is used, and agrees with the direct one."""
     for case in cases:
         window, back = windows(case)
         assert convolution.choose_algorithm(window, case.channels, case.filters, case.n) is fast, (
@@ -73,7 +73,7 @@ def agree(fast: ModuleType, cases: Iterable[Case], parts: Iterable[str]) -> None
 
 
 def compare(fast: ModuleType, cases: Iterable[Case], parts: Iterable[str], rounds: int) -> Measured:
-    """Time a way to convolve next to the direct one."""
+    """Time an algorithm next to the direct one."""
     measured = []
     for case in cases:
         arrays = data(case, np.float32)
@@ -85,7 +85,7 @@ def compare(fast: ModuleType, cases: Iterable[Case], parts: Iterable[str], round
 
 
 def windows(case: Case) -> tuple[Window, Window]:
-    """Return the windows of the way there and of the way back."""
+    """Return the windows of the forward and of the backward pass."""
     pads = axis_pads(case.size, case.kernel, 1, 1, case.padding)
     outputs = output_length(case.size, pads, case.kernel, 1, 1)
     there = Window((case.kernel,) * 2, (1, 1), (1, 1), (pads, pads), (outputs, outputs))
@@ -108,19 +108,22 @@ def data(case: Case, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def tasks(
-    way: ModuleType, case: Case, x: np.ndarray, W: np.ndarray, dy: np.ndarray
+    algorithm: ModuleType, case: Case, x: np.ndarray, W: np.ndarray, dy: np.ndarray
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """Return the parts of a convolution, done in one way."""
+    """Return the parts of a convolution, by one algorithm."""
     window, back = windows(case)
-    kernel, turned = way.prepare(W, window), way.prepare(convolution.flip_kernel(W), back)
+    kernel, flipped = (
+        algorithm.prepare(W, window),
+        algorithm.prepare(convolution.flip_kernel(W), back),
+    )
 
     def kernel_gradient(empty: Empty, scratch: Empty) -> np.ndarray:
         dW = empty(W.shape, W.dtype)
-        way.kernel_gradient(x, dy, window, dW, scratch)
+        algorithm.kernel_gradient(x, dy, window, dW, scratch)
         return dW
 
     return {
-        "forward": reusing(lambda *memory: way.correlate(x, kernel, window, *memory)),
-        "input gradient": reusing(lambda *memory: way.correlate(dy, turned, back, *memory)),
+        "forward": reusing(lambda *memory: algorithm.correlate(x, kernel, window, *memory)),
+        "input gradient": reusing(lambda *memory: algorithm.correlate(dy, flipped, back, *memory)),
         "kernel gradient": reusing(kernel_gradient),
     }

@@ -221,7 +221,7 @@ def choose_loss(estimator: Estimator, y: Any, fitted: Loss | None) -> str | Loss
 
 @np.errstate(all="ignore")
 def _same_outputs(one: Loss, other: Loss) -> bool:
-    """Return whether outputs mean the same to two losses: a network can go on with the other."""
+    """Return whether outputs mean the same to two losses: training can continue with the other."""
     outputs = np.linspace(-2, 2, 12).reshape(3, 4)
     same = np.array_equal(one.link(outputs.copy()), other.link(outputs.copy()))
     return same and one.nonnegative == other.nonnegative

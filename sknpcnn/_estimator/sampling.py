@@ -47,17 +47,17 @@ def read_data(
 ) -> TrainingData:
     """Check the data of a fit, and find the target: in y, or in what the estimator was fitted to.
 
-    A ``stream`` is told its ``classes``, which later calls may bring.
+    The ``classes`` of a ``stream`` are given, as later calls may bring others than this one.
     """
     y = to_numpy(y, "y")
     chosen = inputs.choose_loss(estimator, y, fitted.loss_of(estimator) if resumes else None)
     loss = named_or_own(chosen)
-    told = stream and loss.targets != "reals"
-    if told:
+    has_classes = stream and loss.targets != "reals"
+    if has_classes:
         inputs.check_classes(estimator, classes, loss, y)
     X, y, image, table = inputs.check_training_data(estimator, X, y, loss, reset=not resumes)
     weights = check_weights(sample_weight, X)
-    target = of_fitted(estimator, loss) if resumes or told else found(y, weights, loss)
+    target = of_fitted(estimator, loss) if resumes or has_classes else found(y, weights, loss)
     seen = getattr(estimator, "_seen", ()) if stream and resumes else ()
     samples = make_samples(X, y, target, weights, class_weight, seen=seen)
     return TrainingData(samples, image, target, chosen, table)

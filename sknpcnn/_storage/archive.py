@@ -7,7 +7,7 @@ time and memory in proportion to the file.
 """
 
 from collections.abc import Iterator
-from io import SEEK_END
+from io import SEEK_END, BufferedReader
 from struct import Struct
 from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
@@ -61,14 +61,16 @@ def members(file: BinaryIO) -> dict[str, Member]:
     return found
 
 
-def read_into(file: BinaryIO, member: Member, buffer: Any, offset: int, checksum: int) -> None:
+def read_into(
+    file: BufferedReader, member: Member, buffer: Any, offset: int, checksum: int
+) -> None:
     """Fill a buffer with a member from ``offset`` on, and verify the checksum of the member.
 
     ``checksum`` is that of the bytes before ``offset``.
     """
     file.seek(member.start + offset)
     view, filled = memoryview(buffer), 0
-    while filled < len(view) and (n := file.readinto(view[filled:])):  # type: ignore[attr-defined]
+    while filled < len(view) and (n := file.readinto(view[filled:])):
         filled += n
     _demand(filled == len(view) == member.size - offset, "it has been truncated")
     _demand(crc32(view, checksum) == member.checksum, "its bytes and their checksum disagree")

@@ -10,15 +10,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 from time import time
 from typing import BinaryIO
-
-try:
-    import fcntl
-except ImportError:  # Windows has none, but does not remove open files
-    fcntl = None  # type: ignore[assignment]
 
 # Temporary names do not contain the final one: a longer name might not be legal.
 PREFIX, SUFFIX = ".sknpcnn-", ".tmp"
@@ -34,7 +30,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file for reading; raise if the path leads to anything else."""
     check_regular(path, path.stat())  # before opening, which rewinds some tape drives
     descriptor = os.open(path, _READ)
@@ -165,7 +161,9 @@ def _remove_if_stale(rest: Path) -> None:
 
 def _lock(descriptor: int) -> bool:
     """Lock a file for writing; return whether no other process holds the lock."""
-    if fcntl is None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has none, but does not remove open files
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,10 +10,11 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
+from io import BufferedReader
 from itertools import accumulate
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -93,7 +94,7 @@ def _member_info(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
+def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
     members = archive.members(file)
     if VALUES not in members:
         raise ValueError(f"it holds no {VALUES}")
@@ -114,7 +115,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     return values, arrays
 
 
-def _array(name: str, file: BinaryIO, member: archive.Member) -> Array:
+def _array(name: str, file: BufferedReader, member: archive.Member) -> Array:
     """Read an array; its memory is allocated only after all checks of its size."""
     header = _HEADER.match(start := archive.head(file, member, MAX_HEADER))
     if header is None or int.from_bytes(header[1], "little") != header.end() - 10:

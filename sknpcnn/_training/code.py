@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,3 @@ def is_replaced(value: Any, module: str, name: str) -> bool:
     for part in name.split("."):
         found = getattr(found, part, None)
     return isinstance(value, FunctionType) and found is not value
-
-
-def is_library(module: ModuleType) -> bool:
-    """Return whether a module belongs to a library with a known version."""
-    return version_of(module.__name__) is not None

@@ -182,10 +182,10 @@ def known_keywords(method: Method) -> Method:
 
 def _parameters(cls: type) -> Collection[str] | None:
     """Return the parameters of a class's ``__init__``; None if it takes any keyword."""
-    parameters = signature(cls.__init__).parameters  # type: ignore[misc]
+    parameters = signature(cls).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
-    return [name for name in parameters if name != "self"]
+    return list(parameters)
 
 
 def foreign_keywords(cls: type) -> Mapping[str, str]:

@@ -153,7 +153,7 @@ def test_content_that_is_no_batch_is_refused(tmp_path, content, problem):
     refused(tmp_path, pickle.dumps(content, 4), problem)
 
 
-def test_pickle_that_is_cut_or_goes_on_is_refused(tmp_path):
+def test_pickle_that_is_cut_or_continues_is_refused(tmp_path):
     content = python2_pickle(batch()["data"], [1, 2, 3])
     refused(tmp_path, b"", "truncated")
     refused(tmp_path, content[:-1], "truncated")

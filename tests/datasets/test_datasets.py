@@ -2,8 +2,6 @@
 
 import inspect
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from sknpcnn import datasets
 from sknpcnn.datasets import load_cifar10, load_idx, load_mnist
 from tests.datasets.children import load_in_child
 from tests.datasets.files import write_cifar10, write_mnist
+from tests.processes import python
 
 
 def real(name):
@@ -154,11 +153,7 @@ def test_every_loader_can_return_a_pair(name):
 
 
 def test_importing_the_loaders_brings_neither_pillow_nor_scikit_learns_datasets():
-    program = "import sys, sknpcnn.datasets; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    loaded = set(done.stdout.split())
+    loaded = set(python("import sys, sknpcnn.datasets; print(*sys.modules)").split())
     assert "sknpcnn.datasets.folder" in loaded
     assert not loaded & {"PIL", "sklearn.datasets"}
 

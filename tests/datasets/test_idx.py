@@ -230,7 +230,7 @@ def test_file_of_several_compressed_members_is_read(pair):
     ],
     ids=["another stream", "half of another", "a mark", "text", "zeros and text"],  # no time of day
 )
-def test_compressed_file_that_goes_on_is_refused(pair, end, problem):
+def test_compressed_file_that_continues_is_refused(pair, end, problem):
     pair[0].write_bytes(gzip.compress(pair[0].read_bytes()) + end)
     with pytest.raises(ValueError, match=said(pair[0], problem)):
         load_idx(*pair)

@@ -195,7 +195,7 @@ def test_standard_has_the_compute_type(dtype):
     assert standard.scale.dtype == dtype
 
 
-def test_range_of_the_data_does_not_matter_behind_the_standard():
+def test_range_of_the_data_does_not_matter_after_standardization():
     X = data(np.uint8)
     loaded = []
     for values in (X, X.astype(np.float32), X / 255):

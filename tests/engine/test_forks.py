@@ -10,8 +10,8 @@ import pytest
 
 from sknpcnn._engine.blas import one_thread_blas, threads_for
 from sknpcnn._engine.engine import Engine
-from tests.engine.threads import blas_is_held, blas_threads, in_epoch, wide
-from tests.models import Callback, assert_same_weights, weights_of
+from tests.engine.threads import blas_is_held, blas_threads, wide
+from tests.models import Callback, assert_same_weights, in_epoch, weights_of
 from tests.processes import PATIENCE, ended, in_child
 
 pytestmark = [

@@ -17,8 +17,8 @@ from threadpoolctl import ThreadpoolController
 
 from sknpcnn._engine.blas import BlasGuard, one_thread_blas, threads_for
 from sknpcnn._engine.engine import Engine
-from tests.engine.threads import blas_threads, finishing, in_epoch, our_threads, wide
-from tests.models import Callback, assert_same_weights
+from tests.engine.threads import blas_threads, finishing, our_threads, wide
+from tests.models import Callback, assert_same_weights, in_epoch
 from tests.processes import PATIENCE
 
 pytestmark = [

@@ -55,7 +55,3 @@ def wide(action=None, **params):
     layers = [Conv2D(64), ReLU(), Hook(action), Flatten()]
     given = {"layers": layers, "batch_size": 300, "max_iter": 3, "random_state": 0, "n_jobs": 3}
     return NumpyCNNClassifier(**given | params)
-
-
-def in_epoch(number, action):
-    return lambda context: context.task_name == "epoch" and context.task_id == number and action()

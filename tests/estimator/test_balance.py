@@ -56,7 +56,7 @@ def test_a_fit_counts_every_epoch():
     assert small(max_iter=1, warm_start=True).fit(X, y).fit(X, y)._seen == stream._seen
 
 
-def test_a_stream_goes_on_from_a_pickle_and_from_a_file(tmp_path):
+def test_a_stream_resumes_from_a_pickle_and_from_a_file(tmp_path):
     clf = small().partial_fit(X[:100], y[:100], ALL, WEIGHTS[:100])
     sknpcnn.save(clf, tmp_path / "model.npz")
     copies = pickle.loads(pickle.dumps(clf)), sknpcnn.load(tmp_path / "model.npz")

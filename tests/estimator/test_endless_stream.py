@@ -90,7 +90,7 @@ def test_another_schedule_starts_without_the_summary_of_the_first(short):
 
 
 @pytest.mark.slow
-def test_state_is_bounded_and_copies_go_on_in_the_same_way(short, tmp_path):
+def test_state_is_bounded_and_copies_continue_in_the_same_way(short, tmp_path):
     clf = stream(25, learning_rate=PLATEAU)
     size = len(pickle.dumps(clf))
     sknpcnn.save(clf, tmp_path / "model.npz")
@@ -104,7 +104,7 @@ def test_state_is_bounded_and_copies_go_on_in_the_same_way(short, tmp_path):
         assert_same_weights(model, clf)
 
 
-def test_a_fit_goes_on_after_a_stream(short, tmp_path):
+def test_a_fit_resumes_after_a_stream(short, tmp_path):
     clf = stream(20, learning_rate=PLATEAU, warm_start=True, max_iter=3)
     again = pickle.loads(pickle.dumps(clf)).set_params(checkpoint_dir=tmp_path)
     other = pickle.loads(pickle.dumps(clf)).set_params(checkpoint_dir=tmp_path)

@@ -177,7 +177,7 @@ BAD = {
     "Cutout fill": (lambda: Cutout(4, fill=1e300), ValueError, r"Cutout: fill=1e\+300; needed: a number that float32 can hold"),
     "OneCycle": (lambda: OneCycle(rise=0.0), ValueError, r"OneCycle: rise=0.0; needed: a number above 0.0 and below 1.0"),
     "unknown parameter": (lambda: NumpyCNNClassifier().set_params(conv_filtres=3), ValueError, r"Invalid parameter 'conv_filtres'"),
-    "unknown, nothing behind the name": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__=3), ValueError, r"Invalid parameter 'conv2d_1__'"),
+    "unknown, nothing after the name": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__=3), ValueError, r"Invalid parameter 'conv2d_1__'"),
     "unknown nested": (lambda: NumpyCNNClassifier(layers=[Conv2D(2)]).set_params(conv2d_1__fliters=3), ValueError, r"Invalid parameter 'fliters' for Conv2D\. Did you mean filters\?"),
     # data
     "X with NaN": (lambda: fit(X=with_nan()), ValueError, r"Input X contains NaN"),

@@ -8,34 +8,23 @@ import numpy as np
 import pytest
 
 from tests import models
-from tests.models import assert_same_weights
+from tests.models import Callback, assert_same_weights, in_epoch
 
 small = partial(models.small, **models.PLAIN)
 
 
-class InterruptAt:
+def interrupt_at(number):
     """A callback that presses Ctrl-C when an epoch begins."""
 
-    def __init__(self, epoch):
-        self.epoch = epoch
+    def press():
+        raise KeyboardInterrupt
 
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        if context.task_name == "epoch" and context.task_id == self.epoch:
-            raise KeyboardInterrupt
-
-    def on_fit_task_end(self, estimator, context):
-        pass
+    return Callback(begin=in_epoch(number, press))
 
 
 def test_ctrl_c_keeps_the_last_finished_epoch_and_warns(digits):
     X, _, y, _ = digits
-    clf = small(max_iter=10).set_callbacks(InterruptAt(2))
+    clf = small(max_iter=10).set_callbacks(interrupt_at(2))
     with pytest.warns(UserWarning, match="interrupted: the model of epoch 2"):
         clf.fit(X, y)
     assert_same_weights(clf, small(max_iter=2).fit(X, y))
@@ -56,7 +45,7 @@ def test_ctrl_c_within_an_epoch_leaves_nothing_half_done(digits):
 
 def test_ctrl_c_before_the_first_epoch_leaves_the_estimator_as_it_was(digits):
     X, _, y, _ = digits
-    clf = small().set_callbacks(InterruptAt(0))
+    clf = small().set_callbacks(interrupt_at(0))
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, y)
     assert not [name for name in vars(clf) if name.endswith("_") or name == "_theta"]

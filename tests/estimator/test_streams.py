@@ -53,7 +53,7 @@ def test_batches_of_any_size_make_a_stream(params, data):
     np.testing.assert_array_equal(clf._theta, again._theta)
 
 
-def test_a_batch_of_zero_weights_is_refused_and_the_stream_goes_on(data):
+def test_a_batch_of_zero_weights_is_refused_and_the_stream_continues(data):
     X, y = data
     clf = small().partial_fit(X, y, classes=np.arange(10))
     with pytest.raises(ValueError, match="at least one non-zero"):
@@ -213,7 +213,7 @@ NAMES = [f"pixel{i}" for i in range(64)]
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_has_changed_is_refused_and_the_model_goes_on_as_if_nothing_had_been(
+def test_what_has_changed_is_refused_and_the_model_continues_as_if_nothing_had_been(
     name, method, data
 ):
     X, y = data

@@ -65,7 +65,7 @@ def test_scale_and_shift_of_a_column_make_no_difference():
     np.testing.assert_allclose(second.predict_proba(other), first.predict_proba(X), atol=1e-6)
 
 
-def test_model_of_a_table_goes_on_and_is_saved(tmp_path):
+def test_model_of_a_table_resumes_and_is_saved(tmp_path):
     X = TABLES["names of their own"]
     y = np.arange(10) % 2
     whole = fitted(X, max_iter=4, learning_rate="constant")

@@ -22,7 +22,7 @@ def test_early_stopping_keeps_the_best_epoch(digits):
     np.testing.assert_allclose(log_loss(y_test, clf.predict_proba(X_test)), losses.min())
 
 
-def test_early_stopping_goes_by_any_scorer(digits):
+def test_early_stopping_monitors_any_scorer(digits):
     X, X_test, y, y_test = digits
     clf = small(early_stopping=True, scoring="f1_macro", max_iter=8, n_iter_no_change=2)
     clf.fit(X, y, X_val=X_test, y_val=y_test)
@@ -116,7 +116,7 @@ def test_partial_fit_learns_from_a_stream(digits):
     assert clf.n_iter_ == 8 * 5
 
 
-def test_partial_fit_goes_on_from_fit(digits):
+def test_partial_fit_resumes_from_fit(digits):
     X, _, y, _ = digits
     clf = small().fit(X, y)
     before = clf.loss_
@@ -125,7 +125,7 @@ def test_partial_fit_goes_on_from_fit(digits):
     assert clf.loss_ < before
 
 
-def test_warm_start_goes_on_and_a_plain_fit_starts_anew(digits):
+def test_warm_start_resumes_and_a_plain_fit_starts_anew(digits):
     X, _, y, _ = digits
     warm = small(warm_start=True).fit(X, y).fit(X, y)
     assert warm.n_iter_ == 6

@@ -89,7 +89,7 @@ def _demand_sound(fit):
     sound = sound and all(type(number) is float for number in [*numbers, *state.curve])
     sound = sound and type(state.epoch) is type(state.step) is int
     if not sound or not len(state.curve) == len(fit.history) == state.epoch <= EPOCHS:
-        raise AssertionError(f"the fit goes on from {state} and {fit.history}")
+        raise AssertionError(f"the fit resumes from {state} and {fit.history}")
 
 
 class _BegunError(Exception):

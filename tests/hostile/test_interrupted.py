@@ -64,7 +64,7 @@ DRIVERS = {
 }
 
 
-def with_ctrl_c_behind(n, task):
+def with_ctrl_c_after(n, task):
     """Run a task, and press Ctrl-C after the n-th call in the modules that drive training.
 
     There, and at the beginning of a function, is where Python looks whether it was pressed. What
@@ -111,8 +111,8 @@ def assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, method):
     if attributes(clf) == was:
         return
     assert len(clf.history_) == clf.n_iter_
-    goes_on = was_fitted and (method == "partial_fit" or clf.warm_start)
-    wanted = trained(kind, clf.n_iter_ - goes_on * SMALL["max_iter"], was_fitted)
+    resumes = was_fitted and (method == "partial_fit" or clf.warm_start)
+    wanted = trained(kind, clf.n_iter_ - resumes * SMALL["max_iter"], was_fitted)
     with no_warning_from_numpy():
         getattr(wanted, method)(X, y, *[[0, 1]] * (method == "partial_fit"))
         for _ in range(2):  # as it is, and when training resumes
@@ -152,14 +152,14 @@ def test_training_interrupted_anywhere_keeps_the_last_epoch_or_what_was(
     was = attributes(clf)
     classes = [[0, 1]] * (method == "partial_fit")
     with no_hang(), no_warning_from_numpy(), suppress(KeyboardInterrupt):
-        with_ctrl_c_behind(n, lambda: getattr(clf, method)(X, y, *classes))
+        with_ctrl_c_after(n, lambda: getattr(clf, method)(X, y, *classes))
     assert_as_it_was_or_at_an_epoch(clf, was, kind, was_fitted, method)
 
 
 @pytest.mark.slow
 @cases(60)
 @given(st.integers(1, MOMENTS), st.sampled_from(list(TRAINED)), st.booleans())
-def test_a_fit_with_checkpoints_goes_on_wherever_it_was_interrupted(n, kind, was_fitted):
+def test_a_fit_with_checkpoints_resumes_wherever_it_was_interrupted(n, kind, was_fitted):
     def fit():
         return trained(kind, 3, was_fitted).set_params(checkpoint_dir=folder).fit(X, y)
 
@@ -168,7 +168,7 @@ def test_a_fit_with_checkpoints_goes_on_wherever_it_was_interrupted(n, kind, was
         filterwarnings("ignore", "Training was interrupted")
         for moment in (n, n // 2 + 1):
             with suppress(KeyboardInterrupt):
-                with_ctrl_c_behind(moment, fit)
+                with_ctrl_c_after(moment, fit)
         found = fit()
         (file,) = Path(folder).iterdir()
         assert file.suffix == ".npz"

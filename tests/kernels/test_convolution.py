@@ -14,10 +14,12 @@ from sknpcnn.testing import check_layer
 from tests import reference
 from tests.layers.layer_runs import assert_close, example, in_network, naive, ordinary, run
 
-pytestmark = pytest.mark.thread_unsafe(reason="ways to convolve are exchanged")
+pytestmark = pytest.mark.thread_unsafe(reason="algorithms are exchanged")
 
-WAYS = [rows, planes, winograd]
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__.split(".")[-1])
+ALGORITHMS = [rows, planes, winograd]
+every_algorithm = pytest.mark.parametrize(
+    "algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.__name__.split(".")[-1]
+)
 
 
 def window_of(shape, kernel, stride=(1, 1), dilation=(1, 1), padding=("same", "same")):
@@ -32,24 +34,26 @@ def window_of_layer(layer, shape):
     return window_of(shape[:2], *pairs, padding)
 
 
-def convolve(way, x, W, dy, window):
+def convolve(algorithm, x, W, dy, window):
     """Compute y, dx and dW by that algorithm, forward and backward."""
     size, channels = x.shape[:2], x.shape[3]
-    y = way.correlate(x, way.prepare(W, window), window)
+    y = algorithm.correlate(x, algorithm.prepare(W, window), window)
     dW = np.full_like(W, np.nan)
-    way.kernel_gradient(x, dy, window, dW)
-    turned = way.prepare(convolution.flip_kernel(W), convolution.gradient_window(window, size))
-    with patch.object(convolution, "choose_algorithm", lambda *shape: way):
-        dx = convolution.input_gradient(dy, turned, channels, window, size, x.shape[2])
+    algorithm.kernel_gradient(x, dy, window, dW)
+    flipped = algorithm.prepare(
+        convolution.flip_kernel(W), convolution.gradient_window(window, size)
+    )
+    with patch.object(convolution, "choose_algorithm", lambda *shape: algorithm):
+        dx = convolution.input_gradient(dy, flipped, channels, window, size, x.shape[2])
     return y, dx, dW
 
 
-def assert_like_the_loops(way, n, channels, filters, shape, kernel, **places):
+def assert_like_the_loops(algorithm, n, channels, filters, shape, kernel, **places):
     window = window_of(shape, kernel, **places)
     rng = np.random.default_rng(n + channels + filters)
     x, W = rng.normal(size=(n, *shape, channels)), rng.normal(size=(*kernel, channels, filters))
     dy = rng.normal(size=(n, *window.outputs, filters))
-    y, dx, dW = convolve(way, in_network(x), W, np.ascontiguousarray(in_network(dy)), window)
+    y, dx, dW = convolve(algorithm, in_network(x), W, np.ascontiguousarray(in_network(dy)), window)
     expected_dx, expected_dW, *_ = reference.conv2d_gradients(x, W, dy, **places)
     for found, expected in (
         (ordinary(y), reference.conv2d(x, W, **places)),
@@ -62,10 +66,10 @@ def assert_like_the_loops(way, n, channels, filters, shape, kernel, **places):
 few = st.integers(1, 3)
 
 
-@pytest.mark.parametrize("way", [rows, planes], ids=["rows", "planes"])
+@pytest.mark.parametrize("algorithm", [rows, planes], ids=["rows", "planes"])
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_any_shape_stride_dilation_and_padding_agrees_with_the_loops(way, data):
+def test_any_shape_stride_dilation_and_padding_agrees_with_the_loops(algorithm, data):
     def pair(numbers):
         return data.draw(st.tuples(numbers, numbers))
 
@@ -75,7 +79,7 @@ def test_any_shape_stride_dilation_and_padding_agrees_with_the_loops(way, data):
     padding = pair(st.one_of(st.integers(0, 3), st.just("same")))
     numbers = [data.draw(few) for _ in range(3)]
     assert_like_the_loops(
-        way, *numbers, shape, kernel, stride=pair(few), dilation=dilation, padding=padding
+        algorithm, *numbers, shape, kernel, stride=pair(few), dilation=dilation, padding=padding
     )
 
 
@@ -100,7 +104,7 @@ def test_the_matrices_make_a_convolution_along_one_axis(length, tile):
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape", "way"),
+    ("layer", "shape", "algorithm"),
     [
         (Conv2D(16), (8, 5, 1), planes),
         (Conv2D(16, 5), (9, 8, 3), planes),
@@ -116,34 +120,36 @@ def test_the_matrices_make_a_convolution_along_one_axis(length, tile):
     ],
     ids=str,
 )
-def test_layer_goes_the_way_that_suits_its_shape_and_agrees_with_the_loops(layer, shape, way):
+def test_layer_takes_the_algorithm_that_suits_its_shape_and_agrees_with_the_loops(
+    layer, shape, algorithm
+):
     params, x, dy = example(layer, shape, n=8)
     window, (channels, filters) = window_of_layer(layer, shape), params["W"].shape[2:]
-    assert convolution.choose_algorithm(window, channels, filters, 8) is way
+    assert convolution.choose_algorithm(window, channels, filters, 8) is algorithm
     assert_close(run(layer, params, x, dy), naive(layer, params, x, dy))
     check_layer(layer, shape)
 
 
-@pytest.mark.parametrize(("images", "way"), [(1, rows), (31, rows), (32, winograd)])
-def test_a_kernel_is_brought_to_the_points_only_for_enough_tiles(images, way):
+@pytest.mark.parametrize(("images", "algorithm"), [(1, rows), (31, rows), (32, winograd)])
+def test_a_kernel_is_brought_to_the_points_only_for_enough_tiles(images, algorithm):
     layer, shape = Conv2D(16), (4, 4, 16)  # one tile
     params, x, dy = example(layer, shape, n=images)
-    assert convolution.choose_algorithm(window_of_layer(layer, shape), 16, 16, images) is way
+    assert convolution.choose_algorithm(window_of_layer(layer, shape), 16, 16, images) is algorithm
     assert_close(run(layer, params, x, dy), naive(layer, params, x, dy))
 
 
-@every_way
+@every_algorithm
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize(("channels", "filters"), [(16, 16), (32, 64), (64, 32), (128, 128)])
-def test_error_in_single_precision_is_below_1e_5(way, kernel, channels, filters):
-    if way is winograd and not winograd.tile_size(kernel, channels):
-        way = rows  # as a layer would
+def test_error_in_single_precision_is_below_1e_5(algorithm, kernel, channels, filters):
+    if algorithm is winograd and not winograd.tile_size(kernel, channels):
+        algorithm = rows  # as a layer would
     rng = np.random.default_rng(0)
     window = window_of((16, 10), (kernel, kernel))
     x, dy = rng.normal(size=(16, 10, 16, channels)), rng.normal(size=(16, 10, 16, filters))
     W = rng.normal(size=(kernel, kernel, channels, filters))
     exact = convolve(rows, x, W, dy, window)
-    single = convolve(way, *(a.astype(np.float32) for a in (x, W, dy)), window)
+    single = convolve(algorithm, *(a.astype(np.float32) for a in (x, W, dy)), window)
     for found, expected in zip(single, exact, strict=True):
         assert found.dtype == np.float32
         assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()

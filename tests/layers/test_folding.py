@@ -35,7 +35,7 @@ NETWORKS = {
     "bias": [Conv2D(5), BatchNorm(), ReLU(), MaxPool2D(), *TAIL],
     "no bias": [Conv2D(5, bias=False), BatchNorm(), ReLU(), *TAIL],
     "two of them": [Conv2D(5), BatchNorm(), BatchNorm(epsilon=0.1), *TAIL],
-    "not behind weights": [BatchNorm(), Conv2D(4), ReLU(), BatchNorm(), *TAIL],
+    "not after weights": [BatchNorm(), Conv2D(4), ReLU(), BatchNorm(), *TAIL],
     "dense without bias": [Flatten(), Dense(8, bias=False), BatchNorm(), Identity()],
 }
 

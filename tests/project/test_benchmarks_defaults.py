@@ -11,7 +11,7 @@ from benchmarks.defaults import calibration_error, read, study, table
 from sknpcnn import NumpyCNNClassifier
 
 
-def test_a_study_goes_on_where_it_stopped(tmp_path, capsys):
+def test_a_study_resumes_where_it_stopped(tmp_path, capsys):
     runs = tmp_path / "runs"
     study(tmp_path, runs, ["LogisticRegression"], ["iris"])
     rows = read(runs)

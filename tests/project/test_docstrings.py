@@ -21,19 +21,11 @@ from sknpcnn import (
     testing,
 )
 
+MODULES = [sknpcnn, architectures, augmentation, callbacks, datasets, layers]
+MODULES += [losses, optimizers, schedules]
 PUBLIC = [
     getattr(module, name)
-    for module in (
-        sknpcnn,
-        architectures,
-        augmentation,
-        callbacks,
-        datasets,
-        layers,
-        losses,
-        optimizers,
-        schedules,
-    )
+    for module in MODULES
     for name in module.__all__
     if getattr(module, name).__module__.startswith("sknpcnn")  # no names for NumPy's types
 ] + [testing.check_layer, testing.check_loss]

@@ -4,12 +4,12 @@ import gzip
 import os
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.processes import run_python
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PICTURES = sorted(path.name for path in EXAMPLES.glob("plot_*.py"))
@@ -17,17 +17,7 @@ PICTURES = sorted(path.name for path in EXAMPLES.glob("plot_*.py"))
 
 def run(script, *args, cwd):
     environment = {**os.environ, "MPLBACKEND": "Agg"}
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / script, *args],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout
+    return run_python(EXAMPLES / script, *args, cwd=cwd, env=environment)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import ast
 import importlib.util
 import pickle
-import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sknpcnn
+from tests.processes import python, run_python
 
 pytestmark = pytest.mark.thread_unsafe(reason="two threads that parse disturb each other in 3.11")
 
@@ -100,9 +100,7 @@ def test_imports_point_one_way(module):
 
 
 def test_picture_of_the_rooms_is_drawn_from_the_code():
-    drawn = subprocess.run(
-        [sys.executable, DOCS / "draw_rooms.py"], capture_output=True, text=True, check=True
-    ).stdout
+    drawn = run_python(DOCS / "draw_rooms.py")
     assert drawn.count("-->") >= len(ROOMS) - 3
     assert f"```mermaid\n{drawn}```" in (DOCS / "design.md").read_text("utf-8")
 
@@ -201,7 +199,7 @@ for name in dir(sknpcnn):
     getattr(sknpcnn, name)
     assert name in vars(sknpcnn)
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+    python(program)
 
 
 def test_names_of_the_package_are_what_they_are_in_their_modules():
@@ -224,10 +222,7 @@ def test_a_name_that_the_package_does_not_have_is_an_error():
 
 def test_importing_the_classifier_imports_nothing_that_is_optional():
     program = "import sys; from sknpcnn import NumpyCNNClassifier; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    loaded = set(done.stdout.split())
+    loaded = set(python(program).split())
     assert "sknpcnn.classifier" in loaded
     assert not loaded & {"matplotlib", "onnx", "onnxruntime", "torch"}
 

@@ -111,7 +111,7 @@ def test_names_of_features_stay(data, tmp_path):
         found.predict(frame[frame.columns[::-1]])
 
 
-def test_training_goes_on_as_if_nothing_had_been(data, tmp_path):
+def test_training_resumes_as_if_nothing_had_been(data, tmp_path):
     whole, clf = small(), small()
     for _ in range(3):
         whole.partial_fit(*data, classes=np.arange(10))

@@ -27,7 +27,7 @@ def test_an_archive_built_by_hand_is_loaded(whole, tmp_path):
 TOLD = {
     "compressed": {"method": 8},
     "encrypted": {"flags": 1},
-    "size behind the content": {"flags": 8},
+    "size after the content": {"flags": 8},
     "unknown flag": {"flags": 0x2000},
     "packed in fewer bytes": {"packed": 5},
     "longer than the file": {"size": 10**6, "packed": 10**6},

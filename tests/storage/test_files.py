@@ -152,7 +152,7 @@ def test_only_files_are_replaced(tmp_path):
         write(tmp_path)
     with pytest.raises(OSError, match="needed: a regular file, or none"):
         write(os.devnull)
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)  # noqa: PTH116
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
 def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path):

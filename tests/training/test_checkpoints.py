@@ -60,7 +60,7 @@ def test_a_fit_that_has_ended_returns_at_once(data, tmp_path):
     assert watch.seen == []
 
 
-def test_ctrl_c_keeps_the_model_and_the_next_fit_goes_on(data, tmp_path):
+def test_ctrl_c_keeps_the_model_and_the_next_fit_resumes(data, tmp_path):
     clf = checkpointed(tmp_path).set_callbacks(Stop(4, KeyboardInterrupt))
     with pytest.warns(UserWarning, match="the model of epoch 4 is kept"):
         clf.fit(*data)
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_a_search_and_not_only_one_of_its_fits(data, tmp_path):
         Pipeline([("cnn", checkpointed().set_callbacks(Stop(4, KeyboardInterrupt)))]).fit(*data)
 
 
-def test_a_fit_that_a_callback_has_stopped_goes_on_without_it(data, tmp_path):
+def test_a_fit_that_a_callback_has_stopped_resumes_without_it(data, tmp_path):
     clf = checkpointed(tmp_path).set_callbacks(Stop(2, error=None)).fit(*data)
     assert clf.n_iter_ == 2
     assert_same(checkpointed(tmp_path).set_callbacks(Stop(2, error=None)).fit(*data), clf)
@@ -97,7 +97,7 @@ def test_a_search_whose_fits_a_callback_stops_is_the_same_again(data, tmp_path):
     assert_same(first, second)
 
 
-def test_a_fit_that_ran_out_of_time_goes_on(data, tmp_path):
+def test_a_fit_that_ran_out_of_time_resumes(data, tmp_path):
     for epoch in range(1, 4):
         clf = checkpointed(tmp_path, max_iter=3).set_callbacks(TimeLimit(1e-9)).fit(*data)
         assert clf.n_iter_ == epoch
@@ -137,7 +137,7 @@ def test_without_a_seed_a_damaged_file_gives_none(data, tmp_path):
             checkpointed(tmp_path, random_state=None).fit(*data)
 
 
-def test_a_random_state_that_goes_on_is_another_fit_each_time(data, tmp_path):
+def test_a_random_state_that_advances_is_another_fit_each_time(data, tmp_path):
     rng = np.random.RandomState(0)
     first, second = (checkpointed(tmp_path, random_state=rng).fit(*data) for _ in range(2))
     assert first.loss_ != second.loss_
@@ -157,7 +157,7 @@ def test_warm_starts_have_checkpoints_of_their_own(data, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_warm_start_goes_on_though_what_was_before_took_another_time(data, tmp_path):
+def test_a_warm_start_resumes_though_what_was_before_took_another_time(data, tmp_path):
     def fit(epoch=None):
         clf = checkpointed(warm_start=True, max_iter=3).fit(*data)
         clf.set_params(checkpoint_dir=tmp_path)
@@ -266,7 +266,7 @@ def test_of_many_that_claim_a_seed_all_get_that_of_one(tmp_path):
             assert len(set(pool.map(claim, range(8)))) == 1
 
 
-def test_a_fit_that_was_killed_after_its_claim_goes_on_with_that_seed(data, tmp_path):
+def test_a_fit_that_was_killed_after_its_claim_resumes_with_that_seed(data, tmp_path):
     checkpointed(tmp_path, random_state=None, max_iter=1).fit(*data)
     (file,) = tmp_path.iterdir()
     values, _ = storage.read(file)

@@ -155,7 +155,7 @@ MORE_EDITS = [line.strip() for line in MORE.splitlines() if "2.0" in line]
 
 
 @pytest.mark.parametrize("edit", MORE_EDITS)
-def test_what_hides_behind_slots_decorators_and_names_counts_too(edit):
+def test_what_is_hidden_in_slots_decorators_and_names_counts_too(edit):
     def spelled(replacement):
         made = {"__name__": "own_layers"}
         exec(MORE.replace(edit, replacement), made)

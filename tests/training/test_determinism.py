@@ -73,10 +73,10 @@ def backwards(params):
     return dict(reversed(params.items()))
 
 
-def fitted(turned=False, **params):
+def fitted(reverse=False, **params):
     """Fit, and return the digest; here or in another process."""
     params = PARAMS | params
-    return digest(NumpyCNNClassifier(**(backwards(params) if turned else params)).fit(*data()))
+    return digest(NumpyCNNClassifier(**(backwards(params) if reverse else params)).fit(*data()))
 
 
 def went_on(pickled):
@@ -115,7 +115,7 @@ def test_number_of_threads_changes_nothing(dtype):
 
 @pytest.mark.slow
 def test_hash_seed_and_order_of_dict_keys_change_nothing(wanted):
-    program = "from tests.training.test_determinism import fitted; print(fitted(turned=True))"
+    program = "from tests.training.test_determinism import fitted; print(fitted(reverse=True))"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program],
@@ -133,7 +133,7 @@ def test_hash_seed_and_order_of_dict_keys_change_nothing(wanted):
 @pytest.mark.parametrize(
     "method", [m for m in multiprocessing.get_all_start_methods() if m != "forkserver"]
 )
-def test_a_process_of_any_kind_makes_the_same_bits_and_goes_on_with_them(method, wanted, half):
+def test_a_process_of_any_kind_makes_the_same_bits_and_resumes_from_them(method, wanted, half):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
         assert pool.submit(fitted).result(PATIENCE) == wanted
         assert pool.submit(went_on, half[0]).result(PATIENCE) == half[1]
@@ -191,8 +191,8 @@ def test_order_of_nested_parameters_does_not_matter():
     )
     nested = {"solver__momentum": 0.9, "conv2d_1__filters": 3, "dense_1": Dense(9)}
     nested |= {"dense_1__lr_scale": 0.5, "batchnorm_1__momentum": 0.8}
-    turned = dict(reversed(nested.items()))
-    one, two = (clone(clf).set_params(**p).fit(*data()) for p in (nested, turned))
+    reverse = dict(reversed(nested.items()))
+    one, two = (clone(clf).set_params(**p).fit(*data()) for p in (nested, reverse))
     assert digest(one) == digest(two)
     weights = one.get_weights()
     other = clone(one).set_params(random_state=1).fit(*data())

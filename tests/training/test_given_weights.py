@@ -65,7 +65,7 @@ def test_a_fit_of_no_epochs_does_all_that_a_fit_does(data, tmp_path, capsys):
     clone(clf).set_params(max_iter=0).partial_fit(*data, classes=np.arange(10))
 
 
-def test_the_optimizer_goes_on_after_a_fit_with_warm_start_and_begins_anew_without(data):
+def test_the_optimizer_continues_after_a_fit_with_warm_start_and_begins_anew_without(data):
     steps = {}
     for warm in (True, False):
         clf = small(warm_start=warm, max_iter=10, batch_size=10).fit(*data)

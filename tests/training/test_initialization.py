@@ -369,7 +369,7 @@ def test_a_layer_that_cannot_be_brought_to_size_keeps_its_weights_as_drawn():
         np.testing.assert_array_equal(array, drawn["whatever_1"][key])
 
 
-def test_training_that_goes_on_does_not_start_again(data):
+def test_training_that_resumes_does_not_start_again(data):
     X, y = data
     small = SMALL | {"batch_norm": False, "dropout": 0.0, "max_iter": 1, "random_state": 0}
     clf = NumpyCNNClassifier(**small, warm_start=True).fit(X, y)

@@ -235,11 +235,11 @@ def test_training_in_two_parts_is_training_in_one(layers):
     plan = replace(PLAN, optimizer=Adam(), shuffle=True, schedule=CosineDecay())
     whole, epochs = run(network, samples, plan, n_epochs=4)
     part, first = run(network, samples, plan, n_epochs=3)
-    going_on = part.copy()
-    going_on, last = run(network, samples, plan, n_epochs=1, state=going_on)
-    np.testing.assert_array_equal(going_on.theta, whole.theta)
+    resumed = part.copy()
+    resumed, last = run(network, samples, plan, n_epochs=1, state=resumed)
+    np.testing.assert_array_equal(resumed.theta, whole.theta)
     for name, array in whole.memory.items():
-        np.testing.assert_array_equal(going_on.memory[name], array)
+        np.testing.assert_array_equal(resumed.memory[name], array)
     assert [e.loss for e in [*first, *last]] == [e.loss for e in epochs]
     assert part.epoch == 3, "the copy is independent"
 
