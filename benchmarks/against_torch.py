@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import parallel_config
 from torch.nn import functional
 
 from sknpcnn._engine.engine import Engine
@@ -31,7 +32,8 @@ def measure(name: str, threads: int, batch: int, rounds: int, n_predicted: int) 
 def training(name: str, threads: int, batch: int, rounds: int) -> dict[str, Any]:
     """Time training steps: forward, backward and Adam.
 
-    Ours come out of the real training loop, which also shuffles and lays the images out; PyTorch
+    Ours come out of the real training loop, in as many processes as PyTorch has threads; it also
+    shuffles and lays the images out, while PyTorch
     is given mini-batches that lie ready in its layout. While an engine is open, OpenBLAS is held to
     one thread; PyTorch's packages for x86 bring a library of their own, which is not.
     """
@@ -44,9 +46,9 @@ def training(name: str, threads: int, batch: int, rounds: int) -> dict[str, Any]
         layout: timing.repeated(lambda steps=steps: next(steps), times)
         for layout, steps in steps_of.items()
     }
-    with Engine(threads, np.float32) as engine:
+    with Engine(1, np.float32) as engine:
         state = ours.start(network, theta)
-        epochs = ours.epochs(network, state, engine, X, y, batch, times)
+        epochs = ours.epochs(network, state, engine, X, y, batch, times, processes=threads)
         found = timing.alternate({"ours": lambda: next(epochs).seconds / times, **turns}, rounds)
     return timing.summary(found, batch)
 
@@ -71,7 +73,8 @@ def prediction(name: str, threads: int, rounds: int, n: int) -> dict[str, Any]:
         "ours": timing.repeated(lambda: clf.predict_proba(X), times),
         fastest: timing.repeated(lambda: ways[fastest](slice(0, n)), times),
     }
-    return timing.summary(timing.alternate(turns, rounds), n)
+    with parallel_config(backend="loky"):  # in processes, which wait for the next call
+        return timing.summary(timing.alternate(turns, rounds), n)
 
 
 def torch_steps(

@@ -14,7 +14,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
-from sknpcnn._training.loop import Epoch, train
+from sknpcnn._training.loop import Course, Epoch, train
 from sknpcnn.augmentation import (
     Affine,
     Augmentation,
@@ -71,7 +71,7 @@ def epochs(augment: list[Augmentation], engine: Engine) -> Iterator[Epoch]:
     state = ours.start(network, network.layout.start(0, np.float32))
     standard = Standard(np.full(3, 128, np.float32), np.full(3, 1 / 64, np.float32))
     plan = replace(ours.plan(BATCH), augment=named(augment, "augment"))
-    return train(network, samples, standard, plan, state, engine)
+    return train(Course(network, samples, standard, plan), state, engine)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from joblib import parallel_config
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._training.classes import Classes
-from sknpcnn._training.loop import Epoch, train
+from sknpcnn._training.loop import Course, Epoch, train
 from sknpcnn._training.state import TrainingPlan, TrainingState
+from sknpcnn._training.together import Together
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.schedules import NAMED
@@ -50,15 +52,22 @@ def epochs(
     steps: int,
     shuffle: bool = True,
     optimizer: Optimizer = ADAM,
+    processes: int = 1,
 ) -> Iterator[Epoch]:
     """Train in epochs of so many mini-batches, drawn from the images again and again.
 
-    An epoch's ``seconds`` hold all that its steps cost: selecting the rows, laying them out,
-    forward, backward and the optimizer; not the copy of the state that ``train`` makes before it.
+    On the threads of the engine, or in several processes. An epoch's ``seconds`` hold all that its
+    steps cost: selecting the rows, laying them out, forward, backward and the optimizer; not the
+    copy of the state that ``train`` makes before it.
     """
     index = np.arange(steps * batch) % len(X)
     samples = Samples(X.reshape(len(X), -1), y, None, index)
-    return train(network, samples, None, plan(batch, shuffle, optimizer), state, engine)
+    course = Course(network, samples, None, plan(batch, shuffle, optimizer))
+    if processes == 1:
+        yield from train(course, state, engine)
+        return
+    with Together(course, processes, engine) as team:
+        yield from train(course, state, engine, team=team)
 
 
 def start(network: Network, theta: np.ndarray) -> TrainingState:
@@ -96,11 +105,11 @@ def alone(name: str, threads: int, batch: int, rounds: int, n_predicted: int) ->
     network = networks.network(name)
     X, y = networks.data(network.image, max(IMAGES, batch))
     theta = networks.parameters(network)
-    with Engine(threads, np.float32) as engine:
+    with Engine(1, np.float32) as engine:
         state = start(network, theta)
         trial = epochs(network, state, engine, X, y, batch, 1)
         times = timing.repeats(lambda: next(trial))
-        whole = epochs(network, state, engine, X, y, batch, times)
+        whole = epochs(network, state, engine, X, y, batch, times, processes=threads)
         steps = timing.alternate({"ours": lambda: next(whole).seconds / times}, rounds)
     result: dict[str, Any] = {"training": batch / timing.medians(steps)["ours"]}
     result["seconds"] = {"training": steps["ours"]}
@@ -108,9 +117,10 @@ def alone(name: str, threads: int, batch: int, rounds: int, n_predicted: int) ->
         return result
     clf = fitted(name, threads, theta)
     X, _ = networks.data(network.image, n_predicted)
-    times = timing.repeats(lambda: clf.predict_proba(X))
-    turn = timing.repeated(lambda: clf.predict_proba(X), times)
-    predictions = timing.alternate({"ours": turn}, rounds)
+    with parallel_config(backend="loky"):  # in processes, which wait for the next call
+        times = timing.repeats(lambda: clf.predict_proba(X))
+        turn = timing.repeated(lambda: clf.predict_proba(X), times)
+        predictions = timing.alternate({"ours": turn}, rounds)
     result["prediction"] = n_predicted / timing.medians(predictions)["ours"]
     result["seconds"]["prediction"] = predictions["ours"]
     return result

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, architectures
-from sknpcnn._engine.blas import threads_for
+from sknpcnn._engine.workers import workers_for
 from sknpcnn.datasets import load_cifar10, load_mnist
 
 from . import machine, results
@@ -113,7 +113,7 @@ def train(recipe: Recipe, seed: int, data: Data, n_jobs: int | None, checkpoints
         "accuracy": float(np.mean(predicted == y_test)),
         "test_loss": float(log_loss(y_test, probabilities)),
         "epochs": clf.n_iter_,
-        "threads": threads_for(n_jobs),
+        "threads": workers_for(n_jobs),
         "seconds_per_epoch": float(clf.history_["seconds"].median()),
         "parameters": int(clf.summary()["parameters"].sum()),
         "train_error": (1 - clf.history_["train_score"]).tolist(),

@@ -19,6 +19,13 @@ from tests.engine.threads import blas_threads
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def few_processes(monkeypatch):
+    """Long fits start worker processes only in tests that ask for them."""
+    for name in ("SECONDS_TO_START", "SECONDS_TO_SHARE"):
+        monkeypatch.setattr(f"sknpcnn._engine.workers.{name}", np.inf)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Scikit-learn's digits as flat float64 rows: X_train, X_test, y_train, y_test."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import timing
 from sknpcnn._engine.chunks import cut
-from sknpcnn._training.loop import BLOCK_SIZE
+from sknpcnn._training.step import MAX_BLOCK_SIZE
 from sknpcnn.optimizers import Adam, Memory
 
 from . import Measured
@@ -49,7 +49,7 @@ def _textbook(theta: np.ndarray, grad: np.ndarray, memory: Memory, t: int) -> No
 
 
 def _in_blocks(theta: np.ndarray, grad: np.ndarray, memory: Memory, t: int) -> None:
-    for lo, hi in cut(len(theta), BLOCK_SIZE):
+    for lo, hi in cut(len(theta), MAX_BLOCK_SIZE):
         part = {name: array[lo:hi] for name, array in memory.items()}
         ADAM.step(theta[lo:hi], grad[lo:hi], part, LEARNING_RATE, t)
 

@@ -10,10 +10,11 @@ us, in whatever order they start and end.
 import os
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import current_process
 from multiprocessing.util import register_after_fork
-from threading import RLock, current_thread, get_ident, main_thread
+from threading import RLock, get_ident
 from typing import Any, NamedTuple, Self
+
+from sknpcnn._engine.cores import count_cores
 
 # How often an operation that signal handlers interrupt by exceptions is tried again.
 MAX_INTERRUPTS = 20
@@ -185,7 +186,7 @@ class BlasGuard:
     def _default_threads(self) -> int:
         """Return the threads of OpenMP, or the cores, if no BLAS library is known."""
         libraries = self._controller.lib_controllers
-        return max((lib.num_threads for lib in libraries), default=_count_cores())
+        return max((lib.num_threads for lib in libraries), default=count_cores())
 
     def register_fork_handlers(self) -> None:
         """Restore the limits in forked processes, in which most threads do not exist.
@@ -218,39 +219,3 @@ class BlasGuard:
 
 one_thread_blas = BlasGuard()
 one_thread_blas.register_fork_handlers()
-
-
-def threads_for(n_jobs: int | None) -> int:
-    """Return the number of threads to use: by default as many as BLAS may use now.
-
-    So a grid search whose workers share the cores, and therefore limit BLAS, is never
-    oversubscribed. Workers without such a limit use one thread each: threads of joblib, and
-    daemonic processes such as the workers of multiprocessing pools.
-    """
-    if n_jobs is None:
-        is_worker = _is_thread_of_joblib() or current_process().daemon
-        return 1 if is_worker else one_thread_blas.threads_allowed()
-    n_jobs = int(n_jobs)  # small integer types of NumPy would overflow
-    return max(_count_cores() + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
-
-
-def _is_thread_of_joblib() -> bool:
-    """Return whether this thread is one of joblib's workers; without joblib there are none."""
-    try:
-        from joblib.parallel import get_active_backend
-    except ModuleNotFoundError:
-        return False
-    backend, _ = get_active_backend()
-    return bool(backend.nesting_level) and current_thread() is not main_thread()
-
-
-def _count_cores() -> int:
-    """Count the cores that this process may use."""
-    try:
-        from joblib import cpu_count
-    except ModuleNotFoundError:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    cores: int = cpu_count()
-    return cores

@@ -81,10 +81,11 @@ class Workspace:
         self.thread = thread
         self.segment_runner = segment_runner
         self.recording = False
-        owner = "whole" if self.whole else thread
-        self.memory = memory or engine.arena("whole")
-        self.scratch = engine.arena("scratch", owner)
-        self._outputs = [engine.arena("output", side, owner) for side in (0, 1)]
+        shared = memory is None
+        owner: Any = "whole" if shared else "derived" if self.whole else thread
+        self.memory = memory or engine.arena("whole", shared=True)
+        self.scratch = engine.arena("scratch", owner, shared=shared)
+        self._outputs = [engine.arena("output", side, owner, shared=shared) for side in (0, 1)]
         if memory is None:
             self.memory.rewind()
             self.scratch.rewind()
@@ -169,8 +170,13 @@ class RunningContext:
         """Split rows into ranges whose size depends on the data alone."""
         return cut(rows, max(MIN_TILE_SIZE // max(values_per_row, 1), at_least), even=True)
 
-    def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
-        """Run ``task(i, scratch)`` for all i, on all threads if the layer sees the whole batch."""
+    def map(
+        self,
+        task: Callable[[int, Callable[..., Array]], None],
+        count: int,
+        work: float | None = None,
+    ) -> None:
+        """Run ``task(i, scratch)`` for all i, on all workers if the layer sees the whole batch."""
         workspace = self._workspace
 
         def run(i: int, thread: int) -> None:
@@ -182,7 +188,8 @@ class RunningContext:
 
             task(i, scratch)
 
-        if workspace.whole:
+        little = work is not None and work < 2 * MIN_TILE_SIZE
+        if workspace.whole and (workspace.engine.member is not None or not little):
             workspace.engine.run(run, count)
         else:
             for i in range(count):

@@ -6,11 +6,11 @@ to one thread meanwhile: the threads share chunks of whole segments, not single 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from sknpcnn._engine.chunks import batch_shape, cut, sample_slice, unflatten
+from sknpcnn._engine.chunks import BLOCK, batch_shape, cut, sample_slice, unflatten
 from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, backward, forward, prepare
 from sknpcnn._engine.engine import Arena, Engine
 from sknpcnn._engine.plan import Segment
@@ -48,7 +48,7 @@ class ThreadedRunner:
         params = _prepared(segment, params, workspace)
         chunks = cut(n, _samples_at_once(segment), even=True)
         whole = None
-        if len(chunks) > 1:
+        if len(chunks) > 1 or engine.member is not None:  # others read what one has computed
             output = RunningContext(workspace, transient=segment.transient_output).output
             whole = output(batch_shape(segment.output_shape, n))
         plan = segment.single_chunk if whole is None else segment.chunked
@@ -90,11 +90,11 @@ class ThreadedRunner:
     ) -> Array | None:
         """Run the backward pass; each chunk has its own gradient, and these are summed in order."""
         chunks, caches, x_shape, params, forward_tapes = cache
-        plan = segment.single_chunk if len(chunks) == 1 else segment.chunked
-        own = {name: grads[name] for name in segment.names if name in grads}
-        rows, views = _gradient_rows(segment, own, workspace, len(chunks))
+        split = len(chunks) > 1 or workspace.engine.member is not None
+        plan = segment.chunked if split else segment.single_chunk
+        own, rows, views = _gradient_rows(segment, grads, workspace, len(chunks))
         whole = None
-        if segment.needs_dx and len(chunks) > 1:
+        if segment.needs_dx and split:
             whole = RunningContext(workspace, transient=segment.transient_gradient).output(x_shape)
         dxs: list[Array | None] = [None] * len(chunks)
         tapes = None
@@ -127,11 +127,7 @@ class ThreadedRunner:
 
         workspace.engine.run(run, len(chunks))
         if len(chunks) > 1:
-            start = 0
-            for array in arrays_in(own):
-                stop = start + array.size
-                np.add.reduce(rows[:, start:stop], axis=0, out=array.reshape(-1))
-                start = stop
+            _add_rows(rows, list(arrays_in(own)), workspace.engine)
         return dxs[0] if whole is None else whole
 
 
@@ -148,7 +144,14 @@ def _prepared(segment: Segment, params: Arrays, workspace: Workspace) -> dict[st
 
     def make(memory: Arena) -> dict[str, Any]:
         own = Workspace(engine, batch, ThreadedRunner, memory=memory)
-        return prepare(segment.single_chunk, params, own)
+        tapes = None
+        if engine.derived is None and holds_only_arrays(params):
+            tapes = _tape_set(segment, "prepare", workspace, [params])
+
+        def compute(params: Arrays) -> Any:
+            return prepare(segment.single_chunk, params, own)
+
+        return cast("dict[str, Any]", _run_or_replay(tapes, (), own, compute, [params], [])[0])
 
     cached = engine.derived is not None
     prepared: dict[str, Any] = engine.derive(
@@ -170,18 +173,51 @@ def _chunk(
 
 
 def _gradient_rows(
-    segment: Segment, own: Arrays, workspace: Workspace, n_chunks: int
-) -> tuple[Array, list[Arrays]]:
-    """Return one row of gradients per chunk, and its views; a single chunk needs no rows."""
-    if n_chunks == 1:
-        return np.empty((0, 0)), [own]
+    segment: Segment, grads: Arrays, workspace: Workspace, n_chunks: int
+) -> tuple[Arrays, Array, list[Arrays]]:
+    """Return a segment's gradients, one row of them per chunk, and the views of each row.
+
+    A single chunk needs no rows.
+    """
     engine, key = workspace.engine, (*segment.memory_key, n_chunks)
     found = engine.gradient_rows.get(key)
-    if found is None:
-        size = sum(array.size for array in arrays_in(own))
-        rows = engine.arena(*segment.memory_key, "gradients", n_chunks).empty((n_chunks, size))
-        found = engine.gradient_rows[key] = rows, [unflatten(own, row)[0] for row in rows]
-    return found
+    if found is None or found[0] is not grads:
+        own = {name: grads[name] for name in segment.names if name in grads}
+        rows: Array = np.empty((0, 0))
+        views: list[Arrays] = [own]
+        if n_chunks > 1:
+            size = sum(array.size for array in arrays_in(own))
+            arena = engine.arena(*segment.memory_key, "gradients", n_chunks, shared=True)
+            arena.rewind()
+            rows = arena.empty((n_chunks, size))
+            views = [unflatten(own, row)[0] for row in rows]
+        engine.gradient_rows[key] = grads, (own, rows, views)
+        return own, rows, views
+    return cast("tuple[Arrays, Array, list[Arrays]]", found[1])
+
+
+def _add_rows(rows: Array, arrays: list[Array], engine: Engine) -> None:
+    """Add up the gradients of all chunks in order; the workers share the parameters."""
+    parts, start = [], 0
+    for array in arrays:
+        flat = array.reshape(-1)
+        for lo, hi in cut(array.size, max(BLOCK // len(rows), 1)):
+            parts.append((rows[:, start + lo : start + hi], flat[lo:hi]))
+        start += array.size
+
+    def add(i: int, worker: int) -> None:
+        part, total = parts[i]
+        np.add.reduce(part, axis=0, out=total)
+
+    if rows.size > BLOCK:
+        engine.run(add, len(parts))
+    else:  # less work than sharing it
+
+        def add_all(_: int, worker: int) -> None:
+            for i in range(len(parts)):
+                add(i, worker)
+
+        engine.run(add_all, 1)
 
 
 def _tape_set(
@@ -192,11 +228,17 @@ def _tape_set(
     There are none if a layer is not of this package, as it may do anything, or if an array may be
     at another address in the next step.
     """
-    tapes, outside = workspace.engine.tapes, list(arrays_in(arrays))
+    tapes = workspace.engine.tapes
+    key, trees = (segment, direction, workspace.batch.n), (*arrays, *before)
+    known = tapes.known(key)
+    if known is not None and known.is_for(trees):
+        return known
+    outside = list(arrays_in(arrays))
     if not (segment.recordable and all(map(tapes.is_stable, outside))):
         return None
-    layout = (*map(memory_layout, outside), *before)
-    return tapes.tape_set((segment, direction, workspace.batch.n), layout)
+    tape_set = tapes.tape_set(key, (*map(memory_layout, outside), *before))
+    tape_set.trees = trees
+    return tape_set
 
 
 def _run_or_replay(

@@ -79,6 +79,13 @@ class TapeSet:
     def __init__(self, layout: tuple[Any, ...]) -> None:
         self.layout = layout
         self.tapes: dict[Any, Tape] = {}
+        self.trees: tuple[Any, ...] = ()
+        """The very objects that had this layout last; they need not be looked at again."""
+
+    def is_for(self, trees: tuple[Any, ...]) -> bool:
+        """Return whether these are the objects that had this layout last."""
+        same = len(trees) == len(self.trees)
+        return same and all(a is b for a, b in zip(trees, self.trees, strict=True))
 
 
 class Tapes:
@@ -111,6 +118,10 @@ class Tapes:
         root = root_of(array)
         return any(root is root_of(vector) for vector in self._vectors.values())
 
+    def known(self, key: tuple[Any, ...]) -> TapeSet | None:
+        """Return the tapes of a task for the last layout."""
+        return self._tape_sets.get(key)
+
     def tape_set(self, key: tuple[Any, ...], layout: tuple[Any, ...]) -> TapeSet:
         """Return the tapes of a task for a layout, or a new set of them."""
         tape_set = self._tape_sets.get(key)
@@ -119,7 +130,7 @@ class Tapes:
         return tape_set
 
     def invalidate(self) -> None:
-        """Drop all tapes, after stable memory has moved."""
+        """Drop all tapes, as after stable memory has moved."""
         self.generation += 1
         self._tape_sets.clear()
 

@@ -14,8 +14,8 @@ from weakref import ref
 
 import numpy as np
 
-from sknpcnn._engine.blas import threads_for
 from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.workers import workers_for
 from sknpcnn._estimator import blocks, inputs
 from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.protocol import AnyEstimator, Estimator
@@ -23,6 +23,7 @@ from sknpcnn._network.balance import add_counts
 from sknpcnn._network.batches import Array, Rows
 from sknpcnn._network.network import MIN_ROWS_TO_FOLD, Network
 from sknpcnn._network.parameters import Layout
+from sknpcnn._network.prediction import predict_on_all_cores
 from sknpcnn._network.standard import Standard, warn_of_other_scale
 from sknpcnn._training.fit import Fit
 from sknpcnn._training.state import TrainingState
@@ -175,12 +176,9 @@ def outputs_of(estimator: Estimator, X: Array, layer: str | None = None) -> Arra
     standard = standard_of(estimator)
     rows = Rows(X, estimator.image_shape_, standard)
     batch_size = inputs.prediction_batch_size(network, theta.dtype)
-    if layer is None:
-        with engine_for(estimator, len(rows)) as engine:
-            outputs = network.logits(theta, rows, engine, batch_size)
-    else:
-        with Engine(threads_for(estimator.n_jobs), theta.dtype) as engine:
-            outputs = network.layer_outputs(theta, rows, engine, batch_size, layer)
+    with engine_for(estimator, len(rows) if layer is None else None) as engine:
+        prediction = network.prediction(theta, rows, engine, layer)
+        outputs = predict_on_all_cores(prediction, batch_size, engine)
     inputs.check_no_overflow(outputs)
     if standard is not None:
         warn_of_other_scale(X, standard)
@@ -188,14 +186,14 @@ def outputs_of(estimator: Estimator, X: Array, layer: str | None = None) -> Arra
 
 
 @contextmanager
-def engine_for(estimator: Estimator, n_images: int) -> Iterator[Engine]:
+def engine_for(estimator: Estimator, n_images: int | None) -> Iterator[Engine]:
     """Provide an engine to predict with.
 
-    For a few images it is kept for the next call, with the values derived from the parameters:
-    otherwise allocating and clearing memory would take as long as the arithmetic.
+    For a few images (not None) it is kept for the next call, with the values derived from the
+    parameters: otherwise allocating and clearing memory would take as long as the arithmetic.
     """
-    theta, n_threads = estimator._theta, threads_for(estimator.n_jobs)
-    if n_images >= MIN_ROWS_TO_FOLD:
+    theta, n_threads = estimator._theta, workers_for(estimator.n_jobs)
+    if n_images is None or n_images >= MIN_ROWS_TO_FOLD:
         with Engine(n_threads, theta.dtype) as engine:
             yield engine
         return

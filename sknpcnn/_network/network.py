@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sknpcnn._engine.chunks import cut
 from sknpcnn._engine.context import MiniBatch, backward, forward
 from sknpcnn._engine.engine import Engine
 from sknpcnn._engine.parallel import whole_batch
 from sknpcnn._engine.plan import Plan, plan
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.parameters import Layout
+from sknpcnn._network.prediction import Prediction, may_share, predict
 from sknpcnn._values.brief import brief, magnitude
 from sknpcnn.layers import Dense, Flatten, Identity
 from sknpcnn.layers.base import Array, Layer, Shape
@@ -22,8 +22,6 @@ from sknpcnn.layers.rewriting import drop_flatten
 from sknpcnn.layers.steps import Steps, parameters, shapes, with_shapes
 from sknpcnn.losses import Loss, measure
 
-PREDICTION_BATCH = 512
-"""The most samples predicted at once: enough for fast dense layers, but little memory."""
 MAX_LAYER_SIZE = 2**40
 """The most elements in a layer's output for one image, or in its parameters."""
 MIN_ROWS_TO_FOLD = 16
@@ -90,18 +88,20 @@ class Network:
     def logits(
         self, theta: Array, rows: Rows, engine: Engine, batch_size: int | None = None
     ) -> Array:
-        """Compute the outputs of the network for all rows, (n, outputs), batch by batch."""
-        fold = len(rows) >= MIN_ROWS_TO_FOLD or engine.derived is not None
-        planned = self._folded if fold else self._unfolded
-        return self._predict(*planned, theta, rows, engine, batch_size)
+        """Compute the outputs of the network for all rows, (n, outputs), on an engine's threads."""
+        return predict(self.prediction(theta, rows, engine), batch_size, engine)
 
-    def layer_outputs(
-        self, theta: Array, rows: Rows, engine: Engine, batch_size: int | None, layer: str
-    ) -> Array:
-        """Compute the outputs of a layer for all rows, (n, features), batch by batch."""
-        n_steps = [name for name, _ in self.steps].index(layer) + 1
-        planned = self._plan(self.steps[:n_steps], fold=len(rows) >= MIN_ROWS_TO_FOLD)
-        return self._predict(*planned, theta, rows, engine, batch_size)
+    def prediction(
+        self, theta: Array, rows: Rows, engine: Engine, layer: str | None = None
+    ) -> Prediction:
+        """Plan the prediction of rows, up to the output of a layer if one is named."""
+        fold = len(rows) >= MIN_ROWS_TO_FOLD or engine.derived is not None
+        if layer is None:
+            plan, flat = self._folded if fold else self._unfolded
+        else:
+            n_steps = [name for name, _ in self.steps].index(layer) + 1
+            plan, flat = self._plan(self.steps[:n_steps], fold=fold)
+        return Prediction(plan, self.layout, theta, replace(rows, flat=flat))
 
     def _plan(self, steps: Steps, training: bool = False, fold: bool = False) -> tuple[Plan, bool]:
         """Plan how to run layers; return also whether they get flat rows instead of images."""
@@ -109,29 +109,10 @@ class Network:
         shape = (prod(self.image),) if flat else self.image
         return plan(steps, shape, training, fold=fold), flat
 
-    def _predict(
-        self,
-        plan: Plan,
-        flat: bool,
-        theta: Array,
-        rows: Rows,
-        engine: Engine,
-        batch_size: int | None,
-    ) -> Array:
-        engine.tapes.register(theta=theta)
-        views = self.layout.views(theta)
-        params = engine.derive("folded", lambda arena: plan.fold_parameters(views, arena.empty))
-        outputs = []
-        for lo, hi in cut(len(rows), min(batch_size or PREDICTION_BATCH, PREDICTION_BATCH)):
-            index = _slice_index(rows.index, lo, hi)
-            batch = Rows(rows.X, rows.image, rows.standard, index, flat=flat)
-            ctx = whole_batch(engine, MiniBatch(hi - lo, training=False))
-            with np.errstate(all="ignore"):
-                y, _ = forward(plan, params, batch, ctx)
-            if y.ndim == 4:
-                y = y.transpose(2, 0, 1, 3)
-            outputs.append(y.reshape(hi - lo, -1).copy())
-        return np.concatenate(outputs)
+    @property
+    def may_share(self) -> bool:
+        """Whether processes may train it together."""
+        return may_share(self._trained[0])
 
     def learn(
         self,
@@ -150,7 +131,7 @@ class Network:
         ``identify`` returns the hashes of its samples, which random values depend on.
         """
         engine.tapes.register(theta=theta, grad=grad)
-        params, grads = self.layout.views(theta), self.layout.views(grad)
+        params, grads = (engine.views(self.layout, vector) for vector in (theta, grad))
         # of a magnitude that float32 can represent
         shares = None if weights is None else weights / weights.mean()
         batch = MiniBatch(len(rows), True, key, shares, identify)
@@ -176,9 +157,3 @@ class Network:
             )
             for name, layer, shape in with_shapes(self.steps[1:], self.image)
         ]
-
-
-def _slice_index(index: Array | slice, lo: int, hi: int) -> Array | slice:
-    if isinstance(index, slice):
-        return slice((index.start or 0) + lo, (index.start or 0) + hi)
-    return index[lo:hi]

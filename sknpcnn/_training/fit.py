@@ -7,18 +7,19 @@ from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 from sknpcnn import optimizers, schedules
-from sknpcnn._engine.blas import threads_for
 from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.workers import workers_for
 from sknpcnn._network.balance import Seen
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._network.standard import Standard
 from sknpcnn._training import defaults
-from sknpcnn._training.loop import Epoch, evaluate, train
+from sknpcnn._training.loop import Course, Epoch, evaluate, train
 from sknpcnn._training.report import Report
 from sknpcnn._training.state import TrainingPlan, TrainingState
 from sknpcnn._training.targets import Target
+from sknpcnn._training.together import choose_team
 from sknpcnn.augmentation.base import Image, steps_of
 from sknpcnn.losses import Loss
 
@@ -111,21 +112,23 @@ class Fit:
         self._report = Report(self.n_epochs_total, last, len(self.samples), metric)
         if self.verbose and self.epochs_run:
             self._report.resumed()
-        with Engine(threads_for(n_jobs), self.state.theta.dtype) as engine:
+        course = Course(self.network, self.samples, self.standard, self.plan)
+        with (
+            Engine(workers_for(n_jobs), self.state.theta.dtype) as engine,
+            choose_team(course, self.state, engine, n_epochs) as team,
+        ):
             if self.validation is not None:  # a failing scorer should fail before training
                 _, _, monitored = self._validate(self.validation, engine)
                 # when training resumes, the current parameters may be the best
                 if self.early_stopping and self.history and self.best is None:
                     self.best = monitored, self.state.theta.copy()
             epochs = train(
-                self.network,
-                self.samples,
-                self.standard,
-                self.plan,
+                course,
                 self.state,
                 engine,
                 on_epoch=lambda epoch: self._record(epoch, engine),
                 on_batch=self._show_progress if self.verbose > 1 else None,
+                team=team,
             )
             n_before, best = self.state.epoch, self.best
             offset = len(self.history) - n_before  # the state may count fewer epochs

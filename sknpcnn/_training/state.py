@@ -111,11 +111,15 @@ class TrainingState:
             self.forgotten += dropped
             del self.curve[:dropped]
 
+    def copy_arrays(self, other: "TrainingState") -> None:
+        """Copy parameters and the optimizer's memory from another state."""
+        self.theta[...] = other.theta
+        for name, array in other.memory.items():
+            self.memory[name][...] = array
+
     def restore(self, earlier: "TrainingState") -> None:
         """Restore the values of an earlier copy in place."""
-        self.theta[...] = earlier.theta
-        for name, array in earlier.memory.items():
-            self.memory[name][...] = array
+        self.copy_arrays(earlier)
         self.epoch, self.step = earlier.epoch, earlier.step
         self.curve[:] = earlier.curve
 

@@ -64,8 +64,16 @@ class Context(Protocol):
         two and the same sample given twice train the same network.
         """
 
-    def map(self, task: Callable[[int, Callable[..., Array]], None], count: int) -> None:
-        """Run ``task(i, scratch)`` for ``i`` in ``range(count)``, on all threads."""
+    def map(
+        self,
+        task: Callable[[int, Callable[..., Array]], None],
+        count: int,
+        work: float | None = None,
+    ) -> None:
+        """Run ``task(i, scratch)`` for ``i`` in ``range(count)``, shared among all workers.
+
+        ``work`` is about how many elements are read: a little is not worth waking up a thread.
+        """
 
     def tiles(self, rows: int, values_per_row: int, at_least: int = 1) -> list[tuple[int, int]]:
         """Split rows into ranges whose size depends on the data alone."""

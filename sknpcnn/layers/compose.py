@@ -1,5 +1,6 @@
 """Composite layers: a sequence, and the sum of a sequence and its input."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,17 +100,31 @@ class Residual(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         through, cache = ctx.forward(params, x, branch=0)
         around, around_cache = ctx.forward(params, x, branch=1)
-        y = np.add(through, around, out=ctx.output(through.shape, through.dtype))
-        return y, (cache, around_cache)
+        return _sum(through, around, ctx), (cache, around_cache)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         kept = ctx.empty(dy.shape, dy.dtype)  # both branches read it
-        kept[...] = dy
+        _by_rows(_copy, (kept, dy), ctx)
         through = ctx.backward(params, cache[0], kept, grads, branch=0)
         around = ctx.backward(params, cache[1], kept, grads, branch=1)
         if through is None or around is None:
             return None
-        total: Array = np.add(through, around, out=ctx.output(through.shape, through.dtype))
-        return total
+        return _sum(through, around, ctx)
+
+
+def _sum(a: Array, b: Array, ctx: Context) -> Array:
+    y = ctx.output(a.shape, a.dtype)
+    _by_rows(np.add, (a, b, y), ctx)
+    return y
+
+
+def _copy(target: Array, source: Array) -> None:
+    target[...] = source
+
+
+def _by_rows(function: Callable[..., Any], arrays: tuple[Array, ...], ctx: Context) -> None:
+    """Call a function on the same rows of all arrays; where they are whole batches, in parallel."""
+    parts = ctx.tiles(len(arrays[0]), arrays[0][0].size)
+    ctx.map(lambda i, scratch: function(*(a[slice(*parts[i])] for a in arrays)), len(parts))

@@ -15,6 +15,8 @@ MAX_TILES = 4
 MIN_TILE_WIDTH = 64
 # How many multiply-adds take the time in which an elementwise operation reads one element.
 MULTIPLY_ADDS_PER_ELEMENT = 128
+# Tiles may be so much smaller than those of other layers: there are few of them.
+FINER = 16
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,7 +24,7 @@ class Dense(Layer):
     """Compute ``x @ W + b``.
 
     It sees the whole mini-batch: for a few rows it would read all of its weights and do little
-    arithmetic. The threads share the columns of the result instead.
+    arithmetic. The workers share the columns of the result instead, or its rows if it is narrow.
 
     Parameters
     ----------
@@ -69,15 +71,17 @@ class Dense(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         W = params["W"]
         y = ctx.output((len(x), self.units), x.dtype)
-        tiles = _tiles(self.units, x.size, ctx)
+        wide = self.units >= 2 * MIN_TILE_WIDTH
+        tiles = _tiles(self.units, x.size, ctx) if wide else _tiles(len(x), W.size, ctx)
 
-        def columns(i: int, scratch: object) -> None:
+        def multiply(i: int, scratch: object) -> None:
             part = slice(*tiles[i])
-            np.matmul(x, W[:, part], out=y[:, part])
+            rows, columns = (slice(None), part) if wide else (part, slice(None))
+            np.matmul(x[rows], W[:, columns], out=y[rows, columns])
             if self.bias:
-                y[:, part] += params["b"][part]
+                y[rows, columns] += params["b"][columns]
 
-        ctx.map(columns, len(tiles))
+        ctx.map(multiply, len(tiles), _work(x.size * self.units))
         return y, x
 
     def backward(
@@ -92,14 +96,19 @@ class Dense(Layer):
             np.matmul(x[:, part].T, dy, out=grads["W"][part])
             if dx is not None:
                 np.matmul(dy, W[part].T, out=dx[:, part])
+            if i == 0 and self.bias:
+                np.sum(dy, axis=0, out=grads["b"])
 
-        ctx.map(inputs, len(tiles))
-        if self.bias:
-            np.sum(dy, axis=0, out=grads["b"])
+        ctx.map(inputs, len(tiles), 2 * _work(dy.size * len(W)))
         return dx
 
 
 def _tiles(length: int, multiply_adds: int, ctx: Context) -> list[tuple[int, int]]:
     """Split one side of a product, given its length and the multiply-adds per element of it."""
     at_least = max(-(-length // MAX_TILES), MIN_TILE_WIDTH)
-    return ctx.tiles(length, multiply_adds // MULTIPLY_ADDS_PER_ELEMENT, at_least)
+    return ctx.tiles(length, int(FINER * _work(multiply_adds)), at_least)
+
+
+def _work(multiply_adds: int) -> float:
+    """Return in how many elements' time a product is computed."""
+    return multiply_adds / MULTIPLY_ADDS_PER_ELEMENT

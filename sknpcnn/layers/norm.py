@@ -82,7 +82,7 @@ class BatchNorm(Layer):
             y += per_channel(params["shift"], x, ctx)
             return y, (x, params["mean"], params["var"], None)
         rows = _LongRows(x, ctx)
-        mean, var, total = _moments(rows)
+        mean, var, total = _moments(rows, ctx)
         scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
         y = ctx.output(x.shape, x.dtype)
         xs, ys = rows.of(x), rows.of(y)
@@ -105,7 +105,7 @@ class BatchNorm(Layer):
         rows = _LongRows(x, ctx)
         dy = np.ascontiguousarray(dy)
         xs, dys, means = rows.of(x), rows.of(dy), rows.repeat(mean)
-        sums = np.empty((len(rows.parts), 2, x.shape[-1]), x.dtype)
+        sums = ctx.scratch((len(rows.parts), 2, x.shape[-1]), x.dtype)
 
         def add_up(i: int, part: slice, scratch: Any) -> None:
             normed = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
@@ -183,15 +183,15 @@ class _LongRows:
         self._map(lambda i, scratch: task(i, self.parts[i], scratch), len(self.parts))
 
 
-def _moments(rows: _LongRows) -> tuple[Array, Array, Any]:
+def _moments(rows: _LongRows, ctx: Context) -> tuple[Array, Array, Any]:
     """Compute weighted mean and variance of each channel, and the total weight over all pixels.
 
     Those of each part of the batch are merged in order (Chan et al. 1979), which is accurate where
     a difference of two sums of squares would cancel.
     """
     dtype, xs, parts = rows.x.dtype, rows.of(rows.x), len(rows.parts)
-    totals = np.empty((parts, 1), dtype)
-    means, squares = np.empty((2, parts, rows.channels), dtype)
+    totals = ctx.scratch((parts, 1), dtype)
+    means, squares = ctx.scratch((2, parts, rows.channels), dtype)
 
     def measure(i: int, part: slice, scratch: Any) -> None:
         xi, weights = xs[part], None if rows.weights is None else rows.weights[part]

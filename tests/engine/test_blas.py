@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.blas import one_thread_blas
 from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.workers import workers_for
 from tests.engine.threads import blas_threads, wide
 from tests.models import Callback
 from tests.processes import PATIENCE
@@ -66,7 +67,7 @@ def check_order(order, actors, start, call=lambda actor, function: function()):
                 saved[i], limit = limit, actor.number
         fits = [i for i in came if isinstance(actors[i], Fit)]
         assert set(blas_threads()) == {1 if fits else limit}, order
-        assert threads_for(None) == limit, order
+        assert one_thread_blas.threads_allowed() == limit, order
 
 
 @pytest.mark.parametrize(("start", "numbers"), [(3, (1, 2)), (3, (1, 1)), (1, (4, 2))])
@@ -233,17 +234,17 @@ class TestBlasGuard:
 
 
 def test_threads_by_default_are_those_that_blas_may_use(three):
-    assert threads_for(None) == 3
+    assert workers_for(None) == 3
     with one_thread_blas:
-        assert threads_for(None) == 3, "our own limit does not count"
+        assert workers_for(None) == 3, "our own limit does not count"
     with ThreadpoolController().limit(limits=1, user_api="blas"):
-        assert threads_for(None) == 1, "that of a grid search does"
+        assert workers_for(None) == 1, "that of a grid search does"
         with one_thread_blas:
-            assert threads_for(None) == 1
+            assert workers_for(None) == 1
 
 
 def test_threads_are_counted_as_joblib_does():
-    assert [threads_for(n) for n in (1, 2, 7)] == [1, 2, 7]
-    assert threads_for(-1) == joblib.cpu_count()
-    assert threads_for(-2) == max(joblib.cpu_count() - 1, 1)
-    assert threads_for(-1000) == 1
+    assert [workers_for(n) for n in (1, 2, 7)] == [1, 2, 7]
+    assert workers_for(-1) == joblib.cpu_count()
+    assert workers_for(-2) == max(joblib.cpu_count() - 1, 1)
+    assert workers_for(-1000) == 1

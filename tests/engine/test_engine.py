@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from sknpcnn._engine import team
+from sknpcnn._engine import threads
 from sknpcnn._engine.engine import Arena, Engine
 from tests.engine.threads import finishing, our_threads
 from tests.processes import PATIENCE
@@ -134,7 +134,7 @@ class TestEngineRun:
     @pytest.mark.parametrize("culprit", [0, 1])
     def test_nothing_starts_after_an_error(self, culprit, monkeypatch):
         together, failed = threading.Barrier(2), threading.Event()
-        work = team._Job.work
+        work = threads._Job.work
 
         def spy(job, thread):
             try:
@@ -143,7 +143,7 @@ class TestEngineRun:
                 failed.set()  # and the tasks that are waiting have been dropped
                 raise
 
-        monkeypatch.setattr(team._Job, "work", spy)
+        monkeypatch.setattr(threads._Job, "work", spy)
         started = []
 
         def task(i, thread):

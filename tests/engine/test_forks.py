@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sknpcnn._engine.blas import one_thread_blas, threads_for
+from sknpcnn._engine.blas import one_thread_blas
 from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.workers import workers_for
 from tests.engine.threads import blas_is_held, blas_threads, wide
 from tests.models import Callback, assert_same_weights, in_epoch, weights_of
 from tests.processes import PATIENCE, ended, in_child
@@ -132,7 +133,7 @@ def test_a_child_that_was_forked_by_a_callback_ends_the_fit_with_the_same_bits(
         assert_same_weights(clf, wanted)
         assert not blas_is_held()
         assert blas_threads() == three
-        assert threads_for(None) == 3
+        assert workers_for(None) == 3
         assert_same_weights(wide().fit(*float_digits), wanted)
         assert blas_threads() == three
 
@@ -202,7 +203,7 @@ def test_a_layer_may_fork_in_the_thread_of_the_fit(float_digits, three):
 
 
 def found_in_child(queue, X, y):
-    queue.put((blas_threads(), threads_for(None), weights_of(wide().fit(X, y))))
+    queue.put((blas_threads(), workers_for(None), weights_of(wide().fit(X, y))))
 
 
 @pytest.mark.slow

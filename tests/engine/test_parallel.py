@@ -95,7 +95,7 @@ class Case:
 def small_pieces(monkeypatch):
     monkeypatch.setattr(parallel, "MAX_CHUNK_SIZE", 3000)
     monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 500)
-    monkeypatch.setattr("sknpcnn._network.network.PREDICTION_BATCH", 25)
+    monkeypatch.setattr("sknpcnn._network.prediction.PREDICTION_BATCH", 25)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -168,7 +168,7 @@ def test_learning_writes_neither_the_parameters_nor_the_data(case):
 def memory_of(engine):
     """How many buffers there are, and how large they are together."""
     buffers = [b for arena in engine._arenas.values() for b in arena._buffers]
-    gradients = sum(rows.nbytes for rows, _ in engine.gradient_rows.values())
+    gradients = sum(rows.nbytes for _, (_, rows, _) in engine.gradient_rows.values())
     return len(engine._arenas), len(buffers), sum(b.size for b in buffers), gradients
 
 

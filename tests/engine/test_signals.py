@@ -19,7 +19,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn._engine import blas, engine, team
+from sknpcnn._engine import blas, engine, threads
 from sknpcnn._engine.engine import Engine
 from sknpcnn.layers import Dense, Flatten
 from sknpcnn.optimizers import SGD, Optimizer
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.thread_unsafe(reason="looks at all threads of the process and at its BLAS"),
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
-OURS = {module.__file__ for module in (blas, engine, team)}
+OURS = {module.__file__ for module in (blas, engine, threads)}
 
 
 def with_interruptions(task, interruption, files=OURS, everywhere=True):

@@ -302,7 +302,7 @@ def test_a_layer_that_returns_another_array_each_time_deceives_no_tape(
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_prediction_is_played_too(n_threads, monkeypatch):
-    monkeypatch.setattr("sknpcnn._network.network.PREDICTION_BATCH", 10)
+    monkeypatch.setattr("sknpcnn._network.prediction.PREDICTION_BATCH", 10)
     monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 2**11)
     network = Network(named([Conv2D(16), BatchNorm(), ReLU(), MaxPool2D()]), (8, 8, 3), 3)
     theta = network.layout.start(0, np.float32)

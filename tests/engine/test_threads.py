@@ -15,8 +15,9 @@ import threadpoolctl
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController
 
-from sknpcnn._engine.blas import BlasGuard, one_thread_blas, threads_for
+from sknpcnn._engine.blas import BlasGuard, one_thread_blas
 from sknpcnn._engine.engine import Engine
+from sknpcnn._engine.workers import workers_for
 from tests.engine.threads import blas_threads, finishing, our_threads, wide
 from tests.models import Callback, assert_same_weights, in_epoch
 from tests.processes import PATIENCE
@@ -84,7 +85,7 @@ def test_no_thread_no_engine_and_no_limit_is_left(action, place, float_digits, t
             thread.join(PATIENCE)
     assert set(threading.enumerate()) <= before
     assert blas_threads() == three
-    assert threads_for(None) == 3
+    assert workers_for(None) == 3
     gc.collect()
     assert [engine for engine in engines() if not any(engine is one for one in kept)] == []
     again, alone = (wide(max_iter=1, n_jobs=n).fit(*float_digits) for n in (3, 1))
@@ -234,7 +235,7 @@ def threads_of(estimator, X, y):
 @pytest.mark.slow
 def test_processes_of_a_grid_search_share_the_cores(float_digits):
     clf = wide(n_jobs=None).set_callbacks(CountsThreads())
-    assert clf.fit(*float_digits).threads_ == min(threads_for(None), 4)
+    assert clf.fit(*float_digits).threads_ == min(workers_for(None), 4)
     grid = {"alpha": [0.0, 0.1]}
     search = GridSearchCV(clf, grid, cv=2, n_jobs=2, scoring=threads_of, refit=False).fit(
         *float_digits
@@ -243,7 +244,7 @@ def test_processes_of_a_grid_search_share_the_cores(float_digits):
 
 
 def threads_here(i=None):
-    return threads_for(None)
+    return workers_for(None)
 
 
 @pytest.mark.slow
@@ -253,7 +254,7 @@ def test_workers_of_a_pool_have_one_thread_each(three):
     assert pool(joblib.delayed(threads_here)(i) for i in range(2)) == [1, 1]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(threads_here) == 1
-        assert pool.apply(threads_for, (2,)) == 2
+        assert pool.apply(workers_for, (2,)) == 2
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         assert pool.submit(threads_here).result(PATIENCE) == 3
 

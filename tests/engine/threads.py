@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from sknpcnn import NumpyCNNClassifier
-from sknpcnn._engine import team
+from sknpcnn._engine import threads
 from sknpcnn._engine.blas import one_thread_blas
 from sknpcnn.layers import Conv2D, Flatten, Identity, ReLU
 
@@ -19,7 +19,7 @@ def blas_is_held(guard=one_thread_blas):
 
 
 def has_helpers(engine):
-    return bool(engine._team._helpers)
+    return bool(engine._threads._helpers)
 
 
 def our_threads():
@@ -40,13 +40,13 @@ class Hook(Identity):
 
 def finishing(monkeypatch):
     """Return an event that is set as soon as a thread waits for those that help it."""
-    entered, finish = threading.Event(), team._Job.finish
+    entered, finish = threading.Event(), threads._Job.finish
 
     def spy(job):
         entered.set()
         finish(job)
 
-    monkeypatch.setattr(team._Job, "finish", spy)
+    monkeypatch.setattr(threads._Job, "finish", spy)
     return entered
 
 

@@ -10,6 +10,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._engine.plan import plan
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import MIN_ROWS_TO_FOLD, Network
+from sknpcnn._network.prediction import predict
 from sknpcnn.features import NumpyCNNFeatures
 from sknpcnn.layers import (
     BatchNorm,
@@ -91,7 +92,7 @@ def test_a_bias_for_every_pixel_is_scaled_too(rows):
     )
     y = reference.batch_norm(y, gamma, beta, mean, var, 1e-5)
     with Engine(1, np.float64) as engine:
-        given = network.layer_outputs(theta, rows, engine, None, "batchnorm_1")
+        given = predict(network.prediction(theta, rows, engine, "batchnorm_1"), None, engine)
     np.testing.assert_allclose(given, y.reshape(N, -1), rtol=1e-9)
 
 
@@ -168,7 +169,7 @@ def test_what_inherits_from_a_layer_is_run_as_it_is(rows):
     norm = (arrays[f"batchnorm_1.{name}"] for name in ("gamma", "beta", "mean", "var"))
     wanted = reference.batch_norm(y * y, *norm, 1e-5)
     with Engine(1, np.float64) as engine:
-        given = network.layer_outputs(theta, rows, engine, None, "batchnorm_1")
+        given = predict(network.prediction(theta, rows, engine, "batchnorm_1"), None, engine)
     np.testing.assert_allclose(given, wanted.reshape(N, -1), rtol=1e-9)
 
 

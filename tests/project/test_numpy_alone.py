@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sknpcnn import layers
-from sknpcnn._engine.blas import BlasGuard, threads_for
+from sknpcnn._engine.blas import BlasGuard
+from sknpcnn._engine.workers import workers_for
 from sknpcnn._kernels import special
 from tests.engine import test_tape
 from tests.engine.threads import blas_is_held
@@ -41,7 +42,7 @@ import hashlib, json, sys
 import numpy as np
 from sknpcnn.augmentation import Shift
 from sknpcnn._network.batches import Rows
-from sknpcnn._engine.blas import threads_for
+from sknpcnn._engine.workers import workers_for
 from sknpcnn._engine.engine import Engine
 from sknpcnn.layers import *
 from sknpcnn.losses import CrossEntropy
@@ -65,10 +66,10 @@ with Engine(2, theta.dtype) as engine:
         adam.step(theta, grad, memory, 0.01, step + 1)
     logits = network.logits(theta, Rows(X, (8, 8, 3)), engine)
 bits = [hashlib.sha256(array.tobytes()).hexdigest() for array in (theta, logits)]
-threads = [threads_for(n) for n in (1, 3)]
+threads = [workers_for(n) for n in (1, 3)]
 assert np.isfinite(logits).all()
 loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & {set(OTHERS)})
-print(json.dumps([bits, threads, threads_for(None), loaded]))
+print(json.dumps([bits, threads, workers_for(None), loaded]))
 """
 
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -124,8 +125,8 @@ def test_nothing_is_held_where_threadpoolctl_is_missing(monkeypatch):
 
 
 def test_cores_are_counted_without_joblib(monkeypatch):
-    with_joblib = threads_for(-1)
+    with_joblib = workers_for(-1)
     hide(monkeypatch, "joblib", "joblib.parallel")
-    assert threads_for(-1) >= with_joblib  # joblib also knows the limits of containers
-    assert threads_for(None) >= 1
-    assert threads_for(2) == 2
+    assert workers_for(-1) >= with_joblib  # joblib also knows the limits of containers
+    assert workers_for(None) >= 1
+    assert workers_for(2) == 2

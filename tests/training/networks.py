@@ -6,7 +6,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples
 from sknpcnn._training.classes import Classes
-from sknpcnn._training.loop import train
+from sknpcnn._training.loop import Course, train
 from sknpcnn._training.state import TrainingPlan, TrainingState
 from sknpcnn.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU
 from sknpcnn.losses import CrossEntropy
@@ -57,7 +57,7 @@ def start(network, plan=PLAN, seed=1, dtype=np.float64):
 def run(network, samples, plan=PLAN, n_epochs=1, state=None, standard=None, n_threads=1):
     state = start(network, plan) if state is None else state
     with Engine(n_threads, state.theta.dtype) as engine:
-        epochs = train(network, samples, standard, plan, state, engine)
+        epochs = train(Course(network, samples, standard, plan), state, engine)
         return state, [next(epochs) for _ in range(n_epochs)]
 
 

@@ -10,7 +10,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network
 from sknpcnn._network.standard import Standard
-from sknpcnn._training.loop import evaluate, train
+from sknpcnn._training.loop import Course, evaluate, train
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
@@ -159,7 +159,7 @@ def test_train_yields_one_epoch_each_time_it_is_asked():
     network, samples = network_of(), samples_of()
     state = start(network)
     with Engine(1, np.float64) as engine:
-        epochs = train(network, samples, None, PLAN, state, engine)
+        epochs = train(Course(network, samples, None, PLAN), state, engine)
         assert (state.epoch, state.step) == (0, 0)
         for number in (1, 2, 3):
             epoch = next(epochs)
@@ -248,7 +248,8 @@ def test_training_in_two_parts_is_training_in_one(layers):
 @pytest.mark.parametrize("optimizer", [SGD(momentum=0.5), Adam()])
 def test_number_of_threads_changes_no_bit(optimizer, dtype, monkeypatch):
     """Also where the optimizer works on blocks, on all threads."""
-    monkeypatch.setattr("sknpcnn._training.loop.BLOCK_SIZE", 64)
+    monkeypatch.setattr("sknpcnn._training.step.MAX_BLOCK_SIZE", 512)
+    monkeypatch.setattr("sknpcnn._training.step.MIN_SIZE_TO_SHARE", 256)
     monkeypatch.setattr("sknpcnn._engine.parallel.MAX_CHUNK_SIZE", 2000)
     monkeypatch.setattr("sknpcnn._engine.context.MIN_TILE_SIZE", 300)
     network = network_of([Conv2D(3), BatchNorm(), ReLU(), Dropout(0.2), Flatten(), Dense(9)])
@@ -309,7 +310,7 @@ def test_epoch_does_not_count_before_it_has_been_watched():
         raise KeyboardInterrupt
 
     with Engine(1, np.float64) as engine, pytest.raises(KeyboardInterrupt):
-        next(train(network, samples, None, PLAN, state, engine, watch))
+        next(train(Course(network, samples, None, PLAN), state, engine, watch))
     np.testing.assert_array_equal(state.theta, before.theta)
     assert (state.epoch, state.step, state.curve) == (0, 0, [])
 
@@ -318,7 +319,7 @@ def test_watch_sees_every_epoch_before_it_is_handed_out():
     network, samples = network_of(), samples_of()
     seen = []
     with Engine(1, np.float64) as engine:
-        epochs = train(network, samples, None, PLAN, start(network), engine, seen.append)
+        epochs = train(Course(network, samples, None, PLAN), start(network), engine, seen.append)
         for number in (1, 2):
             assert next(epochs) is seen[-1]
             assert len(seen) == number

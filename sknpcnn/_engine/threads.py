@@ -125,7 +125,7 @@ def _may_start_threads() -> bool:
     return not (sys.is_finalizing() or (lock is not None and lock._is_owned()))
 
 
-class Team:
+class ThreadTeam:
     """The helper threads of one engine, started on first use."""
 
     def __init__(self) -> None:
