@@ -14,11 +14,12 @@ from sknpcnn.layers import (
     Layer,
     MaxPool2D,
     ReLU,
+    Residual,
 )
 from sknpcnn.spec import named
 
 CLASSES = 10
-MNIST, CIFAR, DIGITS = (28, 28, 1), (32, 32, 3), (8, 8, 1)
+MNIST, CIFAR, DIGITS, PHOTO = (28, 28, 1), (32, 32, 3), (8, 8, 1), (64, 64, 3)
 
 
 def conv(filters: int, kernel_size: int = 3, padding: str = "same") -> list[Layer]:
@@ -31,6 +32,15 @@ def normed(filters: int) -> list[Layer]:
 
 def dense(units: int) -> list[Layer]:
     return [Dense(units), ReLU()]
+
+
+def block(filters: int, stride: int = 1) -> list[Layer]:
+    """Make a residual block, which halves the image if its stride is 2."""
+    first = Conv2D(filters, stride=stride, padding=1, bias=False)
+    second = Conv2D(filters, padding=1, bias=False)
+    layers = [first, BatchNorm(), ReLU(), second, BatchNorm()]
+    shortcut = None if stride == 1 else Conv2D(filters, 1, stride=stride)
+    return [Residual(layers, shortcut), ReLU()]
 
 
 POOL = [MaxPool2D()]
@@ -51,6 +61,24 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[Layer]]] = {
         CIFAR,
         2 * normed(64) + POOL + 2 * normed(128) + POOL + normed(256) + [GlobalAvgPool2D()],
     ),
+    # Unlike the others: large kernels and 1x1 on small maps of odd sizes; residual blocks as in
+    # ResNet-8; larger images with unusual numbers of channels.
+    "G": (
+        MNIST,
+        conv(4, 7, "valid")
+        + POOL
+        + normed(32)
+        + conv(32, 1)
+        + conv(48, 5)
+        + POOL
+        + FLAT
+        + dense(64),
+    ),
+    "R": (
+        CIFAR,
+        normed(16) + block(16) + block(32, 2) + block(64, 2) + [GlobalAvgPool2D()],
+    ),
+    "P": (PHOTO, conv(24, 5) + POOL + conv(40) + POOL + conv(40) + POOL + FLAT + dense(96)),
     # The classifier's default network on images as small as scikit-learn's digits: here the
     # overhead of a mini-batch shows. It does not count in the means.
     "S": (DIGITS, conv(16) + POOL + conv(32) + POOL + FLAT + dense(100)),

@@ -11,7 +11,7 @@ from typing import Any
 from . import isolated
 from .report import markdown
 
-ALL = "ABCDEFS"
+ALL = "ABCDEFGRPS"
 PARTS = ("torch", "batches", "onnxruntime", "mlp", "single")
 BATCH, BATCHES, BATCHES_OF = 128, (1, 8, 32, 128, 512), "C"
 STARTED = perf_counter()

@@ -18,9 +18,10 @@ from sknpcnn.layers import (
     Layer,
     MaxPool2D,
     ReLU,
+    Residual,
 )
 from sknpcnn.layers.pool import window_and_stride
-from sknpcnn.layers.steps import with_shapes
+from sknpcnn.layers.steps import Steps, with_shapes
 
 from .geometry import pads_of
 
@@ -44,11 +45,27 @@ class PaddedMaxPool2d(nn.Module):
         return functional.max_pool2d(padded, self.size, self.stride)
 
 
+class Sum(nn.Module):
+    """The sum of some layers and a shortcut."""
+
+    def __init__(self, layer: Residual, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.through, self.around = (_sequence(steps, shape) for steps in layer.branches)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.through(x) + self.around(x)
+
+
+def _sequence(steps: Steps, shape: tuple[int, ...]) -> nn.Sequential:
+    module = nn.Sequential()
+    for name, layer, s in with_shapes(steps, shape):
+        module.add_module(name, _module(layer, s))
+    return module
+
+
 def module_of(network: Network, theta: np.ndarray) -> nn.Sequential:
     """Make the same network, with the same parameters, for images (n, c, h, w)."""
-    module = nn.Sequential()
-    for name, layer, shape in with_shapes(network.steps, network.image):
-        module.add_module(name, _module(layer, shape))
+    module = _sequence(network.steps, network.image)
     module.to(torch.from_numpy(theta).dtype)
     arrays = dict(network.layout.arrays(theta))
     with torch.no_grad():
@@ -80,6 +97,8 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
         return nn.Conv2d(
             shape[2], layer.filters, kernel, stride, (top, left), dilation, bias=layer.bias is True
         )
+    if isinstance(layer, Residual):
+        return Sum(layer, shape)
     if isinstance(layer, MaxPool2D):
         window, stride = window_and_stride(layer)
         pads = pads_of(layer, shape)
@@ -103,17 +122,28 @@ def _tensors(
 
     We flatten images in the order (h, w, c), PyTorch in the order (c, h, w).
     """
+    yield from _tensors_of(network.steps, network.image, module, "")
+
+
+def _tensors_of(
+    steps: Steps, start: tuple[int, ...], module: nn.Module, prefix: str
+) -> Iterator[tuple[str, torch.Tensor, tuple[int, ...] | None]]:
     image = None
-    for name, layer, shape in with_shapes(network.steps, network.image):
+    for name, layer, shape in with_shapes(steps, start):
         if isinstance(layer, Flatten):
             image = shape
+            continue
+        if isinstance(layer, Residual):
+            own = getattr(module, name)
+            for part, steps_in in zip((own.through, own.around), layer.branches, strict=True):
+                yield from _tensors_of(steps_in, shape, part, f"{prefix}{name}.")
             continue
         learned = layer.parameters(shape)
         for ours, theirs in NAMES.get(type(layer), {}).items():
             if ours not in learned:
                 continue
             flattened = image if isinstance(layer, Dense) and ours == "W" else None
-            yield f"{name}.{ours}", getattr(getattr(module, name), theirs), flattened
+            yield f"{prefix}{name}.{ours}", getattr(getattr(module, name), theirs), flattened
         if isinstance(layer, Dense):
             image = None
 

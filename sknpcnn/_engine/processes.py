@@ -167,7 +167,8 @@ class ProcessTeam:
     def __init__(self, size: int) -> None:
         self._process = os.getpid()
         self._workers = pool.take(size - 1)
-        self._finished = self._reusable = True
+        self._reusable, self._n_calls = True, 0
+        """Whether the workers can be used again, and how many calls they have not finished."""
         try:
             prefixes = new_prefixes()
             self.member = Member(prefixes, 0, size, self._check)
@@ -190,7 +191,7 @@ class ProcessTeam:
             for worker in self._workers:
                 worker.process.returncode = 0
             return
-        reusable = self._reusable and self._finished
+        reusable = self._reusable and not self._n_calls
         if reusable:
             try:
                 for worker in self._workers:
@@ -203,26 +204,29 @@ class ProcessTeam:
         self._end(reusable)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Make all workers call ``function(member, *arguments)``.
+        """Make all workers call ``function(member, *arguments)``, after earlier calls.
 
         The caller then does its own part of it, and asks for the ``results``. If it fails before
         that, the workers are ended with the team.
         """
         if os.getpid() != self._process:
             raise WorkerLostError("The process was forked; in the new one there are no workers.")
-        self._finished = False
+        self._n_calls += 1
         message = messages.dump((function, arguments), self.member.blocks)
         for worker in self._workers:
             worker.send(message)
 
     def results(self) -> list[Any]:
         """Wait until all workers have done what was called, and return what they return."""
-        self.member.finish_call()
-        replies = [worker.receive() for worker in self._workers]
+        results = []
+        while self._n_calls:
+            self.member.finish_call()
+            replies = [worker.receive() for worker in self._workers]
+            self._reusable = self._reusable and all(reusable for reusable, _ in replies)
+            results += [result for _, result in replies]
+            self._n_calls -= 1
         self.member.blocks.drop_names()
-        self._reusable = self._reusable and all(reusable for reusable, _ in replies)
-        self._finished = True
-        return [result for _, result in replies]
+        return results
 
     def pids(self) -> list[int]:
         """Return the ids of the worker processes."""

@@ -113,20 +113,26 @@ def _in_processes(
     size: int,
     outputs: Callable[[int, int], Array],
 ) -> Array:
-    """Compute the outputs of consecutive batches, each in one of several processes."""
+    """Compute the outputs of consecutive batches, each in one of several processes.
+
+    Only the rows of the workers are copied to shared memory. They start on the first ones while the
+    rest are being copied.
+    """
     own, others = batches[: len(batches) // size], batches[len(batches) // size :]
-    middle, stop = others[0][0], batches[-1][1]
+    few = min(size - 1, len(others))
     packed = pack((prediction.plan, prediction.layout))
-    # only the rows of the others are copied to shared memory
-    rows = _rows_between(prediction.rows, middle, stop)
-    theirs = [(lo - middle, hi - middle) for lo, hi in others]
+    shared = []
     with ProcessTeam(size) as team:
-        shape = len(rows), n_outputs
-        team.call(_predict, packed, prediction.theta, rows, theirs, n_outputs)
-        shared = team.member.blocks.empty(shape, prediction.theta.dtype)
+        for part in filter(None, (others[:few], others[few:])):
+            start, stop = part[0][0], part[-1][1]
+            rows = _rows_between(prediction.rows, start, stop)
+            ranges = [(lo - start, hi - start) for lo, hi in part]
+            team.call(_predict, packed, prediction.theta, rows, ranges, n_outputs)
+            shape = stop - start, n_outputs
+            shared.append(team.member.blocks.empty(shape, prediction.theta.dtype))
         found = [outputs(lo, hi) for lo, hi in own]
         team.results()
-        return np.concatenate([*found, shared])
+        return np.concatenate([*found, *shared])
 
 
 def _rows_between(rows: Rows, lo: int, hi: int) -> Rows:
