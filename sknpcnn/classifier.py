@@ -133,8 +133,8 @@ default="relu"
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights, the order of the samples, dropout and the held-out samples.
     n_jobs : int, default=None
-        Number of threads, -1 for all cores; None for as many as BLAS may use, and for one in the
-        workers of a pool. The result does not depend on it.
+        Number of cores, -1 for all; None for as many as BLAS may use, and for one in the workers
+        of a pool. Short fits use threads, long ones processes. The result does not depend on it.
     dtype : {"float32", "float64"}, default=None
         Type to compute in. By default float64 for X of that type, else float32.
     verbose : bool or int, default=0

@@ -88,7 +88,7 @@ def predict_on_all_cores(prediction: Prediction, batch_size: int | None, engine:
                 warnings.warn(
                     f"{error} The prediction goes on in one process, with the same result.",
                     RuntimeWarning,
-                    stacklevel=2,
+                    stacklevel=6,
                 )
     start = perf_counter()
     found += [outputs(lo, hi) for lo, hi in rest]

@@ -111,7 +111,7 @@ class Together:
                 f"{error} The epoch is repeated, and the result will be the same; needed, for full "
                 "speed: enough memory for all processes. n_jobs=1 trains in one.",
                 RuntimeWarning,
-                stacklevel=7,
+                stacklevel=10,
             )
 
 

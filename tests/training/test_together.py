@@ -198,7 +198,7 @@ def test_an_error_that_only_a_worker_has_costs_time_but_no_bit(digits, cores):
     alone = NumpyCNNClassifier(**params).fit(X, y)
     with parallel_config(backend="loky"), pytest.warns(RuntimeWarning, match="only here") as seen:
         together = NumpyCNNClassifier(**params).fit(X, y)
-    assert len(seen) == 1
+    assert [w.filename for w in seen] == [__file__]
     assert_same(together, alone)
 
 
@@ -384,8 +384,9 @@ def test_a_prediction_survives_the_loss_of_its_worker(digits, cores, monkeypatch
             os.kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(ProcessTeam, "call", kill)
-    with parallel_config(backend="loky"), pytest.warns(RuntimeWarning, match="has died"):
+    with parallel_config(backend="loky"), pytest.warns(RuntimeWarning, match="died") as seen:
         together = clf.predict_proba(X)
+    assert [w.filename for w in seen] == [__file__]
     np.testing.assert_array_equal(together, alone)
 
 
