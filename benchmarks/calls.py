@@ -1,8 +1,8 @@
 """Where the time of a training step goes on one core: ``python -m benchmarks.calls``.
 
 The NumPy calls on the tapes of a step are repeated and timed one by one, by what they do: products
-of matrices, sums (the transforms of Winograd's algorithm, activations, masks), comparisons of
-pooling, and copies. The rest of the step is what runs without a tape: dense layers, batch
+of matrices, also those of Winograd's transforms; sums, activations and masks; comparisons of
+pooling; copies. The rest of the step is what runs without a tape: dense layers, batch
 normalization, the optimizer, loading the images, and Python itself.
 """
 
