@@ -5,6 +5,7 @@ from collections.abc import Callable
 from io import BytesIO
 from struct import Struct
 from typing import Any, BinaryIO
+from zlib import crc32
 
 import numpy as np
 
@@ -15,6 +16,8 @@ Array = np.ndarray
 
 MIN_SHARED_BYTES = 2**14
 """Smaller arrays are part of the message."""
+N_CHECKED = 2**12
+"""How many elements of a file are compared, about."""
 _LENGTH = Struct("<Q")
 
 
@@ -76,8 +79,10 @@ def load(message: bytes, blocks: Blocks) -> Any:
         def persistent_load(self, pid: Any) -> Any:
             kind, shape, dtype, *rest = pid
             if kind == "file":
-                path, offset = rest
+                path, offset, checksum = rest
                 mapped = np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
+                if _checksum(mapped) != checksum:
+                    raise ValueError(f"{path} was replaced after it had been mapped.")
                 return mapped.view(np.ndarray)
             return blocks.empty(shape, dtype)
 
@@ -97,7 +102,13 @@ def _file_of(array: Array) -> tuple[Any, ...] | None:
     if root.mode not in ("r", "r+"):  # what is changed in "c" is not in the file
         return None
     offset = root.offset + array.ctypes.data - root.ctypes.data
-    return "file", array.shape, array.dtype, str(root.filename), offset
+    return "file", array.shape, array.dtype, str(root.filename), offset, _checksum(array)
+
+
+def _checksum(array: Array) -> int:
+    """Hash some of the elements: another file may have the same name by now."""
+    flat = array.reshape(-1)
+    return crc32(flat[:: max(flat.size // N_CHECKED, 1)].tobytes())
 
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]

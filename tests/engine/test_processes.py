@@ -78,6 +78,16 @@ def test_large_arrays_of_a_message_are_in_blocks_and_files(places, tmp_path):
     assert len(files(places)) == 2, "a file is not copied"
 
 
+def test_a_file_that_was_replaced_is_noticed(places, tmp_path):
+    file = tmp_path / "X.npy"
+    np.save(file, np.zeros(100_000))
+    message = messages.dump(np.load(file, mmap_mode="r"), Blocks(places, leads=True))
+    file.unlink()
+    np.save(file, np.ones(100_000))
+    with pytest.raises(ValueError, match=r"X\.npy was replaced"):
+        messages.load(message, Blocks(places, leads=False))
+
+
 def test_functions_of_a_script_can_be_packed():
     offset = 3
     assert pickle.loads(messages.pack(lambda x: x + offset))(4) == 7
