@@ -39,13 +39,16 @@ class _Worker:
         own_group: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             own_group = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, paths, str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            **own_group,
-        )
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, paths, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                **own_group,
+            )
+        except OSError as error:
+            raise WorkerLostError(f"A worker process cannot be started: {error}.") from error
 
     def send(self, message: bytes) -> None:
         """Send a message; raise WorkerLostError if the process is gone."""
@@ -67,6 +70,11 @@ class _Worker:
     def is_alive(self) -> bool:
         """Return whether the process exists."""
         return self.process.poll() is None
+
+    def check(self) -> None:
+        """Raise if the process has died."""
+        if not self.is_alive():
+            raise self._lost()
 
     def end(self) -> None:
         """End the process at once, and wait until it is gone."""
@@ -209,8 +217,7 @@ class ProcessTeam:
         The caller then does its own part of it, and asks for the ``results``. If it fails before
         that, the workers are ended with the team.
         """
-        if os.getpid() != self._process:
-            raise WorkerLostError("The process was forked; in the new one there are no workers.")
+        self._check_not_forked()
         self._n_calls += 1
         message = messages.dump((function, arguments), self.member.blocks)
         for worker in self._workers:
@@ -232,16 +239,16 @@ class ProcessTeam:
         """Return the ids of the worker processes."""
         return [worker.process.pid for worker in self._workers]
 
-    def _check(self) -> None:
+    def _check_not_forked(self) -> None:
         if os.getpid() != self._process:
             raise WorkerLostError("The process was forked; in the new one there are no workers.")
+
+    def _check(self) -> None:
+        self._check_not_forked()
         for rank in self.member.failed():
             self._workers[rank - 1].receive()  # raises what it has to report
         for worker in self._workers:
-            if not worker.is_alive():
-                raise WorkerLostError(
-                    f"A worker process has died (exit code {worker.process.returncode})."
-                )
+            worker.check()
 
     def _end(self, reusable: bool) -> None:
         workers, self._workers = self._workers, []

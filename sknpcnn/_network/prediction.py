@@ -84,7 +84,7 @@ def predict_on_all_cores(prediction: Prediction, batch_size: int | None, engine:
                 with engine.alone():
                     more = _in_processes(prediction, rest, found[0].shape[1], size, outputs)
                 return np.concatenate([*found, more])
-            except (WorkerLostError, OSError, MemoryError) as error:
+            except (WorkerLostError, MemoryError) as error:
                 warnings.warn(
                     f"{error} The prediction goes on in one process, with the same result.",
                     RuntimeWarning,

@@ -78,7 +78,7 @@ class Together:
         while self._n_lost <= MAX_REPLACEMENTS:
             try:
                 return self._run_together(state, on_batch)
-            except (WorkerLostError, OSError, MemoryError) as error:
+            except (WorkerLostError, MemoryError) as error:
                 self._lose(error)
         return self._alone.run(state, on_batch)
 
@@ -95,8 +95,9 @@ class Together:
         team, share = self._team, self._share
         assert share is not None
         share.copy_from(state)
-        team.call(_run_epoch, state.to_values())
-        epoch = share.run_epoch(state.to_values(), on_batch)
+        values = state.to_values()
+        team.call(_run_epoch, values)
+        epoch = share.run_epoch(values, on_batch)
         team.results()
         share.copy_to(state)
         return epoch

@@ -210,6 +210,34 @@ def test_an_error_of_a_layer_is_raised_as_it_is(digits, cores):
     assert gone(children())
 
 
+@dataclass(frozen=True, repr=False)
+class FailingInTraining(Identity):
+    """Fails in one process, on mini-batches of 300 images."""
+
+    leader: int = 0
+
+    def forward(self, params, x, ctx):
+        if os.getpid() == self.leader and ctx.samples == 300:
+            raise OSError("my own file")
+        return x, None
+
+
+def test_an_error_that_only_the_leader_has_is_not_that_of_a_worker(digits, cores):
+    layers = [Conv2D(64), FailingInTraining(os.getpid()), ReLU(), Flatten()]
+    clf = NumpyCNNClassifier(layers=layers, max_iter=2, batch_size=300, n_jobs=2)
+    with parallel_config(backend="loky"), pytest.raises(OSError, match="my own file"):
+        clf.fit(digits[0][:600], digits[2][:600])
+    assert gone(children())
+
+
+def test_a_worker_that_cannot_be_started_costs_no_bit(digits, cores, monkeypatch):
+    X, y = digits[0][:200], digits[2][:200]
+    alone = classifier().fit(X, y)
+    monkeypatch.setattr(sys, "executable", str(Path(sys.executable).with_name("python-missing")))
+    with parallel_config(backend="loky"), pytest.warns(RuntimeWarning, match="cannot be started"):
+        assert_same(classifier().fit(X, y), alone)
+
+
 @pytest.mark.parametrize("n_kills", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_worker_that_is_killed_costs_time_but_no_bit(n_kills, digits, cores):
     X, y = digits[0][:400], digits[2][:400]
