@@ -71,6 +71,7 @@ class Workspace:
         batch: MiniBatch,
         segment_runner: SegmentRunner,
         rows: tuple[int, int] | None = None,
+        chunk: int = 0,
         thread: int = 0,
         memory: Arena | None = None,
     ) -> None:
@@ -78,7 +79,12 @@ class Workspace:
         self.batch = batch
         self.whole = rows is None
         self.rows = slice(*(rows or (0, batch.n)))
+        self.chunk = chunk
         self.thread = thread
+        self.target: Array | None = None
+        """Where the result of the chunk belongs."""
+        self.side = 0
+        """Which of two buffers of each chunk has the gradient that it goes on with."""
         self.segment_runner = segment_runner
         self.recording = False
         shared = memory is None
@@ -107,7 +113,7 @@ class RunningContext:
 
     __slots__ = (
         *("training", "samples", "dtype", "needs_dx"),
-        *("_workspace", "_path", "_branches", "_transient", "_returned"),
+        *("_workspace", "_path", "_branches", "_transient", "_target", "_returned"),
     )
 
     def __init__(
@@ -117,6 +123,7 @@ class RunningContext:
         branches: tuple[Plan, ...] = (),
         transient: bool = False,
         needs_dx: bool = True,
+        target: Array | None = None,
     ) -> None:
         self.training = workspace.batch.training
         self.samples = workspace.batch.n
@@ -126,14 +133,17 @@ class RunningContext:
         self._path = path
         self._branches = branches
         self._transient = transient
+        self._target = target
         self._returned = False
 
     @property
     def weights(self) -> Array | None:
         """The weights of the samples in x; None where all are one."""
-        mark_unrecordable()
         weights = self._workspace.batch.weights
-        return None if weights is None else weights[self._workspace.rows]
+        if weights is None:
+            return None
+        mark_unrecordable()
+        return weights[self._workspace.rows]
 
     def output(self, shape: Shape, dtype: Any = None, keep: bool = False) -> Array:
         """Return an array for the layer's result, valid until that has been read.
@@ -158,6 +168,24 @@ class RunningContext:
     def constant(self, make: Callable[..., Array], *args: Any) -> Array:
         """Return ``make(*args)``, computed once, read-only."""
         return self._workspace.wrap(self._workspace.engine.shared_constant(make, *args))
+
+    def target(self) -> Array | None:
+        """Return where the result will be copied to, if the layer may write it there itself."""
+        return self._target
+
+    def note(self) -> Array:
+        """Return this chunk's row of ``notes``."""
+        notes = self._workspace.engine.notes[self._path]
+        return self._workspace.wrap(notes[self._workspace.chunk])
+
+    def notes(self) -> Array:
+        """Return what every chunk has noted in the layer of this name, a row each."""
+        return self._workspace.wrap(self._workspace.engine.notes[self._path])
+
+    @property
+    def first(self) -> bool:
+        """Whether the layer sees the first samples of the mini-batch."""
+        return self._workspace.rows.start == 0
 
     def random_bits(self, shape: Shape) -> Array:
         """Return random uint32 that depend on seed, step, layer and sample."""
@@ -217,7 +245,10 @@ def forward(plan: Plan, params: Arrays, x: Any, workspace: Workspace) -> tuple[A
             x, cache = workspace.segment_runner.forward(part, params, x, workspace)
         else:
             own = params.get(part.name, {})
-            x, cache = _call(part.layer.forward, (own, x), workspace, part, part.transient_output)
+            target = workspace.target if part.into_target else None
+            x, cache = _call(
+                part.layer.forward, (own, x), workspace, part, part.transient_output, target
+            )
         caches.append(cache)
     return x, caches
 
@@ -232,7 +263,8 @@ def backward(
             dx = workspace.segment_runner.backward(part, cache, dx, grads, workspace)
         else:
             own = params.get(part.name, {}), cache, dx, grads.get(part.name, {})
-            dx = _call(part.layer.backward, own, workspace, part, part.transient_gradient)
+            target = workspace.target if part.into_target else None
+            dx = _call(part.layer.backward, own, workspace, part, part.transient_gradient, target)
     return dx if plan.needs_dx else None
 
 
@@ -242,9 +274,10 @@ def _call(
     workspace: Workspace,
     node: Node,
     transient: bool,
+    target: Array | None = None,
 ) -> Any:
     """Call a method of a layer, and release its scratch memory for the next one."""
-    ctx = RunningContext(workspace, node.path, node.branches, transient, node.needs_dx)
+    ctx = RunningContext(workspace, node.path, node.branches, transient, node.needs_dx, target)
     start = workspace.scratch.position
     try:
         return method(*arguments, ctx)

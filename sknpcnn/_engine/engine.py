@@ -98,6 +98,8 @@ class Engine:
         self.derived = derived
         """Cache of values derived from the parameters; None where these change."""
         self.gradient_rows: dict[tuple[Any, ...], tuple[Arrays, Any]] = {}
+        self.notes: dict[tuple[str, ...], Array] = {}
+        """By the path of a layer, what each chunk has noted for when all have met."""
         self._parameter_views: dict[int, tuple[Array, Any, dict[str, Any]]] = {}
         self._arenas: dict[tuple[Any, ...], Arena] = {}
         self._shared_constants: dict[tuple[Any, ...], Array] = {}

@@ -36,42 +36,49 @@ def whole_batch(engine: Engine, batch: MiniBatch) -> Workspace:
     return Workspace(engine, batch, ThreadedRunner)
 
 
+class Pieces(list[Array | None]):
+    """What each chunk has in its own memory, for the next segment; None for those of others."""
+
+
 class ThreadedRunner:
     """Runs segments of layers chunk by chunk; the threads share the chunks."""
 
     @staticmethod
-    def forward(
-        segment: Segment, params: Arrays, x: Any, workspace: Workspace
-    ) -> tuple[Array, Any]:
+    def forward(segment: Segment, params: Arrays, x: Any, workspace: Workspace) -> tuple[Any, Any]:
         """Run a segment; ``x`` may be a source that loads rows on demand."""
         engine, n = workspace.engine, workspace.batch.n
         params = _prepared(segment, params, workspace)
         chunks = cut(n, _samples_at_once(segment), even=True)
         whole = None
-        if len(chunks) > 1 or engine.member is not None:  # others read what one has computed
+        if not segment.hands_over and (len(chunks) > 1 or engine.member is not None):
+            # others read what one has computed
             output = RunningContext(workspace, transient=segment.transient_output).output
             whole = output(batch_shape(segment.output_shape, n))
+        _take_notes(segment, engine, len(chunks))
         plan = segment.single_chunk if whole is None else segment.chunked
         caches: list[Any] = [None] * len(chunks)
-        ys: list[Array] = [np.empty(0)] * len(chunks)
+        ys = Pieces([None] * len(chunks))
         # a source loads its rows into the memory of the chunk
-        outside = x if isinstance(x, np.ndarray) else None
+        outside = x if isinstance(x, Pieces) else [x if isinstance(x, np.ndarray) else None]
         tapes = None
         if holds_only_arrays(params):  # other objects may change between calls
-            tapes = _tape_set(segment, "forward", workspace, [params, outside, whole])
+            tapes = _tape_set(segment, "forward", workspace, [params, whole, *outside])
 
         def run(i: int, thread: int) -> None:
             chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=workspace.batch.training)
             lo, hi = chunks[i]
-            if isinstance(x, np.ndarray):
+            if isinstance(x, Pieces):
+                xi = x[i]
+            elif isinstance(x, np.ndarray):
                 xi = x[sample_slice(x, lo, hi)]
             else:
                 xi = x.load(RunningContext(chunk), lo, hi)
             target = None if whole is None else whole[sample_slice(whole, lo, hi)]
 
             def compute(params: Arrays, x: Array, target: Array | None) -> Any:
+                chunk.target = target
                 y, cache = forward(plan, params, x, chunk)
-                if target is not None:
+                if target is not None and y is not target:
                     target[...] = y
                 return y, cache
 
@@ -82,39 +89,47 @@ class ThreadedRunner:
             caches[i] = cache, (key if replayed else None)
 
         engine.run(run, len(chunks))
-        return ys[0] if whole is None else whole, (chunks, caches, x.shape, params, tapes)
+        x_shape = None if isinstance(x, Pieces) else x.shape
+        y = ys if segment.hands_over else ys[0] if whole is None else whole
+        return y, (chunks, caches, x_shape, params, tapes)
 
     @staticmethod
-    def backward(
-        segment: Segment, cache: Any, dy: Array, grads: Arrays, workspace: Workspace
-    ) -> Array | None:
+    def backward(segment: Segment, cache: Any, dy: Any, grads: Arrays, workspace: Workspace) -> Any:
         """Run the backward pass; each chunk has its own gradient, and these are summed in order."""
         chunks, caches, x_shape, params, forward_tapes = cache
+        received = x_shape is None and segment.needs_dx
         split = len(chunks) > 1 or workspace.engine.member is not None
-        plan = segment.chunked if split else segment.single_chunk
+        plan = segment.chunked if split or received else segment.single_chunk
         own, rows, views = _gradient_rows(segment, grads, workspace, len(chunks))
         whole = None
-        if segment.needs_dx and split:
+        if segment.needs_dx and split and not received:
             whole = RunningContext(workspace, transient=segment.transient_gradient).output(x_shape)
-        dxs: list[Array | None] = [None] * len(chunks)
+        workspace.side = 1 - workspace.side
+        dxs = Pieces([None] * len(chunks))
         tapes = None
         if forward_tapes is not None:
-            arrays = [params, dy, views[0], whole]
+            outside = dy if isinstance(dy, Pieces) else [dy]
+            arrays = [params, views[0], whole, *outside]
             tapes = _tape_set(segment, "backward", workspace, arrays, forward_tapes)
 
         def run(i: int, thread: int) -> None:
             chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=False)
-            dyi = dy[sample_slice(dy, *chunks[i])]
+            dyi = dy[i] if isinstance(dy, Pieces) else dy[sample_slice(dy, *chunks[i])]
             target = None if whole is None else whole[sample_slice(whole, *chunks[i])]
+            if received:
+                target = _handed_back(segment, workspace, i, chunks[i])
             chunk_cache, replayed = caches[i]
 
             def compute(
                 params: Arrays, cache: Any, dy: Array, grads: Arrays, target: Array | None
             ) -> Any:
+                chunk.target = target
                 dx = backward(plan, params, cache, dy, grads, chunk)
-                if target is not None:
+                if target is None:
+                    return dx
+                if dx is not target:
                     target[...] = dx
-                return dx
+                return target
 
             dxs[i], _ = _run_or_replay(
                 tapes if replayed else None,  # only a replayed cache is at the same address
@@ -128,7 +143,7 @@ class ThreadedRunner:
         workspace.engine.run(run, len(chunks))
         if len(chunks) > 1:
             _add_rows(rows, list(arrays_in(own)), workspace.engine)
-        return dxs[0] if whole is None else whole
+        return dxs if received else dxs[0] if whole is None else whole
 
 
 def _samples_at_once(segment: Segment) -> int:
@@ -167,9 +182,25 @@ def _chunk(
     owner = ("chunk", i) if keep else (thread,)
     memory = workspace.engine.arena(segment.memory_key, *owner)
     memory.rewind()
-    chunk = Workspace(workspace.engine, workspace.batch, ThreadedRunner, rows, thread, memory)
+    chunk = Workspace(workspace.engine, workspace.batch, ThreadedRunner, rows, i, thread, memory)
     chunk.scratch.rewind()
     return chunk
+
+
+def _handed_back(segment: Segment, workspace: Workspace, i: int, rows: tuple[int, int]) -> Array:
+    """Return the memory of a chunk for the gradient that the segment before goes on with."""
+    arena = workspace.engine.arena("handed back", workspace.side, i)
+    arena.rewind()
+    return arena.empty(batch_shape(segment.shape, rows[1] - rows[0]))
+
+
+def _take_notes(segment: Segment, engine: Engine, n_chunks: int) -> None:
+    """Make the memory in which the chunks of a segment note what all need."""
+    if segment.notes is not None:
+        _, path, size = segment.notes
+        arena = engine.arena(*path, "notes", n_chunks, shared=True)
+        arena.rewind()
+        engine.notes[path] = arena.empty((n_chunks, size))
 
 
 def _gradient_rows(
@@ -177,20 +208,23 @@ def _gradient_rows(
 ) -> tuple[Arrays, Array, list[Arrays]]:
     """Return a segment's gradients, one row of them per chunk, and the views of each row.
 
-    A single chunk needs no rows.
+    A single chunk needs no rows. A layer that reads the gradients of all chunks finds them.
     """
     engine, key = workspace.engine, (*segment.memory_key, n_chunks)
     found = engine.gradient_rows.get(key)
     if found is None or found[0] is not grads:
         own = {name: grads[name] for name in segment.names if name in grads}
         rows: Array = np.empty((0, 0))
-        views: list[Arrays] = [own]
+        complete = {}
+        if segment.notes is not None:
+            complete[segment.notes.name] = grads[segment.notes.name]
+        views: list[Arrays] = [own | complete]
         if n_chunks > 1:
             size = sum(array.size for array in arrays_in(own))
             arena = engine.arena(*segment.memory_key, "gradients", n_chunks, shared=True)
             arena.rewind()
             rows = arena.empty((n_chunks, size))
-            views = [unflatten(own, row)[0] for row in rows]
+            views = [unflatten(own, row)[0] | complete for row in rows]
         engine.gradient_rows[key] = grads, (own, rows, views)
         return own, rows, views
     return cast("tuple[Arrays, Array, list[Arrays]]", found[1])
@@ -229,7 +263,9 @@ def _tape_set(
     at another address in the next step.
     """
     tapes = workspace.engine.tapes
-    key, trees = (segment, direction, workspace.batch.n), (*arrays, *before)
+    batch = workspace.batch
+    key = segment, direction, batch.n, batch.weights is None
+    trees = (*arrays, *before)
     known = tapes.known(key)
     if known is not None and known.is_for(trees):
         return known

@@ -6,13 +6,18 @@ nothing of this has to be decided while the network runs.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sknpcnn.layers import rewriting
 from sknpcnn.layers.base import Array, Arrays, Layer, is_builtin
+from sknpcnn.layers.moments import Moments, Normalize
 from sknpcnn.layers.rewriting import Folding
 from sknpcnn.layers.steps import Shape, Steps, with_shapes
+
+MAX_RATIO = 4
+"""Segments between which chunks only meet are cut alike if one works on at most so many times as
+many elements per sample as the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,8 @@ class Node:
     transient_gradient: bool
     """Whether only the previous layer reads the result of backward."""
     needs_dx: bool
+    into_target: bool
+    """Whether it writes its result to where that of the segment belongs itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,25 +46,36 @@ class Segment:
     """Consecutive layers that treat samples independently: they run on a few at a time."""
 
     names: tuple[str, ...]
+    """The names of the layers that compute gradients of parameters, or have none."""
     path: tuple[str, ...]
     """The names of the enclosing layers."""
+    memory_key: tuple[Any, ...]
+    """The key of its memory, which other plans, as that for prediction, share."""
     shape: Shape
     output_shape: Shape
     working_set: int
-    """The most elements per sample that one of the layers works on at once."""
+    """The most elements per sample that one of the layers works on at once, by which the
+    mini-batch is cut into chunks."""
     single_chunk: "Plan"
     """The layers if there is one chunk, whose result is that of the segment."""
     chunked: "Plan"
     """The layers if there are several chunks, whose results are copied into place at once."""
     recordable: bool
+    notes: "Notes | None"
+    hands_over: bool
+    """Whether each chunk keeps its result for the next segment, which is cut alike."""
     transient_output: bool
     transient_gradient: bool
     needs_dx: bool
 
-    @property
-    def memory_key(self) -> tuple[str, ...]:
-        """The key of its memory, which other plans, as that for prediction, share."""
-        return (*self.path, self.names[0], self.names[-1])
+
+class Notes(NamedTuple):
+    """What the chunks of a segment note for when all have met; see ``layers.moments``."""
+
+    name: str
+    """Name of the last layer of the segment, whose gradients are those of all chunks."""
+    path: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +121,7 @@ def plan(
     says that the layers see the whole mini-batch, which is then split into chunks where possible.
     """
     trainable = {name for name, layer, s in with_shapes(steps, shape) if layer.parameters(s)}
-    run, foldings = rewriting.rewrite(steps, fold)
+    run, foldings = rewriting.rewrite(steps, fold, training)
     groups = [[placed] for placed in with_shapes(run, shape)]
     if whole:
         groups = _segments(groups, training)
@@ -117,12 +135,14 @@ _Group = list[tuple[str, Layer, Shape]]
 def _segments(groups: list[_Group], training: bool) -> list[_Group]:
     """Merge neighboring layers that treat samples independently."""
     merged: list[_Group] = []
-    separate = True
+    ended = True
     for group in groups:
-        before, separate = separate, group[0][1].whole_batch(training)
-        if separate or before:
+        layer = group[0][1]
+        separate = layer.whole_batch(training)
+        if separate or ended:
             merged.append([])
         merged[-1] += group
+        ended = separate or type(layer) is Moments
     return merged
 
 
@@ -139,26 +159,37 @@ class _Planner(NamedTuple):
     ) -> Plan:
         """Plan groups of layers; with ``chunked``, the last result is copied at once."""
         trained = [
-            i for i, group in enumerate(groups) if any(n in self.trainable for n, *_ in group)
+            i
+            for i, group in enumerate(groups)
+            if any(n in self.trainable and type(layer) is not Moments for n, layer, _ in group)
         ]
         backward_stop = 0 if self.needs_dx else min(trained, default=len(groups))
-        parts = []
+        parts: list[Node | Segment] = []
         for i, group in enumerate(groups):
             read_again = not chunked
             if i + 1 < len(groups):
                 following = groups[i + 1][0][1]
                 read_again = following.hints.needs_input or not is_builtin(following)
-            part = self._segment if self._is_segment(group) else self._node
-            parts.append(
-                part(group, not read_again, i > 0 or chunked, self.needs_dx or i > backward_stop)
-            )
-        return Plan(tuple(parts), foldings, backward_stop, self.needs_dx)
+                if chunked and type(following) is Moments:
+                    read_again = False  # but from where the result of the segment belongs
+            flags = not read_again, i > 0 or chunked, self.needs_dx or i > backward_stop
+            if self._is_segment(group):
+                parts.append(self._segment(group, *flags))
+            else:
+                halved = type(group[0][1]) in (Moments, Normalize)
+                parts.append(self._node(group, *flags, chunked and halved))
+        return Plan(tuple(_cut_alike(parts)), foldings, backward_stop, self.needs_dx)
 
     def _is_segment(self, group: _Group) -> bool:
         return self.whole and not group[0][1].whole_batch(self.training)
 
     def _node(
-        self, group: _Group, transient_output: bool, transient_gradient: bool, needs_dx: bool
+        self,
+        group: _Group,
+        transient_output: bool,
+        transient_gradient: bool,
+        needs_dx: bool,
+        into_target: bool,
     ) -> Node:
         ((name, layer, shape),) = group
         path = (*self.path, name)
@@ -178,7 +209,15 @@ class _Planner(NamedTuple):
             layer
         )  # others may keep what they return
         return Node(
-            name, layer, path, shape, branches, transient_output, transient_gradient, needs_dx
+            name,
+            layer,
+            path,
+            shape,
+            branches,
+            transient_output,
+            transient_gradient,
+            needs_dx,
+            into_target,
         )
 
     def _segment(
@@ -186,17 +225,54 @@ class _Planner(NamedTuple):
     ) -> Segment:
         inside = self._replace(whole=False, needs_dx=needs_dx)
         single = [[placed] for placed in group]
-        _, layer, shape = group[-1]
+        name, layer, shape = group[-1]
+        notes, kinds = None, (type(group[0][1]), type(layer))
+        if type(layer) is Moments:
+            notes = Notes(name, (*self.path, name), layer.note_size(shape))
         return Segment(
-            names=tuple(name for name, *_ in group),
+            names=tuple(n for n, layer, _ in group if type(layer) is not Moments),
             path=self.path,
+            memory_key=(*self.path, group[0][0], name, Normalize in kinds, Moments in kinds),
             shape=group[0][2],
             output_shape=layer.output_shape(shape),
             working_set=max(layer.working_set(s) for _, layer, s in group),
             single_chunk=inside.plan(single),
             chunked=inside.plan(single, chunked=True),
+            notes=notes,
+            hands_over=False,
             recordable=all(is_builtin(layer, recursive=True) for _, layer, _ in group),
             transient_output=transient_output,
             transient_gradient=transient_gradient,
             needs_dx=needs_dx,
         )
+
+
+def _cut_alike(parts: list[Node | Segment]) -> list[Node | Segment]:
+    """Cut segments between which chunks only meet alike, if they are of similar size.
+
+    Each chunk then goes on with what it has in its own memory.
+    """
+    runs: list[list[Node | Segment]] = []
+    for part in parts:
+        if runs and isinstance(part, Segment) and _goes_on(runs[-1], part):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return [part for run in runs for part in _alike(run)]
+
+
+def _goes_on(run: list[Node | Segment], part: Segment) -> bool:
+    """Return whether chunks only meet before this segment, and work on about as much in it."""
+    if not (isinstance(run[-1], Segment) and run[-1].notes):
+        return False
+    sizes = [before.working_set for before in (*run, part) if isinstance(before, Segment)]
+    return max(sizes) <= MAX_RATIO * min(sizes)
+
+
+def _alike(run: list[Node | Segment]) -> Iterator[Node | Segment]:
+    largest = max((part.working_set for part in run if isinstance(part, Segment)), default=0)
+    for i, part in enumerate(run):
+        if isinstance(part, Segment):
+            yield replace(part, working_set=largest, hands_over=i + 1 < len(run))
+        else:
+            yield part

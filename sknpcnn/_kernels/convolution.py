@@ -3,7 +3,8 @@
 Every algorithm is a module of four functions: ``prepare`` transforms the kernel into the form that
 it needs, ``correlate`` slides it over images, ``kernel_gradient`` computes its gradient, and
 ``workspace_size`` returns how many temporary elements that takes. The gradient of the input is a
-convolution too: of ``dy``, laid out on the input's grid, with the kernel rotated by 180 degrees.
+convolution too: of ``dy``, padded, with the kernel rotated by 180 degrees. With a larger stride
+that would need zeros between the elements of ``dy``; ``scatter`` does without.
 """
 
 from functools import lru_cache
@@ -31,51 +32,13 @@ def flip_kernel(W: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
     return out
 
 
-def gradient_window(window: Window, size: Pair) -> Window:
+@lru_cache(1024)
+def gradient_window(window: Window, size: Pair) -> Window | None:
     """Compute the window to slide over ``dy`` for the gradient of images of that size.
 
-    With stride 1, ``dy`` only needs padding. Otherwise ``input_gradient`` lays it out.
-    """
-    rows, columns, only_padding = _gradient_padding(window, size)
-    pads = (rows, columns) if only_padding else ((0, 0), (0, 0))
-    return Window(window.size, (1, 1), window.dilation, pads, size)
-
-
-def input_gradient(
-    dy: np.ndarray,
-    kernel: np.ndarray,
-    channels: int,
-    window: Window,
-    size: Pair,
-    samples: int,
-    empty: Empty = np.empty,
-    scratch: Empty = np.empty,
-) -> np.ndarray:
-    """Compute the gradient of the input from the flipped and prepared kernel.
-
-    Output ``o`` read input ``o * stride + i * dilation - before`` through kernel row ``i``. So its
-    gradient belongs at ``o * stride + (k - 1) * dilation - before``, with zeros in between; one
-    that falls outside came from padding only.
-    """
-    gradient = gradient_window(window, size)
-    (top, _), (left, _), only_padding = _gradient_padding(window, size)
-    if not only_padding:
-        h, w = (s + d * (k - 1) for s, d, k in zip(size, window.dilation, window.size, strict=True))
-        spread = scratch((h, w, *dy.shape[2:]), dy.dtype)
-        from_rows, to_rows = overlap(top, window.stride[0], dy.shape[0], h)
-        from_columns, to_columns = overlap(left, window.stride[1], dy.shape[1], w)
-        spread[...] = 0
-        spread[to_rows, to_columns] = dy[from_rows, from_columns]
-        dy = spread
-    algorithm = choose_algorithm(gradient, dy.shape[-1], channels, samples)
-    dx: np.ndarray = algorithm.correlate(dy, kernel, gradient, empty, scratch)
-    return dx
-
-
-def _gradient_padding(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:
-    """Count the zeros before and after the outputs, along each axis, on the grid of the input.
-
-    Also return whether padding is all that is needed: no gaps, and no output outside of the grid.
+    Output ``o`` read input ``o * stride + i * dilation - before`` through kernel row ``i``. So with
+    stride 1, input ``r`` gets what the rotated kernel finds around it. There is no such window for
+    larger strides, nor where outputs read nothing but padding.
     """
     pads = []
     for axis in (0, 1):
@@ -83,4 +46,61 @@ def _gradient_padding(window: Window, size: Pair) -> tuple[Pair, Pair, bool]:
         before = reach - window.pads[axis][0]
         pads.append((before, size[axis] + reach - before - window.outputs[axis]))
     rows, columns = pads
-    return rows, columns, window.stride == (1, 1) and min(*rows, *columns) >= 0
+    if window.stride != (1, 1) or min(*rows, *columns) < 0:
+        return None
+    return Window(window.size, (1, 1), window.dilation, (rows, columns), size)
+
+
+def prepare_gradient(
+    W: np.ndarray, window: Window, size: Pair, samples: int, empty: Empty = np.empty
+) -> np.ndarray:
+    """Transform the kernel into the form that ``input_gradient`` needs."""
+    flipped, back = flip_kernel(W, empty), gradient_window(window, size)
+    if back is None:
+        return flipped
+    algorithm = choose_algorithm(back, *flipped.shape[2:], samples)
+    kernel: np.ndarray = algorithm.prepare(flipped, back, empty)
+    return kernel
+
+
+def input_gradient(
+    dy: np.ndarray,
+    kernel: np.ndarray,
+    window: Window,
+    size: Pair,
+    samples: int,
+    empty: Empty = np.empty,
+    scratch: Empty = np.empty,
+) -> np.ndarray:
+    """Compute the gradient of images of some size from the prepared kernel."""
+    back = gradient_window(window, size)
+    if back is None:
+        return scatter(dy, kernel, window, size, empty, scratch)
+    algorithm = choose_algorithm(back, dy.shape[-1], kernel.shape[-1], samples)
+    dx: np.ndarray = algorithm.correlate(dy, kernel, back, empty, scratch)
+    return dx
+
+
+def scatter(
+    dy: np.ndarray,
+    flipped: np.ndarray,
+    window: Window,
+    size: Pair,
+    empty: Empty = np.empty,
+    scratch: Empty = np.empty,
+) -> np.ndarray:
+    """Compute the gradient of images by any window: each kernel pixel adds to what it has read."""
+    kh, kw, filters, channels = flipped.shape
+    (top, _), (left, _), outputs, n = *window.pads, dy.shape[:2], dy.shape[2]
+    dx = empty((*size, n, channels), dy.dtype)
+    dx[...] = 0
+    part = scratch((*outputs, n, channels), dy.dtype)
+    by_pixel = part.reshape(-1, channels)
+    for i, j in np.ndindex(kh, kw):
+        first_row, first_column = i * window.dilation[0] - top, j * window.dilation[1] - left
+        rows, to_rows = overlap(first_row, window.stride[0], outputs[0], size[0])
+        columns, to_columns = overlap(first_column, window.stride[1], outputs[1], size[1])
+        np.matmul(dy.reshape(-1, filters), flipped[kh - 1 - i, kw - 1 - j], out=by_pixel)
+        reached = dx[to_rows, to_columns]
+        np.add(reached, part[rows, columns], out=reached)
+    return dx

@@ -64,6 +64,19 @@ class Context(Protocol):
         two and the same sample given twice train the same network.
         """
 
+    def target(self) -> Array | None:
+        """Return where the result will be copied to, if the layer may write it there itself."""
+
+    def note(self) -> Array:
+        """Return this chunk's row of ``notes``."""
+
+    def notes(self) -> Array:
+        """Return what every chunk has noted in the layer of this name before they met."""
+
+    @property
+    def first(self) -> bool:
+        """Whether the layer sees the first samples of the mini-batch."""
+
     def map(
         self,
         task: Callable[[int, Callable[..., Array]], None],

@@ -110,15 +110,9 @@ class Conv2D(Layer):
         prepared = self._algorithm(window, W, ctx).prepare(W, window, ctx.empty)
         if not ctx.training:
             return {**params, "prepared": prepared}
-        window = convolution.gradient_window(window, (shape[0], shape[1]))
-        flipped = convolution.flip_kernel(W, ctx.empty)
-        return {
-            **params,
-            "prepared": prepared,
-            "prepared_flipped": self._algorithm(window, flipped, ctx).prepare(
-                flipped, window, ctx.empty
-            ),
-        }
+        size = shape[0], shape[1]
+        back = convolution.prepare_gradient(W, window, size, ctx.samples, ctx.empty)
+        return {**params, "prepared": prepared, "prepared_back": back}
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         if "prepared" not in params:
@@ -143,10 +137,10 @@ class Conv2D(Layer):
             Bias().backward(params, None, dy, grads, ctx)
         if not ctx.needs_dx:
             return None
-        if "prepared_flipped" not in params:
+        if "prepared_back" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
-        flipped, images = params["prepared_flipped"], (x.shape[3], window, x.shape[:2], ctx.samples)
-        return convolution.input_gradient(dy, flipped, *images, ctx.output, ctx.scratch)
+        back, images = params["prepared_back"], (window, x.shape[:2], ctx.samples)
+        return convolution.input_gradient(dy, back, *images, ctx.output, ctx.scratch)
 
     def _algorithm(self, window: windows.Window, W: Array, ctx: Context) -> ModuleType:
         channels, filters = W.shape[2:]

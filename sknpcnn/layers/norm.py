@@ -1,12 +1,12 @@
 """Batch normalization: each channel gets mean zero and variance one over the mini-batch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sknpcnn._values.checks import check_real
+from sknpcnn.layers import moments
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, per_channel
 from sknpcnn.layers.parameter import Parameter
 
@@ -73,141 +73,28 @@ class BatchNorm(Layer):
         return gain, params["beta"] - params["mean"] * gain
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        if not self.whole_batch(ctx.training):  # mean and variance are constants
-            if "gain" not in params:
-                params = self.prepare(params, x.shape[-1:], ctx)
-            y = np.multiply(
-                x, per_channel(params["gain"], x, ctx), out=ctx.output(x.shape, x.dtype)
-            )
-            y += per_channel(params["shift"], x, ctx)
-            return y, (x, params["mean"], params["var"], None)
-        rows = _LongRows(x, ctx)
-        mean, var, total = _moments(rows, ctx)
-        scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
-        y = ctx.output(x.shape, x.dtype)
-        xs, ys = rows.of(x), rows.of(y)
-        means, gain = rows.repeat(mean), rows.repeat(scale * params["gamma"])
-        shift = rows.repeat(params["beta"])
-
-        def normalize(i: int, part: slice, scratch: Any) -> None:
-            np.subtract(xs[part], means, out=ys[part])
-            np.multiply(ys[part], gain, out=ys[part])
-            np.add(ys[part], shift, out=ys[part])
-
-        rows.each(normalize)
-        return y, (x, mean, var, total)
+        if self.whole_batch(ctx.training):  # the engine runs the two halves instead
+            notes = ctx.empty((1, 2 * x.shape[-1] + 1), x.dtype)
+            moments.note(x, notes[0], ctx)
+            found = moments.constants(params, notes, self.epsilon, ctx.empty)
+            return moments.normalize({**params, **found}, x, ctx), (x, found, notes)
+        if "gain" not in params:
+            params = self.prepare(params, x.shape[-1:], ctx)
+        y = np.multiply(x, per_channel(params["gain"], x, ctx), out=ctx.output(x.shape, x.dtype))
+        y += per_channel(params["shift"], x, ctx)
+        return y, (x, None, None)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        x, mean, var, total = cache
-        scale = 1 / np.sqrt(var + x.dtype.type(self.epsilon))
-        rows = _LongRows(x, ctx)
-        dy = np.ascontiguousarray(dy)
-        xs, dys, means = rows.of(x), rows.of(dy), rows.repeat(mean)
-        sums = ctx.scratch((len(rows.parts), 2, x.shape[-1]), x.dtype)
-
-        def add_up(i: int, part: slice, scratch: Any) -> None:
-            normed = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
-            normed *= dys[part]
-            sums[i, 0] = rows.sum(dys[part])
-            sums[i, 1] = rows.sum(normed)
-
-        rows.each(add_up)
-        d_beta, d_gamma = sums.sum(axis=0)
-        d_gamma *= scale
-        grads["beta"][...] = d_beta
-        grads["gamma"][...] = d_gamma
-        constant = total is None  # a frozen layer: the statistics do not depend on x
-        grads["mean"][...] = 0 if constant else mean
-        grads["var"][...] = 0 if constant else var
-        if not ctx.needs_dx:
-            return None
-        dx = ctx.output(x.shape, dy.dtype)
-        dxs, gain = rows.of(dx), rows.repeat(params["gamma"] * scale)
-        if constant:
-            scaled: Array = np.multiply(dys, gain, out=dxs).reshape(x.shape)
-            return scaled
-        slope, shift = rows.repeat(scale * d_gamma / total), rows.repeat(d_beta / total)
-
-        def differentiate(i: int, part: slice, scratch: Any) -> None:
-            # each sample also changes mean and variance, in proportion to its weight
-            moved = np.subtract(xs[part], means, out=scratch(xs[part].shape, x.dtype))
-            moved *= slope
-            moved += shift
-            if rows.weights is not None:
-                moved *= rows.weights[part]
-            np.subtract(dys[part], moved, out=dxs[part])
-            np.multiply(dxs[part], gain, out=dxs[part])
-
-        rows.each(differentiate)
+        x, found, notes = cache
+        if found is not None:
+            moments.parameter_gradients({**params, **found}, x, dy, grads, ctx)
+            return moments.input_gradient(params, x, dy, grads, notes, self.epsilon, ctx)
+        scale = 1 / np.sqrt(params["var"] + x.dtype.type(self.epsilon))
+        constants = {"mean_now": params["mean"], "var_now": params["var"], "scale": scale}
+        moments.parameter_gradients(constants, x, dy, grads, ctx)
+        grads["mean"][...] = grads["var"][...] = 0
+        gain = per_channel(params["gamma"] * scale, x, ctx)
+        dx: Array = np.multiply(dy, gain, out=ctx.output(x.shape, dy.dtype))
         return dx
-
-
-class _LongRows:
-    """A batch as a matrix of long rows: the vectors, or the channels of one pixel of all images.
-
-    Values per channel are repeated over a row, as NumPy is much faster on long rows than on a few
-    channels at a time.
-    """
-
-    def __init__(self, x: Array, ctx: Context) -> None:
-        self.x, self._map = x, ctx.map
-        self.channels = x.shape[-1]
-        self.width = x.shape[2] * self.channels if x.ndim == 4 else self.channels
-        length = x.size // self.width
-        # each pass reads two arrays of a part, which should fit into the cache
-        self.parts = [slice(lo, hi) for lo, hi in ctx.tiles(length, 2 * self.width)]
-        self.weights: Array | None = None
-        if ctx.weights is not None:  # per sample: a row for images, a column for vectors
-            weights = ctx.weights.astype(x.dtype, copy=False)
-            repeated = np.repeat(weights, self.channels) if x.ndim == 4 else weights[:, None]
-            self.weights = np.broadcast_to(repeated, (length, self.width))
-
-    def of(self, array: Array) -> Array:
-        """View an array of the shape of the batch as that matrix."""
-        return array.reshape(-1, self.width)
-
-    def repeat(self, values: Array) -> Array:
-        """Repeat one value per channel over a row."""
-        return np.tile(values, self.width // self.channels)
-
-    def sum(self, rows: Array) -> Array:
-        """Sum rows by channel, as a product with ones: fast, and in a fixed order."""
-        pixels = rows.reshape(-1, self.channels)
-        sums: Array = np.ones(len(pixels), rows.dtype) @ pixels
-        return sums
-
-    def each(self, task: Callable[[int, slice, Any], None]) -> None:
-        """Run ``task(i, part, scratch)`` for every part of the rows, on all threads."""
-        self._map(lambda i, scratch: task(i, self.parts[i], scratch), len(self.parts))
-
-
-def _moments(rows: _LongRows, ctx: Context) -> tuple[Array, Array, Any]:
-    """Compute weighted mean and variance of each channel, and the total weight over all pixels.
-
-    Those of each part of the batch are merged in order (Chan et al. 1979), which is accurate where
-    a difference of two sums of squares would cancel.
-    """
-    dtype, xs, parts = rows.x.dtype, rows.of(rows.x), len(rows.parts)
-    totals = ctx.scratch((parts, 1), dtype)
-    means, squares = ctx.scratch((2, parts, rows.channels), dtype)
-
-    def measure(i: int, part: slice, scratch: Any) -> None:
-        xi, weights = xs[part], None if rows.weights is None else rows.weights[part]
-        buffer = scratch(xi.shape, dtype)
-        total = xi.size / rows.channels if weights is None else weights.sum() / rows.channels
-        sums = rows.sum(xi if weights is None else np.multiply(xi, weights, out=buffer))
-        totals[i] = total
-        means[i] = sums / dtype.type(total or 1)  # if all weights are zero, it contributes nothing
-        centered = np.subtract(xi, rows.repeat(means[i]), out=buffer)
-        centered *= centered
-        if weights is not None:
-            centered *= weights
-        squares[i] = rows.sum(centered)
-
-    rows.each(measure)
-    total = totals.sum(dtype=dtype)
-    mean = (means * totals).sum(axis=0) / total
-    between_parts = totals * (means - mean) ** 2
-    return mean, (squares.sum(axis=0) + between_parts.sum(axis=0)) / total, total

@@ -3,7 +3,7 @@
 They apply to layers of this package only: a subclass of one may do anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from sknpcnn.layers.base import Array, Arrays, Layer, is_builtin
 from sknpcnn.layers.bias import Bias
 from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense
+from sknpcnn.layers.moments import Moments, Normalize
 from sknpcnn.layers.norm import BatchNorm
 from sknpcnn.layers.pool import MaxPool2D
 from sknpcnn.layers.shape import Flatten
@@ -27,13 +28,13 @@ class Folding(NamedTuple):
     layer: BatchNorm
 
 
-def rewrite(steps: Steps, fold: bool) -> tuple[Steps, Sequence[Folding]]:
+def rewrite(steps: Steps, fold: bool, training: bool) -> tuple[Steps, Sequence[Folding]]:
     """Rewrite a sequence of layers; nested sequences are rewritten on their own.
 
     ``fold`` is for prediction, where batch normalizations may be folded into other layers.
     """
     remaining, foldings = fold_batch_norms(steps) if fold else (steps, [])
-    return tuple(pool_first(remaining)), foldings
+    return tuple(split_batch_norms(pool_first(remaining), training)), foldings
 
 
 def drop_flatten(steps: Steps) -> tuple[Steps, bool]:
@@ -62,6 +63,18 @@ def pool_first(steps: Steps) -> list[tuple[str, Layer]]:
             ordered += [*monotonic, (name, layer)]
             monotonic = []
     return ordered + monotonic
+
+
+def split_batch_norms(
+    steps: list[tuple[str, Layer]], training: bool
+) -> Iterator[tuple[str, Layer]]:
+    """Split batch normalizations into what chunks do before they meet, and what they do then."""
+    for name, layer in steps:
+        if type(layer) is BatchNorm and layer.whole_batch(training):
+            yield name, Moments(layer.epsilon)
+            yield name, Normalize(layer.epsilon)
+        else:
+            yield name, layer
 
 
 def fold_batch_norms(steps: Steps) -> tuple[list[tuple[str, Layer]], list[Folding]]:

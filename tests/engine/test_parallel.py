@@ -11,7 +11,7 @@ from sknpcnn._engine.chunks import cut
 from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, forward
 from sknpcnn._engine.engine import Engine
 from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
-from sknpcnn._engine.plan import plan
+from sknpcnn._engine.plan import Segment, plan, plan
 from sknpcnn._kernels.randomness import row_ids
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network
@@ -101,6 +101,26 @@ def small_pieces(monkeypatch):
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
 def case(request, small_pieces):
     return Case(request.param)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_chunks_keep_what_they_go_on_with_or_share_it(dtype, weighted, small_pieces, monkeypatch):
+    found = []
+    for ratio, kept in ((0, False), (1000, True)):
+        monkeypatch.setattr("sknpcnn._engine.plan.MAX_RATIO", ratio)
+        case = Case(dtype)
+        parts = plan(case.network.steps, IMAGE, training=True).parts
+        assert any(isinstance(part, Segment) and part.hands_over for part in parts) == kept
+        grad = np.full_like(case.theta, np.nan)
+        with Engine(2, dtype) as engine:
+            for _ in range(4):
+                _, outputs = case.learn(engine, grad, weighted)
+        found.append((outputs, grad))
+    (outputs, grad), (same_outputs, same_grad) = found
+    tolerance = 2e-5 if dtype is np.float32 else 1e-12
+    np.testing.assert_allclose(outputs, same_outputs, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(grad, same_grad, rtol=0, atol=tolerance * np.abs(grad).max())
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -36,15 +36,13 @@ def window_of_layer(layer, shape):
 
 def convolve(algorithm, x, W, dy, window):
     """Compute y, dx and dW by that algorithm, forward and backward."""
-    size, channels = x.shape[:2], x.shape[3]
+    size = x.shape[:2]
     y = algorithm.correlate(x, algorithm.prepare(W, window), window)
     dW = np.full_like(W, np.nan)
     algorithm.kernel_gradient(x, dy, window, dW)
-    flipped = algorithm.prepare(
-        convolution.flip_kernel(W), convolution.gradient_window(window, size)
-    )
     with patch.object(convolution, "choose_algorithm", lambda *shape: algorithm):
-        dx = convolution.input_gradient(dy, flipped, channels, window, size, x.shape[2])
+        kernel = convolution.prepare_gradient(W, window, size, x.shape[2])
+        dx = convolution.input_gradient(dy, kernel, window, size, x.shape[2])
     return y, dx, dW
 
 

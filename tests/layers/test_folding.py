@@ -138,7 +138,7 @@ def test_rewriting_inside_of_layers_changes_no_result(layer, rows, monkeypatch):
         return logits, loss, grad
 
     found = results(network)
-    monkeypatch.setattr(rewriting, "rewrite", lambda steps, fold: (tuple(steps), []))
+    monkeypatch.setattr(rewriting, "rewrite", lambda steps, *_: (tuple(steps), []))
     for one, two in zip(found, results(network_of([Conv2D(4), layer, *TAIL])), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-8, atol=1e-10)
 
