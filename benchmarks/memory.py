@@ -1,6 +1,7 @@
 """Peak memory of one task, beyond the data: each has a process of its own."""
 
 import numpy as np
+from joblib import parallel_config
 
 from . import networks, ours, timing
 
@@ -11,6 +12,14 @@ def our_fit(name: str, threads: int, batch: int) -> float:
     X, y = networks.data(networks.network(name).image, FITTED)
     clf = ours.classifier(name, threads, batch, max_iter=EPOCHS)
     return timing.peak_memory(lambda: clf.fit(X, y))
+
+
+def our_fit_together(name: str, processes: int, batch: int) -> float:
+    """Measure the peak of all processes."""
+    X, y = networks.data(networks.network(name).image, FITTED)
+    clf = ours.classifier(name, processes, batch, max_iter=EPOCHS)
+    with parallel_config("loky"):
+        return timing.peak_memory_of_all(lambda: clf.fit(X, y))
 
 
 def torch_fit(name: str, threads: int, batch: int, layout: str) -> float:

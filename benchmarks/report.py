@@ -64,13 +64,21 @@ def speed_table(results: Row, what: str) -> str:
 
 
 def memory_table(results: Row) -> str:
-    names = ["our_fit", "torch_fit", "our_prediction", "torch_prediction"]
+    names = ["our_fit", "our_fit_together", "torch_fit", "our_prediction", "torch_prediction"]
     rows = [
         [*_key(row), *(_number(row["memory"].get(name)) for name in names)]
         for row in results["torch"]
         if "memory" in row
     ]
-    heads = ["network", "threads", "fit", "PyTorch's", "predict_proba", "PyTorch's"]
+    heads = [
+        "network",
+        "threads",
+        "fit",
+        "fit by processes",
+        "PyTorch's",
+        "predict_proba",
+        "PyTorch's",
+    ]
     return _table(heads, rows) if rows else ""
 
 

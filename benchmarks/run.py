@@ -129,8 +129,11 @@ def memory(name: str, threads: int, found: dict[str, Any]) -> dict[str, float]:
         "our_fit": isolated.run("memory", "our_fit", batch=BATCH, **size),
         "torch_fit": isolated.run("memory", "torch_fit", batch=BATCH, layout=layout, **size),
     }
-    layout, together = found["prediction"]["their_way"].split(", ")
-    way = {"layout": layout, "size": int(together.split()[0])}
+    if threads > 1:
+        together = {"name": name, "processes": threads, "batch": BATCH}
+        peaks["our_fit_together"] = isolated.run("memory", "our_fit_together", **together)
+    layout, at_once = found["prediction"]["their_way"].split(", ")
+    way = {"layout": layout, "size": int(at_once.split()[0])}
     peaks["our_prediction"] = isolated.run("memory", "our_prediction", **size)
     peaks["torch_prediction"] = isolated.run("memory", "torch_prediction", **size, **way)
     return peaks

@@ -1,15 +1,20 @@
 """Taking turns with a stopwatch, and the peak of the memory."""
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
+from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
 # How long one turn should take at least: long against the clock, the threads' waking up and the
 # caches' being cold after the other one's turn.
 TURN = 0.25
+# Seconds between looks at the memory of several processes.
+INTERVAL = 0.01
 
 
 def seconds(task: Callable[[], object]) -> float:
@@ -90,3 +95,36 @@ def _peak(reset: bool = False) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def peak_memory_of_all(task: Callable[[], object]) -> float:
+    """Run a task; return by how much the memory of this process and its children grew, in MB.
+
+    Memory that several of them map counts once. It is looked at every few milliseconds (Linux).
+    """
+    done, sizes = Event(), [_memory_of_all()]
+
+    def watch() -> None:
+        while not done.wait(INTERVAL):
+            sizes.append(_memory_of_all())
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        task()
+    finally:
+        done.set()
+        watcher.join()
+    return (max(sizes) - sizes[0]) / 2**10
+
+
+def _memory_of_all() -> int:
+    """Add up the memory of this process and its children in kB, what they share in proportion."""
+    total = 0
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is somebody else's
+            parent = (place / "stat").read_text().rpartition(")")[2].split()[1]
+            if str(os.getpid()) in (place.name, parent):
+                lines = (place / "smaps_rollup").read_text().splitlines()[1:]
+                total += int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
+    return total

@@ -83,8 +83,6 @@ class Workspace:
         self.thread = thread
         self.target: Array | None = None
         """Where the result of the chunk belongs."""
-        self.side = 0
-        """Which of two buffers of each chunk has the gradient that it goes on with."""
         self.segment_runner = segment_runner
         self.recording = False
         shared = memory is None

@@ -104,7 +104,6 @@ class ThreadedRunner:
         whole = None
         if segment.needs_dx and split and not received:
             whole = RunningContext(workspace, transient=segment.transient_gradient).output(x_shape)
-        workspace.side = 1 - workspace.side
         dxs = Pieces([None] * len(chunks))
         tapes = None
         if forward_tapes is not None:
@@ -188,8 +187,11 @@ def _chunk(
 
 
 def _handed_back(segment: Segment, workspace: Workspace, i: int, rows: tuple[int, int]) -> Array:
-    """Return the memory of a chunk for the gradient that the segment before goes on with."""
-    arena = workspace.engine.arena("handed back", workspace.side, i)
+    """Return the memory of a chunk for the gradient that the segment before goes on with.
+
+    It is always the same: what is in it is read by the last layer, and replaced by the first one.
+    """
+    arena = workspace.engine.arena("handed back", i)
     arena.rewind()
     return arena.empty(batch_shape(segment.shape, rows[1] - rows[0]))
 

@@ -172,7 +172,9 @@ class _Planner(NamedTuple):
                 read_again = following.hints.needs_input or not is_builtin(following)
                 if chunked and type(following) is Moments:
                     read_again = False  # but from where the result of the segment belongs
-            flags = not read_again, i > 0 or chunked, self.needs_dx or i > backward_stop
+            read_twice = i > 0 and _forks(groups[i - 1][-1][1])
+            transient_gradient = (i > 0 or chunked) and not read_twice
+            flags = not read_again, transient_gradient, self.needs_dx or i > backward_stop
             if self._is_segment(group):
                 parts.append(self._segment(group, *flags))
             else:
@@ -245,6 +247,12 @@ class _Planner(NamedTuple):
             transient_gradient=transient_gradient,
             needs_dx=needs_dx,
         )
+
+
+def _forks(layer: Layer) -> bool:
+    """Return whether several branches may read the gradient of its output."""
+    inside = (child for steps in layer.branches for _, child in steps)
+    return len(layer.branches) > 1 or any(map(_forks, inside))
 
 
 def _cut_alike(parts: list[Node | Segment]) -> list[Node | Segment]:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 from sknpcnn._engine import messages
 from sknpcnn._engine.member import Member, WorkerLostError
 from sknpcnn._engine.shared import new_prefixes
+from sknpcnn._kernels.memory import Memory
 
 IDLE_SECONDS = 30.0
 """How long workers are kept for the next team."""
@@ -101,6 +102,8 @@ class _Pool:
         self._lock = RLock()  # a signal handler may predict
         self._idle: list[_Worker] = []
         self._timer: Timer | None = None
+        self._spare: tuple[list[_Worker], list[Memory]] = [], []
+        """Blocks that the last team has left, and the workers that also have them."""
         self.working = 0
 
     def has_idle(self, n: int) -> bool:
@@ -127,12 +130,21 @@ class _Pool:
             raise
         return taken
 
-    def give_back(self, workers: list[_Worker], reusable: bool) -> None:
-        """Keep workers for a while, or end them."""
+    def take_spare(self, workers: list[_Worker]) -> list[Memory]:
+        """Return the blocks that these workers also have, and no others."""
+        with self._lock:
+            (owners, blocks), self._spare = self._spare, ([], [])
+        return blocks if set(owners) == set(workers) else []
+
+    def give_back(
+        self, workers: list[_Worker], reusable: bool, spare: list[Memory] | None = None
+    ) -> None:
+        """Keep workers for a while, with blocks that they have, or end them."""
         with self._lock:
             self.working -= len(workers)
             if reusable:
                 self._idle += workers
+                self._spare = workers, spare or []
                 self._restart_timer()
         if not reusable:
             for worker in workers:
@@ -142,6 +154,7 @@ class _Pool:
         """End the workers that are idle."""
         with self._lock:
             idle, self._idle = self._idle, []
+            self._spare = [], []
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -181,8 +194,10 @@ class ProcessTeam:
             prefixes = new_prefixes()
             self.member = Member(prefixes, 0, size, self._check)
             paths = [str(path) for path in sys.path]
+            self.member.blocks.spare = pool.take_spare(self._workers)
+            keep = bool(self.member.blocks.spare)
             for rank, worker in enumerate(self._workers, start=1):
-                worker.send(pickle.dumps((prefixes, rank, size, paths)))
+                worker.send(pickle.dumps((prefixes, rank, size, paths, keep)))
         except BaseException:
             self._end(reusable=False)
             raise
@@ -252,4 +267,4 @@ class ProcessTeam:
 
     def _end(self, reusable: bool) -> None:
         workers, self._workers = self._workers, []
-        pool.give_back(workers, reusable)
+        pool.give_back(workers, reusable, self.member.blocks.leave() if reusable else None)

@@ -22,6 +22,10 @@ from sknpcnn._kernels.memory import Memory
 Array = np.ndarray
 
 IN_MEMORY = Path("/dev/shm")
+MAX_SPARE_BYTES = 2**26
+"""How much memory a team leaves for the next one: new memory takes ten times as long to fill."""
+MAX_EXCESS = 2
+"""How many times as large as needed a block may be that is used again."""
 RETRY_INTERVAL = 1e-4
 """Seconds after which a process looks again for a block that the leader has not created yet."""
 
@@ -45,6 +49,9 @@ class Blocks:
         self._numbers = count()
         self._named: list[Path] = []
         """The files that still have a name."""
+        self.spare: list[Memory] = []
+        """Blocks that an earlier team of the same processes has left; they hold anything."""
+        self._lent: list[Memory] = []
 
     def allocate(self, size: int, owner: Any = None) -> Memory:
         """Return the next block of ``size`` bytes, which start as zero."""
@@ -62,12 +69,27 @@ class Blocks:
         return block
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return an array in a block of its own."""
+        """Return an array in a block of its own, until the team ends; it may hold anything."""
         dtype = np.dtype(dtype)
         size = int(np.prod(shape)) * dtype.itemsize
-        block = self.allocate(size)[:size].view(np.ndarray)
-        array: Array = block.view(dtype).reshape(shape)
+        fitting = [block for block in self.spare if size <= block.size <= MAX_EXCESS * size]
+        if fitting:
+            block = min(fitting, key=lambda block: block.size)
+            self.spare = [other for other in self.spare if other is not block]
+        else:
+            block = self.allocate(size)
+        self._lent.append(block)
+        array: Array = block[:size].view(np.ndarray).view(dtype).reshape(shape)
         return array
+
+    def leave(self) -> list[Memory]:
+        """Return the blocks for the next team of the same processes, the largest that fit."""
+        left, total = [], 0
+        for block in sorted(self._lent + self.spare, key=lambda block: -block.size):
+            if total + block.size <= MAX_SPARE_BYTES:
+                left.append(block)
+                total += block.size
+        return left
 
     def drop_names(self) -> None:
         """Remove the names of all blocks; every process must have mapped them."""

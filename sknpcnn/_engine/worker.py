@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from sknpcnn._engine import messages
 from sknpcnn._engine.member import Member
 from sknpcnn._engine.shared import remove_blocks
+from sknpcnn._kernels.memory import Memory
 
 PARENT_INTERVAL = 0.5
 """Seconds between checks whether the leader still exists."""
@@ -34,6 +35,7 @@ def main(leader: int) -> None:
     inbox: SimpleQueue[bytes] = SimpleQueue()
     prefixes: list[Path] = []
     kept: dict[Any, Any] = {}
+    spare: list[Memory] = []
 
     def leave() -> None:
         remove_blocks(prefixes)
@@ -43,11 +45,12 @@ def main(leader: int) -> None:
     if hasattr(os, "getppid"):  # a fork of the leader may keep the pipe open
         Thread(target=_watch_parent, args=(leader, leave), daemon=True).start()
     while True:
-        prefixes[:], rank, size, paths = pickle.loads(inbox.get())
+        prefixes[:], rank, size, paths, keep = pickle.loads(inbox.get())
         sys.path[:] = paths
         member = Member(prefixes, rank, size)
-        member.kept = kept
+        member.kept, member.blocks.spare = kept, spare if keep else []
         _serve(member, inbox, replies)
+        spare = member.blocks.leave()
         del member  # frees its memory
         prefixes.clear()
 

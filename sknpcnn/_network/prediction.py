@@ -23,6 +23,8 @@ from sknpcnn.layers.base import is_builtin
 
 PREDICTION_BATCH = 512
 """The most samples predicted at once: enough for fast dense layers, but little memory."""
+FIRST_BATCH = 64
+"""How many samples are predicted before it is decided who predicts the others."""
 MAX_KEPT_MEMORY = 2**26
 """The most memory that a worker keeps between two predictions, with its tapes, in bytes."""
 
@@ -37,8 +39,13 @@ class Prediction:
     rows: Rows
 
     def batches(self, batch_size: int | None) -> list[tuple[int, int]]:
-        """Return the batches as ranges of rows."""
-        return cut(len(self.rows), min(batch_size or PREDICTION_BATCH, PREDICTION_BATCH))
+        """Return the batches as ranges of rows; of several, the first one is small."""
+        n, size = len(self.rows), min(batch_size or PREDICTION_BATCH, PREDICTION_BATCH)
+        if n <= size:
+            return [(0, n)]
+        first = min(FIRST_BATCH, size)
+        rest = cut(n - first, size, even=True)
+        return [(0, first), *((first + lo, first + hi) for lo, hi in rest)]
 
     def on(self, engine: Engine) -> Callable[[int, int], Array]:
         """Return a function that computes the outputs of rows lo to hi, (n, outputs)."""
@@ -76,7 +83,7 @@ def predict_on_all_cores(prediction: Prediction, batch_size: int | None, engine:
     first, *rest = prediction.batches(batch_size)
     start = perf_counter()
     found = [outputs(*first)]
-    seconds = (perf_counter() - start) * len(rest)
+    seconds = (perf_counter() - start) * (len(prediction.rows) / first[1] - 1)
     if rest and may_share(prediction.plan):
         size = processes_for(min(engine.n_threads, len(rest)), lambda limit: seconds > limit)
         if size > 1:

@@ -69,7 +69,7 @@ class Together:
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        team, self._team = self._team, None
+        team, self._team, self._share = self._team, None, None
         if team is not None:
             team.__exit__(*exc)
 

@@ -1,6 +1,5 @@
 """Composite layers: a sequence, and the sum of a sequence and its input."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,26 +104,20 @@ class Residual(Layer):
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        kept = ctx.empty(dy.shape, dy.dtype)  # both branches read it
-        _by_rows(_copy, (kept, dy), ctx)
-        through = ctx.backward(params, cache[0], kept, grads, branch=0)
-        around = ctx.backward(params, cache[1], kept, grads, branch=1)
+        through = ctx.backward(params, cache[0], dy, grads, branch=0)
+        around = ctx.backward(params, cache[1], dy, grads, branch=1)
         if through is None or around is None:
             return None
         return _sum(through, around, ctx)
 
 
 def _sum(a: Array, b: Array, ctx: Context) -> Array:
-    y = ctx.output(a.shape, a.dtype)
-    _by_rows(np.add, (a, b, y), ctx)
+    """Add two arrays by rows; where they are whole batches, in parallel."""
+    y, parts = ctx.output(a.shape, a.dtype), ctx.tiles(len(a), a[0].size)
+
+    def add(i: int, scratch: Any) -> None:
+        part = slice(*parts[i])
+        np.add(a[part], b[part], out=y[part])
+
+    ctx.map(add, len(parts))
     return y
-
-
-def _copy(target: Array, source: Array) -> None:
-    target[...] = source
-
-
-def _by_rows(function: Callable[..., Any], arrays: tuple[Array, ...], ctx: Context) -> None:
-    """Call a function on the same rows of all arrays; where they are whole batches, in parallel."""
-    parts = ctx.tiles(len(arrays[0]), arrays[0][0].size)
-    ctx.map(lambda i, scratch: function(*(a[slice(*parts[i])] for a in arrays)), len(parts))

@@ -11,7 +11,7 @@ from sknpcnn._engine.chunks import cut
 from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, forward
 from sknpcnn._engine.engine import Engine
 from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
-from sknpcnn._engine.plan import Segment, plan, plan
+from sknpcnn._engine.plan import Segment, plan
 from sknpcnn._kernels.randomness import row_ids
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network

@@ -3,7 +3,7 @@
 import pickle
 import sys
 import threading
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -192,6 +192,33 @@ def test_workers_are_kept_unless_they_have_imported_modules_of_the_program():
         assert pool.has_idle(1) == kept
     pool.end_idle()
     assert not pool.has_idle(1)
+
+
+def test_a_team_leaves_its_memory_to_the_next_one_of_the_same_processes():
+    pool.end_idle()
+    add_up, places = lambda member, x: float(x.sum()), []
+    for size, value in ((2, 1.0), (2, 3.0), (3, 5.0), (3, 7.0), (2, 9.0)):
+        with ProcessTeam(size) as team:
+            team.call(add_up, np.full(10_000, value))
+            (block,) = team.member.blocks.leave()
+            places.append(block.ctypes.data)
+            assert team.results() == [10_000 * value] * (size - 1)
+    assert [here == before for before, here in pairwise(places)] == [True, False, True, False]
+    pool.end_idle()
+
+
+def test_not_all_of_the_memory_of_a_team_is_left(places, monkeypatch):
+    monkeypatch.setattr(shared, "MAX_SPARE_BYTES", 4000)
+    leader, other = Blocks(places, leads=True), Blocks(places, leads=False)
+    for blocks in (leader, other):
+        for size in (100, 3000, 5000, 2000, 300):
+            blocks.empty((size,), np.uint8)
+        blocks.spare = blocks.leave()
+        assert [block.size for block in blocks.spare] == [3000, 300, 100]
+    for blocks in (leader, other):
+        for size in (200, 120, 1000):  # the last two find none: too small, or much too large
+            blocks.empty((size,), np.uint8)
+        assert [block.size for block in blocks.spare] == [3000, 100]
 
 
 class Choice:
