@@ -4,7 +4,7 @@ With few channels, a pixel is too short to be worth copying on its own. So the p
 out channels first, ``(c, h, w, n)``, and copied once per kernel pixel and channel: each copy is a
 shifted plane, contiguous over long runs. The transpose of these copies times the kernel is the
 convolution, and their product with ``dy`` is the kernel's gradient. There is one product for each
-row of the output, whose operands are still in the cache when they are needed again.
+row of the output. A few rows are copied at once and multiplied while they are in the cache.
 """
 
 from math import prod
@@ -12,6 +12,9 @@ from math import prod
 import numpy as np
 
 from sknpcnn._kernels.windows import Empty, Window, strided
+
+BLOCK = 2**16
+"""How many elements are copied before they are multiplied."""
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
@@ -32,11 +35,17 @@ def correlate(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
-    filters, ho = kernel.shape[-1], window.outputs[0]
-    copies = gather(x, window, scratch)
-    y = empty((*window.outputs, x.shape[2], filters), x.dtype)
-    rows = copies.reshape(len(copies), ho, -1).transpose(1, 2, 0)
-    np.matmul(rows, kernel, out=y.reshape(ho, -1, filters))
+    (depth, filters), (ho, wo), n = kernel.shape, window.outputs, x.shape[2]
+    places = shifted(x, window, scratch)
+    y = empty((ho, wo, n, filters), x.dtype)
+    at_once = min(max(BLOCK // (depth * wo * n), 1), ho)
+    memory = scratch((at_once * depth * wo * n,), x.dtype)
+    for first in range(0, ho, at_once):
+        part = places[:, :, :, first : first + at_once]
+        copies = memory[: part.size].reshape(part.shape)
+        copies[...] = part
+        rows = copies.reshape(depth, part.shape[3], -1).transpose(1, 2, 0)
+        np.matmul(rows, kernel, out=y[first : first + at_once].reshape(len(rows), -1, filters))
     return y
 
 
@@ -54,6 +63,14 @@ def kernel_gradient(
 
 def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
     """Copy the image once per kernel pixel and channel: (kh * kw * c, ho * wo * n)."""
+    places = shifted(x, window, empty)
+    copies = empty(places.shape, x.dtype)
+    copies[...] = places
+    return copies.reshape(-1, copies[0, 0, 0].size)
+
+
+def shifted(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
+    """View the padded images, channels first, from each kernel pixel: (kh, kw, c, ho, wo, n)."""
     h, w, n, c = x.shape
     (top, bottom), (left, right) = window.pads
     padded = empty((c, top + h + bottom, left + w + right, n), x.dtype)
@@ -63,6 +80,4 @@ def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray
     row, plane = padded[0, 0].size, padded[0].size
     down, along = window.dilation[0] * row, window.dilation[1] * n
     strides = (down, along, plane, window.stride[0] * row, window.stride[1] * n, 1)
-    copies = empty((*window.size, c, *window.outputs, n), x.dtype)
-    copies[...] = strided(padded, copies.shape, strides)
-    return copies.reshape(-1, copies[0, 0, 0].size)
+    return strided(padded, (*window.size, c, *window.outputs, n), strides)

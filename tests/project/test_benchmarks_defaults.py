@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.candidates import CANDIDATES
 from benchmarks.data_sets import SETS
-from benchmarks.defaults import calibration_error, read, study, table
+from benchmarks.defaults import calibration_error, in_common, read, study, table, times
 from sknpcnn import NumpyCNNClassifier
 
 
@@ -38,6 +38,17 @@ def test_ranks_are_means_over_the_sets_and_equals_share_theirs():
         ["| c", "2.00"],
         ["| b", "2.25"],
     ]
+
+
+def test_only_what_all_have_been_trained_on_is_compared():
+    seconds = {("a", 0): 2.0, ("a", 1): 9.0, ("defaults", 0): 1.0, ("b", 0): 5.0}
+    rows = [
+        {"model": model, "set": "iris", "split": split, "accuracy": 0.9, "seconds": taken}
+        for (model, split), taken in seconds.items()
+    ]
+    compared = in_common(rows, ["a", "defaults"])
+    assert [(row["model"], row["split"]) for row in compared] == [("a", 0), ("defaults", 0)]
+    assert times(compared) == pytest.approx({"a": 2, "defaults": 1})
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
