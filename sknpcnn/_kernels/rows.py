@@ -8,13 +8,16 @@ convolution is one matrix product per row of the kernel::
     y = sum_i  gathered[i : i + ho] @ W[i]          W[i] is (kw * c, filters)
 
 That moves ``kh`` times less memory than im2col. The gradient of ``W[i]`` is the transposed slab
-times ``dy``. Each product is split by rows of the output, small enough for the cache. This
-algorithm works for every stride and dilation.
+times ``dy``. Some rows of the output are completed before the next ones, so that they stay in the
+cache. This algorithm works for every stride and dilation.
 """
 
 import numpy as np
 
 from sknpcnn._kernels.windows import Empty, Window, pad, strided, strided_slice
+
+BLOCK = 2**16
+"""How many elements of the output are completed at once."""
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
@@ -39,16 +42,19 @@ def correlate(
     kh, filters = W.shape[0], W.shape[-1]
     gathered = gather(x, window, scratch)
     _, wo, n, depth = gathered.shape
-    ho = window.outputs[0]
+    ho, stride = window.outputs[0], window.stride[0]
     y = empty((ho, wo, n, filters), x.dtype)
-    rows = y.reshape(ho, wo * n, filters)
-    part = scratch(rows.shape, rows.dtype) if kh > 1 else rows
-    for i in range(kh):
-        slab = gathered[strided_slice(i * window.dilation[0], window.stride[0], ho)]
-        slab = slab.reshape(ho, wo * n, depth)
-        np.matmul(slab, W[i].reshape(depth, filters), out=part if i else rows)
-        if i:
-            np.add(rows, part, out=rows)
+    at_once = min(max(BLOCK // y[0].size, 1), ho)
+    product = scratch((at_once, wo * n, filters), x.dtype)
+    for first in range(0, ho, at_once):
+        rows = y[first : first + at_once].reshape(-1, wo * n, filters)
+        part = product[: len(rows)]
+        for i in range(kh):
+            start = first * stride + i * window.dilation[0]
+            slab = gathered[strided_slice(start, stride, len(rows))].reshape(-1, wo * n, depth)
+            np.matmul(slab, W[i].reshape(depth, filters), out=part if i else rows)
+            if i:
+                np.add(rows, part, out=rows)
     return y
 
 

@@ -81,15 +81,16 @@ def test_any_shape_stride_dilation_and_padding_agrees_with_the_loops(algorithm, 
     )
 
 
-@pytest.mark.parametrize("block", [1, 300, 800])
+@pytest.mark.parametrize("algorithm", [rows, planes], ids=["rows", "planes"])
+@pytest.mark.parametrize("block", [1, 150, 300, 800])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_planes_are_multiplied_a_few_rows_at_a_time(block, stride, monkeypatch):
+def test_a_few_rows_of_the_output_are_computed_at_a_time(algorithm, block, stride, monkeypatch):
     window = window_of((9, 7), (3, 5), (stride, stride))
     rng = np.random.default_rng(0)
     x, W = rng.normal(size=(9, 7, 2, 3)), rng.normal(size=(3, 5, 3, 4))
-    expected = planes.correlate(x, planes.prepare(W, window), window)
-    monkeypatch.setattr(planes, "BLOCK", block)
-    found = planes.correlate(x, planes.prepare(W, window), window)
+    expected = algorithm.correlate(x, algorithm.prepare(W, window), window)
+    monkeypatch.setattr(algorithm, "BLOCK", block)
+    found = algorithm.correlate(x, algorithm.prepare(W, window), window)
     np.testing.assert_array_equal(found, expected)
 
 
