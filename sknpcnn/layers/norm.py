@@ -74,7 +74,8 @@ class BatchNorm(Layer):
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         if self.whole_batch(ctx.training):  # the engine runs the two halves instead
-            notes = ctx.empty((1, 2 * x.shape[-1] + 1), x.dtype)
+            size = moments.Moments(self.epsilon).note_size(x.shape[-1:])
+            notes = ctx.empty((1, size), x.dtype)
             moments.note(x, notes[0], ctx)
             found = moments.constants(params, notes, self.epsilon, ctx.empty)
             return moments.normalize({**params, **found}, x, ctx), (x, found, notes)
