@@ -16,6 +16,7 @@ from sknpcnn.layers import (
     Residual,
 )
 from sknpcnn.losses import CrossEntropy
+from sknpcnn.optimizers import SGD
 from sknpcnn.saving.rebuilding import DEFAULTS_BEFORE_4
 from sknpcnn.schedules import CosineDecay, OneCycle
 
@@ -55,9 +56,29 @@ def filters(image: Shape) -> tuple[int, ...]:
     return () if image is None else defaults.filters((*image[:2], 1), table=False)
 
 
+def chosen(image: Shape, filters: tuple[int, ...]) -> dict[str, Any]:
+    """Make blocks of so many filters, residual where those of the defaults are."""
+    if image is None:
+        return {}
+    return {
+        "conv_filters": filters,
+        "residual": defaults.residual((*image[:2], 1), len(filters)),
+    }
+
+
 def wider(factor: float) -> Candidate:
     """Make the defaults with more or fewer filters."""
-    return lambda image, n: {"conv_filters": tuple(int(factor * f) for f in filters(image))}
+    return lambda image, n: chosen(image, tuple(int(factor * f) for f in filters(image)))
+
+
+def blocks(more: int) -> Candidate:
+    """Make the defaults with more or fewer blocks."""
+
+    def make(image: Shape, n: int) -> dict[str, Any]:
+        now = filters(image)
+        return chosen(image, (*now, *now[-1:])[: len(now) + more])
+
+    return make
 
 
 def residual(**params: Any) -> Candidate:
@@ -92,9 +113,13 @@ CANDIDATES: dict[str, Candidate] = {
     "dropout 0.3": with_(dropout=0.3),
     "smooth labels": with_(loss=CrossEntropy(0.1)),
     "sgd": with_(solver="sgd"),
+    "sgd, rate 0.1": with_(solver="sgd", learning_rate_init=0.1),
+    "sgd, rate 0.01": with_(solver="sgd", learning_rate_init=0.01),
+    "sgd, momentum 0.98": with_(solver=SGD(momentum=0.98, nesterov=True)),
+    "a block more": blocks(1),
+    "a block fewer": blocks(-1),
     "early stopping": with_(early_stopping=True),
     "early stopping, one cycle": with_(early_stopping=True, learning_rate=OneCycle()),
-    "early stopping, adaptive": with_(early_stopping=True, learning_rate="adaptive"),
     "by hand: residual": residual(),
     "by hand: moved": residual(augment=[Shift(2)]),
     "by hand: moved and mirrored": residual(augment=[Shift(2), HorizontalFlip()]),

@@ -3,7 +3,7 @@
 Every candidate is trained on the same splits of every set (scikit-learn's
 ``StratifiedShuffleSplit``), next to five classifiers of scikit-learn on the pixels. Each result is
 written down as soon as it is there, and not computed again. The table shows accuracy, log-loss,
-calibration error and seconds, and the mean rank over all sets.
+calibration error and seconds of one core, and the mean rank over all sets.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import warnings
 from collections import defaultdict
 from math import isqrt
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -52,12 +52,12 @@ def measure(name: str, set_name: str, X, y, split: int) -> dict[str, float]:
     else:
         shape = None if chosen.table else image or (isqrt(X.shape[1]),) * 2
         params = CANDIDATES[name](shape, chosen.train)
-        model = NumpyCNNClassifier(random_state=split, **params)
-    start = perf_counter()
+        model = NumpyCNNClassifier(random_state=split, n_jobs=1, **params)
+    start = process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X[train], y[train])
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     found = {"accuracy": float(model.score(X[test], y[test])), "seconds": seconds}
     if hasattr(model, "predict_proba"):
         p = model.predict_proba(X[test])
@@ -106,27 +106,66 @@ def read(runs: Path) -> list[dict]:
     return [json.loads(line) for line in runs.read_text().splitlines()] if runs.exists() else []
 
 
-def table(rows: list[dict], column: str, better: int = 1) -> str:
-    """Lay out the means of one column in Markdown: models by sets, the best mean rank first."""
+def in_common(rows: list[dict], models: list[str]) -> list[dict]:
+    """Keep the splits that all of these models have been trained on."""
+    have = defaultdict(set)
+    for row in rows:
+        have[row["set"], row["split"]].add(row["model"])
+    return [
+        row
+        for row in rows
+        if row["model"] in models and have[row["set"], row["split"]] >= set(models)
+    ]
+
+
+def ranked(rows: list[dict], column: str, better: int = 1) -> tuple[dict, dict[str, float]]:
+    """Compute the means of a column by model and set, and the mean rank over the sets by model.
+
+    Equal ones share their ranks. The best model comes first.
+    """
     cells = defaultdict(list)
     for row in rows:
         cells[row["model"], row["set"]].append(row.get(column, np.nan))
-    means = {key: np.mean(values) for key, values in cells.items()}
-    sets = [name for name in SETS if any(s == name for _, s in means)]
+    means = {key: float(np.mean(values)) for key, values in cells.items()}
     ranks = defaultdict(list)
-    for s in sets:
+    for s in {name for _, name in means}:
         there = {m: value for (m, of), value in means.items() if of == s and np.isfinite(value)}
         for m, value in there.items():
             others = [-better * other for other in there.values()]
             below = sum(other < -better * value for other in others)
             ranks[m].append(1 + below + (others.count(-better * value) - 1) / 2)
-    order = sorted(ranks, key=lambda m: np.mean(ranks[m]))
+    mean_ranks = {m: float(np.mean(found)) for m, found in ranks.items()}
+    return means, dict(sorted(mean_ranks.items(), key=lambda item: item[1]))
+
+
+def table(rows: list[dict], column: str, better: int = 1) -> str:
+    """Lay out the means of one column in Markdown: models by sets, the best mean rank first."""
+    means, ranks = ranked(rows, column, better)
+    sets = [name for name in SETS if any(s == name for _, s in means)]
     lines = [f"| {column} | mean rank | {' | '.join(sets)} |", "| --- " * (len(sets) + 2) + "|"]
-    for m in order:
+    for m, rank in ranks.items():
         numbers = [f"{means[m, s]:.3g}" if (m, s) in means else "" for s in sets]
         if column == "accuracy":
             numbers = [f"{means[m, s]:.3f}" if (m, s) in means else "" for s in sets]
-        lines.append(f"| {m} | {np.mean(ranks[m]):.2f} | {' | '.join(numbers)} |")
+        lines.append(f"| {m} | {rank:.2f} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def times(rows: list[dict]) -> dict[str, float]:
+    """Compute by model how many times as long as the defaults it takes, in the geometric mean."""
+    known = {(r["set"], r["split"]): r["seconds"] for r in rows if r["model"] == "defaults"}
+    logs = defaultdict(list)
+    for row in rows:
+        logs[row["model"]].append(np.log(row["seconds"] / known[row["set"], row["split"]]))
+    return {model: float(np.exp(np.mean(found))) for model, found in logs.items()}
+
+
+def summary(rows: list[dict]) -> str:
+    """Lay out mean ranks of accuracy and log-loss, and the time relative to the defaults."""
+    (_, accuracy), (_, loss) = ranked(rows, "accuracy"), ranked(rows, "log_loss", -1)
+    lines = ["| | rank of accuracy | rank of log-loss | time |", "| --- | ---: | ---: | ---: |"]
+    taken = times(rows)
+    lines += [f"| {m} | {accuracy[m]:.1f} | {loss[m]:.1f} | {taken[m]:.2f} |" for m in accuracy]
     return "\n".join(lines)
 
 
@@ -138,10 +177,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--splits", type=int, help="only so many of each set's splits")
     parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--in-common", action="store_true", help="only splits that all have")
     given = parser.parse_args()
     if not given.table:
         study(given.data, given.runs, given.models, given.sets, given.splits)
     rows = read(given.runs)
+    if given.in_common:
+        rows = in_common(rows, given.models)
+        print(summary(rows), end="\n\n")
     for column, better in (
         ("accuracy", 1),
         ("log_loss", -1),
