@@ -10,7 +10,7 @@ import pytest
 import sknpcnn
 from sknpcnn._engine import parallel
 from sknpcnn._engine.engine import Engine
-from sknpcnn._engine.tape import UNRECORDABLE
+from sknpcnn._engine.tape import UNRECORDABLE, Tape
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network
 from sknpcnn.layers import (
@@ -78,10 +78,11 @@ def assert_same_without_tapes(monkeypatch, *args, **options):
 @pytest.mark.parametrize("case", RECORDED, ids=[case.id for case in RECORDED])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_nearly_every_layer_is_played_again(case, n_threads, monkeypatch):
+    played, replay = [], Tape.replay
+    monkeypatch.setattr(Tape, "replay", lambda tape: played.append(len(tape.calls)) or replay(tape))
     engine = assert_case_same_without_tapes(case, n_threads, monkeypatch)
-    assert list(engine.tapes)
     assert UNRECORDABLE not in engine.tapes
-    assert any(tape.calls for tape in engine.tapes)
+    assert any(played)  # a thread that comes late may have dropped all tapes at the end
 
 
 @pytest.mark.parametrize("case", OTHERS, ids=[case.id for case in OTHERS])
