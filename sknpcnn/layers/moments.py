@@ -18,7 +18,7 @@ from sknpcnn._kernels import windows
 from sknpcnn._kernels.windows import Empty
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, matrix, per_channel
 
-SLAB = 2**15
+SLAB = 2**18
 """How many elements go through all steps of a calculation before the next ones."""
 
 
