@@ -199,7 +199,7 @@ def _handed_back(segment: Segment, workspace: Workspace, i: int, rows: tuple[int
 def _take_notes(segment: Segment, engine: Engine, n_chunks: int) -> None:
     """Make the memory in which the chunks of a segment note what all need."""
     if segment.notes is not None:
-        _, path, size = segment.notes
+        path, size = segment.notes
         arena = engine.arena(*path, "notes", n_chunks, shared=True)
         arena.rewind()
         engine.notes[path] = arena.empty((n_chunks, size))
@@ -219,7 +219,8 @@ def _gradient_rows(
         rows: Array = np.empty((0, 0))
         complete = {}
         if segment.notes is not None:
-            complete[segment.notes.name] = grads[segment.notes.name]
+            name = segment.notes.path[-1]
+            complete[name] = grads[name]
         views: list[Arrays] = [own | complete]
         if n_chunks > 1:
             size = sum(array.size for array in arrays_in(own))

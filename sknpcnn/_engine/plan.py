@@ -72,9 +72,8 @@ class Segment:
 class Notes(NamedTuple):
     """What the chunks of a segment note for when all have met; see ``layers.moments``."""
 
-    name: str
-    """Name of the last layer of the segment, whose gradients are those of all chunks."""
     path: tuple[str, ...]
+    """That of the last layer of the segment, whose gradients are those of all chunks."""
     size: int
 
 
@@ -230,7 +229,7 @@ class _Planner(NamedTuple):
         name, layer, shape = group[-1]
         notes, kinds = None, (type(group[0][1]), type(layer))
         if type(layer) is Moments:
-            notes = Notes(name, (*self.path, name), layer.note_size(shape))
+            notes = Notes((*self.path, name), layer.note_size(shape))
         return Segment(
             names=tuple(n for n, layer, _ in group if type(layer) is not Moments),
             path=self.path,

@@ -19,7 +19,8 @@ from sknpcnn._kernels.windows import Empty
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, matrix, per_channel
 
 SLAB = 2**18
-"""How many elements go through all steps of a calculation before the next ones."""
+"""How many elements go through all steps of a calculation before the next ones. They should stay in
+the cache, but smaller pieces take longer: each is several calls of NumPy."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +53,8 @@ class Moments(Layer):
     ) -> Array | None:
         if not ctx.needs_dx:
             return None
-        return input_gradient(params, cache, dy, grads, ctx.notes(), self.epsilon, ctx)
+        found = constants(params, ctx.notes(), self.epsilon, ctx.scratch)
+        return input_gradient(found, cache, dy, grads, ctx)
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,11 +174,8 @@ def parameter_gradients(params: Arrays, x: Array, dy: Array, grads: Arrays, ctx:
         grads[name][...] = params[f"{name}_now"] if ctx.first else 0
 
 
-def input_gradient(
-    params: Arrays, x: Array, dy: Array, grads: Arrays, notes: Array, epsilon: float, ctx: Context
-) -> Array:
-    """Compute the gradient of the input from the complete gradients of beta and gamma."""
-    found = constants(params, notes, epsilon, ctx.scratch)
+def input_gradient(found: Arrays, x: Array, dy: Array, grads: Arrays, ctx: Context) -> Array:
+    """Compute the gradient of the input from the constants, and all of those of beta and gamma."""
     slope, shift = (ctx.scratch(found["gain"].shape, x.dtype) for _ in range(2))
     np.multiply(found["scale"], grads["gamma"], out=slope)
     np.divide(slope, found["total"], out=slope)

@@ -73,25 +73,25 @@ class BatchNorm(Layer):
         return gain, params["beta"] - params["mean"] * gain
 
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        if self.whole_batch(ctx.training):  # the engine runs the two halves instead
+        if self.whole_batch(ctx.training):  # of a subclass: otherwise the two halves run instead
             size = moments.Moments(self.epsilon).note_size(x.shape[-1:])
             notes = ctx.empty((1, size), x.dtype)
             moments.note(x, notes[0], ctx)
             found = moments.constants(params, notes, self.epsilon, ctx.empty)
-            return moments.normalize({**params, **found}, x, ctx), (x, found, notes)
+            return moments.normalize({**params, **found}, x, ctx), (x, found)
         if "gain" not in params:
             params = self.prepare(params, x.shape[-1:], ctx)
         y = np.multiply(x, per_channel(params["gain"], x, ctx), out=ctx.output(x.shape, x.dtype))
         y += per_channel(params["shift"], x, ctx)
-        return y, (x, None, None)
+        return y, (x, None)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
-        x, found, notes = cache
+        x, found = cache
         if found is not None:
             moments.parameter_gradients({**params, **found}, x, dy, grads, ctx)
-            return moments.input_gradient(params, x, dy, grads, notes, self.epsilon, ctx)
+            return moments.input_gradient(found, x, dy, grads, ctx)
         scale = 1 / np.sqrt(params["var"] + x.dtype.type(self.epsilon))
         constants = {"mean_now": params["mean"], "var_now": params["var"], "scale": scale}
         moments.parameter_gradients(constants, x, dy, grads, ctx)
