@@ -108,7 +108,7 @@ def case(request, small_pieces):
 def test_chunks_keep_what_they_go_on_with_or_share_it(dtype, weighted, small_pieces, monkeypatch):
     found = []
     for ratio, kept in ((0, False), (1000, True)):
-        monkeypatch.setattr("sknpcnn._engine.plan.MAX_RATIO", ratio)
+        monkeypatch.setattr("sknpcnn._engine.unfold.MAX_RATIO", ratio)
         case = Case(dtype)
         parts = plan(case.network.steps, IMAGE, training=True).parts
         assert any(isinstance(part, Segment) and part.hands_over for part in parts) == kept
