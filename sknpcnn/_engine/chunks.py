@@ -1,10 +1,6 @@
-"""Ranges of samples, and the shapes, slices and views of arrays that go with them."""
+"""Ranges of samples, and the shapes and slices of arrays that go with them."""
 
-from typing import Any
-
-import numpy as np
-
-from sknpcnn.layers.base import Array, Arrays, Shape, batch_axis
+from sknpcnn.layers.base import Array, Shape, batch_axis
 
 BLOCK = 2**18
 """How many elements of the data are processed at once where all of them have to be read."""
@@ -34,15 +30,3 @@ def batch_shape(shape: Shape, n: int) -> Shape:
 def sample_slice(x: Array, lo: int, hi: int) -> tuple[slice, ...]:
     """Return the index of samples lo to hi of a batch."""
     return (slice(None),) * batch_axis(x) + (slice(lo, hi),)
-
-
-def unflatten(tree: Arrays, row: Array) -> tuple[dict[str, Any], Array]:
-    """View a row of elements as a tree of arrays; also return the rest of the row."""
-    views: dict[str, Any] = {}
-    for name, branch in tree.items():
-        if isinstance(branch, np.ndarray):
-            views[name] = row[: branch.size].reshape(branch.shape)
-            row = row[branch.size :]
-        else:
-            views[name], row = unflatten(branch, row)
-    return views, row

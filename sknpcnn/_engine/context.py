@@ -10,6 +10,7 @@ from sknpcnn._engine.chunks import cut
 from sknpcnn._engine.engine import Arena, Engine
 from sknpcnn._engine.plan import Node, Plan, Segment
 from sknpcnn._engine.tape import RecordingArray, mark_unrecordable
+from sknpcnn._engine.trees import divide, find, place, stack
 from sknpcnn._kernels.randomness import sample_bits
 from sknpcnn.layers.base import Array, Arrays, Shape
 
@@ -163,6 +164,12 @@ class RunningContext:
         """Return an array that stays valid until the layer returns."""
         return self._workspace.wrap(self._workspace.scratch.empty(shape, dtype))
 
+    def lasting(self, shape: Shape, dtype: Any = None, *owner: Any) -> Array:
+        """Return an array of the chunk that stays valid until its owner asks again."""
+        arena = self._workspace.engine.arena("lasting", *owner, self._workspace.chunk)
+        arena.rewind()
+        return self._workspace.wrap(arena.empty(shape, dtype))
+
     def constant(self, make: Callable[..., Array], *args: Any) -> Array:
         """Return ``make(*args)``, computed once, read-only."""
         return self._workspace.wrap(self._workspace.engine.shared_constant(make, *args))
@@ -242,11 +249,13 @@ def forward(plan: Plan, params: Arrays, x: Any, workspace: Workspace) -> tuple[A
         if isinstance(part, Segment):
             x, cache = workspace.segment_runner.forward(part, params, x, workspace)
         else:
-            own = params.get(part.name, {})
+            own = find(params, part.names)
             target = workspace.target if part.into_target else None
-            x, cache = _call(
-                part.layer.forward, (own, x), workspace, part, part.transient_output, target
+            top, below = divide(x, part.n_inputs)
+            y, cache = _call(
+                part.layer.forward, (own, top), workspace, part, part.transient_output, target
             )
+            x = stack(y, below)
         caches.append(cache)
     return x, caches
 
@@ -260,9 +269,11 @@ def backward(
         if isinstance(part, Segment):
             dx = workspace.segment_runner.backward(part, cache, dx, grads, workspace)
         else:
-            own = params.get(part.name, {}), cache, dx, grads.get(part.name, {})
+            top, below = divide(dx, part.n_outputs)
+            own = find(params, part.names), cache, top, find(grads, part.names)
             target = workspace.target if part.into_target else None
             dx = _call(part.layer.backward, own, workspace, part, part.transient_gradient, target)
+            dx = stack(dx, below)
     return dx if plan.needs_dx else None
 
 
@@ -287,10 +298,10 @@ def prepare(plan: Plan, params: Arrays, workspace: Workspace) -> dict[str, Any]:
     """Return the parameters of all layers of a plan with the arrays derived from them."""
     prepared: dict[str, Any] = {}
     for node in plan.nodes():
-        own = params.get(node.name, {})
+        own = find(params, node.names)
         ctx = RunningContext(workspace, node.path)
         found = dict(node.layer.prepare(own, node.shape, ctx))
         for branch in node.branches:
             found |= prepare(branch, own, workspace)
-        prepared[node.name] = prepared.get(node.name, {}) | found
+        place(prepared, node.names, found)
     return prepared

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from sknpcnn._engine.chunks import BLOCK, batch_shape, cut, sample_slice, unflatten
+from sknpcnn._engine.chunks import BLOCK, batch_shape, cut, sample_slice
 from sknpcnn._engine.context import MiniBatch, RunningContext, Workspace, backward, forward, prepare
 from sknpcnn._engine.engine import Arena, Engine
 from sknpcnn._engine.plan import Segment
@@ -23,6 +23,7 @@ from sknpcnn._engine.tape import (
     holds_only_arrays,
     memory_layout,
 )
+from sknpcnn._engine.trees import divide, find, place, stack, unflatten
 from sknpcnn.layers.base import Array, Arrays
 
 # In elements: what a layer works on at once should stay in the caches of a core.
@@ -126,9 +127,10 @@ class ThreadedRunner:
                 dx = backward(plan, params, cache, dy, grads, chunk)
                 if target is None:
                     return dx
-                if dx is not target:
-                    target[...] = dx
-                return target
+                top, below = divide(dx, 1)
+                if top is not target:
+                    target[...] = top
+                return stack(target, below)
 
             dxs[i], _ = _run_or_replay(
                 tapes if replayed else None,  # only a replayed cache is at the same address
@@ -199,7 +201,7 @@ def _handed_back(segment: Segment, workspace: Workspace, i: int, rows: tuple[int
 def _take_notes(segment: Segment, engine: Engine, n_chunks: int) -> None:
     """Make the memory in which the chunks of a segment note what all need."""
     if segment.notes is not None:
-        path, size = segment.notes
+        path, _, size = segment.notes
         arena = engine.arena(*path, "notes", n_chunks, shared=True)
         arena.rewind()
         engine.notes[path] = arena.empty((n_chunks, size))
@@ -207,7 +209,7 @@ def _take_notes(segment: Segment, engine: Engine, n_chunks: int) -> None:
 
 def _gradient_rows(
     segment: Segment, grads: Arrays, workspace: Workspace, n_chunks: int
-) -> tuple[Arrays, Array, list[Arrays]]:
+) -> tuple[Arrays, Array, list[dict[str, Any]]]:
     """Return a segment's gradients, one row of them per chunk, and the views of each row.
 
     A single chunk needs no rows. A layer that reads the gradients of all chunks finds them.
@@ -215,22 +217,23 @@ def _gradient_rows(
     engine, key = workspace.engine, (*segment.memory_key, n_chunks)
     found = engine.gradient_rows.get(key)
     if found is None or found[0] is not grads:
-        own = {name: grads[name] for name in segment.names if name in grads}
+        own: dict[str, Any] = {}
+        for names in segment.names:
+            place(own, names, find(grads, names))
         rows: Array = np.empty((0, 0))
-        complete = {}
-        if segment.notes is not None:
-            name = segment.notes.path[-1]
-            complete[name] = grads[name]
-        views: list[Arrays] = [own | complete]
+        views: list[dict[str, Any]] = [own]
         if n_chunks > 1:
             size = sum(array.size for array in arrays_in(own))
             arena = engine.arena(*segment.memory_key, "gradients", n_chunks, shared=True)
             arena.rewind()
             rows = arena.empty((n_chunks, size))
-            views = [unflatten(own, row)[0] | complete for row in rows]
+            views = [unflatten(own, row)[0] for row in rows]
+        if segment.notes is not None:
+            for view in views:
+                place(view, segment.notes.names, find(grads, segment.notes.names))
         engine.gradient_rows[key] = grads, (own, rows, views)
         return own, rows, views
-    return cast("tuple[Arrays, Array, list[Arrays]]", found[1])
+    return cast("tuple[Arrays, Array, list[dict[str, Any]]]", found[1])
 
 
 def _add_rows(rows: Array, arrays: list[Array], engine: Engine) -> None:

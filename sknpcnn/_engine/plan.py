@@ -9,27 +9,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from sknpcnn._engine.unfold import Placed, similar, unfold
 from sknpcnn.layers import rewriting
 from sknpcnn.layers.base import Array, Arrays, Layer, is_builtin
+from sknpcnn.layers.forks import arity
 from sknpcnn.layers.moments import Moments, Normalize
 from sknpcnn.layers.rewriting import Folding
 from sknpcnn.layers.steps import Shape, Steps, with_shapes
-
-MAX_RATIO = 4
-"""Segments between which chunks only meet are cut alike if one works on at most so many times as
-many elements per sample as the other."""
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """A layer and its position in the network."""
 
-    name: str
+    names: tuple[str, ...]
+    """Its name in the plan, or several where a composite layer is unfolded."""
     layer: Layer
     path: tuple[str, ...]
-    """The names of the enclosing layers, and its own."""
+    """The names of all enclosing layers, and its own."""
     shape: Shape
     """Shape of one input sample."""
+    n_inputs: int
+    n_outputs: int
+    """How many arrays on top of the stack it replaces by how many; see ``layers.forks``."""
     branches: "tuple[Plan, ...]"
     """The plans of the nested layers."""
     transient_output: bool
@@ -45,8 +47,8 @@ class Node:
 class Segment:
     """Consecutive layers that treat samples independently: they run on a few at a time."""
 
-    names: tuple[str, ...]
-    """The names of the layers that compute gradients of parameters, or have none."""
+    names: tuple[tuple[str, ...], ...]
+    """Those of the layers that compute gradients of parameters, or have none."""
     path: tuple[str, ...]
     """The names of the enclosing layers."""
     memory_key: tuple[Any, ...]
@@ -64,6 +66,8 @@ class Segment:
     notes: "Notes | None"
     hands_over: bool
     """Whether each chunk keeps its result for the next segment, which is cut alike."""
+    forked: bool
+    """Whether it ends between a fork and its join, so that it has to hand over."""
     transient_output: bool
     transient_gradient: bool
     needs_dx: bool
@@ -73,7 +77,8 @@ class Notes(NamedTuple):
     """What the chunks of a segment note for when all have met; see ``layers.moments``."""
 
     path: tuple[str, ...]
-    """That of the last layer of the segment, whose gradients are those of all chunks."""
+    names: tuple[str, ...]
+    """Those of the last layer of the segment, whose gradients are those of all chunks."""
     size: int
 
 
@@ -91,11 +96,12 @@ class Plan:
         """Compute the parameters of a plan for prediction, in which some layers are folded."""
         result = rewriting.fold_parameters(params, self.foldings, empty)
         for node in self.nodes():
-            inside = result.get(node.name, {})
+            (name,) = node.names  # nothing is unfolded for prediction
+            inside = result.get(name, {})
             for branch in node.branches:
                 inside = branch.fold_parameters(inside, empty)
             if node.branches and inside:
-                result[node.name] = inside
+                result[name] = inside
         return result
 
     def nodes(self) -> Iterator[Node]:
@@ -119,16 +125,28 @@ def plan(
     ``fold`` folds batch normalizations into other layers (see ``Plan.fold_parameters``). ``whole``
     says that the layers see the whole mini-batch, which is then split into chunks where possible.
     """
-    trainable = {name for name, layer, s in with_shapes(steps, shape) if layer.parameters(s)}
     run, foldings = rewriting.rewrite(steps, fold, training)
-    groups = [[placed] for placed in with_shapes(run, shape)]
+    if whole and training:
+        groups = [[placed] for placed in unfold(run, shape)]
+    else:
+        groups = [[Placed((name,), *placed)] for name, *placed in with_shapes(run, shape)]
     if whole:
         groups = _segments(groups, training)
+    trainable = set(_trainable(steps, shape))
     return _Planner(path, training, fold, whole, needs_dx, trainable).plan(groups, tuple(foldings))
 
 
-_Group = list[tuple[str, Layer, Shape]]
-"""Layers that run together, each with the shape of its input."""
+def _trainable(steps: Steps, shape: Shape) -> Iterator[tuple[str, ...]]:
+    """Find the layers with parameters, and those in them."""
+    for name, layer, s in with_shapes(steps, shape):
+        if layer.parameters(s):
+            yield (name,)
+            for branch in layer.branches:
+                yield from ((name, *names) for names in _trainable(branch, s))
+
+
+_Group = list[Placed]
+"""Layers that run together."""
 
 
 def _segments(groups: list[_Group], training: bool) -> list[_Group]:
@@ -136,7 +154,7 @@ def _segments(groups: list[_Group], training: bool) -> list[_Group]:
     merged: list[_Group] = []
     ended = True
     for group in groups:
-        layer = group[0][1]
+        layer = group[0].layer
         separate = layer.whole_batch(training)
         if separate or ended:
             merged.append([])
@@ -151,7 +169,7 @@ class _Planner(NamedTuple):
     fold: bool
     whole: bool
     needs_dx: bool
-    trainable: set[str]
+    trainable: set[tuple[str, ...]]
 
     def plan(
         self, groups: list[_Group], foldings: tuple[Folding, ...] = (), chunked: bool = False
@@ -164,25 +182,29 @@ class _Planner(NamedTuple):
         ]
         backward_stop = 0 if self.needs_dx else min(trained, default=len(groups))
         parts: list[Node | Segment] = []
+        depth = 0
         for i, group in enumerate(groups):
             read_again = not chunked
             if i + 1 < len(groups):
-                following = groups[i + 1][0][1]
+                following = groups[i + 1][0].layer
                 read_again = following.hints.needs_input or not is_builtin(following)
                 if chunked and type(following) is Moments:
                     read_again = False  # but from where the result of the segment belongs
-            read_twice = i > 0 and _forks(groups[i - 1][-1][1])
+            read_twice = i > 0 and _forks(groups[i - 1][-1].layer)
             transient_gradient = (i > 0 or chunked) and not read_twice
             flags = not read_again, transient_gradient, self.needs_dx or i > backward_stop
             if self._is_segment(group):
-                parts.append(self._segment(group, *flags))
+                for placed in group:
+                    n_inputs, n_outputs = arity(placed.layer)
+                    depth += n_outputs - n_inputs
+                parts.append(self._segment(group, *flags, depth > 0))
             else:
-                halved = type(group[0][1]) in (Moments, Normalize)
+                halved = type(group[0].layer) in (Moments, Normalize)
                 parts.append(self._node(group, *flags, chunked and halved))
         return Plan(tuple(_cut_alike(parts)), foldings, backward_stop, self.needs_dx)
 
     def _is_segment(self, group: _Group) -> bool:
-        return self.whole and not group[0][1].whole_batch(self.training)
+        return self.whole and not group[0].layer.whole_batch(self.training)
 
     def _node(
         self,
@@ -192,8 +214,8 @@ class _Planner(NamedTuple):
         needs_dx: bool,
         into_target: bool,
     ) -> Node:
-        ((name, layer, shape),) = group
-        path = (*self.path, name)
+        ((names, layer, shape),) = group
+        path = (*self.path, *names)
         branches = tuple(
             plan(
                 steps,
@@ -206,41 +228,46 @@ class _Planner(NamedTuple):
             )
             for steps in layer.branches
         )
-        transient_output = transient_output and is_builtin(
-            layer
-        )  # others may keep what they return
+        own = not is_builtin(layer)  # such a layer may keep what it returns
         return Node(
-            name,
+            names,
             layer,
             path,
             shape,
-            branches,
-            transient_output,
-            transient_gradient,
-            needs_dx,
-            into_target,
+            *arity(layer),
+            branches=branches,
+            transient_output=transient_output and not own,
+            transient_gradient=transient_gradient,
+            needs_dx=needs_dx,
+            into_target=into_target,
         )
 
     def _segment(
-        self, group: _Group, transient_output: bool, transient_gradient: bool, needs_dx: bool
+        self,
+        group: _Group,
+        transient_output: bool,
+        transient_gradient: bool,
+        needs_dx: bool,
+        forked: bool,
     ) -> Segment:
         inside = self._replace(whole=False, needs_dx=needs_dx)
         single = [[placed] for placed in group]
-        name, layer, shape = group[-1]
-        notes, kinds = None, (type(group[0][1]), type(layer))
+        names, layer, shape = group[-1]
+        notes, kinds = None, (type(group[0].layer), type(layer))
         if type(layer) is Moments:
-            notes = Notes((*self.path, name), layer.note_size(shape))
+            notes = Notes((*self.path, *names), names, layer.note_size(shape))
         return Segment(
-            names=tuple(n for n, layer, _ in group if type(layer) is not Moments),
+            names=tuple(placed.names for placed in group if type(placed.layer) is not Moments),
             path=self.path,
-            memory_key=(*self.path, group[0][0], name, Normalize in kinds, Moments in kinds),
-            shape=group[0][2],
+            memory_key=(self.path, group[0].names, names, Normalize in kinds, Moments in kinds),
+            shape=group[0].shape,
             output_shape=layer.output_shape(shape),
             working_set=max(layer.working_set(s) for _, layer, s in group),
             single_chunk=inside.plan(single),
             chunked=inside.plan(single, chunked=True),
             notes=notes,
             hands_over=False,
+            forked=forked,
             recordable=all(is_builtin(layer, recursive=True) for _, layer, _ in group),
             transient_output=transient_output,
             transient_gradient=transient_gradient,
@@ -272,8 +299,8 @@ def _goes_on(run: list[Node | Segment], part: Segment) -> bool:
     """Return whether chunks only meet before this segment, and work on about as much in it."""
     if not (isinstance(run[-1], Segment) and run[-1].notes):
         return False
-    sizes = [before.working_set for before in (*run, part) if isinstance(before, Segment)]
-    return max(sizes) <= MAX_RATIO * min(sizes)
+    before = [part for part in run if isinstance(part, Segment)]
+    return before[-1].forked or similar(part.working_set for part in (*before, part))
 
 
 def _alike(run: list[Node | Segment]) -> Iterator[Node | Segment]:

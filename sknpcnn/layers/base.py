@@ -64,6 +64,12 @@ class Context(Protocol):
         two and the same sample given twice train the same network.
         """
 
+    def lasting(self, shape: Shape, dtype: Any = None, *owner: Any) -> Array:
+        """Return an array that stays valid over meetings of the chunks, until its owner asks again.
+
+        There may be one such layer at a time.
+        """
+
     def target(self) -> Array | None:
         """Return where the result will be copied to, if the layer may write it there itself."""
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sknpcnn._values.brief import brief
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.forks import add
 from sknpcnn.layers.steps import Steps, shapes
 from sknpcnn.spec import check_nesting, check_reserved, named
 
@@ -99,7 +98,7 @@ class Residual(Layer):
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
         through, cache = ctx.forward(params, x, branch=0)
         around, around_cache = ctx.forward(params, x, branch=1)
-        return _sum(through, around, ctx), (cache, around_cache)
+        return add(through, around, ctx), (cache, around_cache)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
@@ -108,16 +107,4 @@ class Residual(Layer):
         around = ctx.backward(params, cache[1], dy, grads, branch=1)
         if through is None or around is None:
             return None
-        return _sum(through, around, ctx)
-
-
-def _sum(a: Array, b: Array, ctx: Context) -> Array:
-    """Add two arrays by rows; where they are whole batches, in parallel."""
-    y, parts = ctx.output(a.shape, a.dtype), ctx.tiles(len(a), a[0].size)
-
-    def add(i: int, scratch: Any) -> None:
-        part = slice(*parts[i])
-        np.add(a[part], b[part], out=y[part])
-
-    ctx.map(add, len(parts))
-    return y
+        return add(through, around, ctx)
