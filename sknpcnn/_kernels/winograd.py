@@ -18,6 +18,7 @@ points, and transforms the products by the transpose of ``KERNEL``. ``benchmarks
 measures the rounding error.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -47,6 +48,10 @@ MIN_CHANNELS = 8
 
 MIN_TILES = 32
 """With fewer tiles, over all images, transforming the kernel costs more than it saves."""
+
+BLOCK = 2**19
+"""How many elements, at all points, are transformed and multiplied before the next rows of tiles:
+they should stay in the cache."""
 
 
 class Transforms(NamedTuple):
@@ -139,18 +144,23 @@ def correlate(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
-    (ho, wo), n, filters = window.outputs, x.shape[2], kernel.shape[-1]
-    down, along = (transform.output for transform in _transforms_of(window, x.shape[3], x.dtype))
-    grid = transform_input(x, window, x.shape[3], scratch)
-    rows, columns, height, width, _, c = grid.shape
-    products = scratch((rows, columns, height, width, n * filters), x.dtype)
-    at_points = products.reshape(rows * columns, -1, filters)
-    np.matmul(grid.reshape(rows * columns, -1, c), kernel, out=at_points)
-    mixed = scratch((rows, height, width, len(along), n * filters), x.dtype)
-    np.matmul(along, products.transpose(0, 2, 3, 1, 4), out=mixed)
+    (ho, wo), n, (_, c, filters) = window.outputs, x.shape[2], kernel.shape
+    down, along = (transform.output for transform in _transforms_of(window, c, x.dtype))
+    height, width = tile_counts(window, c)
+    at_once = _rows_at_once(window, c, n * (c + filters))
     y = empty((len(down) * height, wo, n, filters), x.dtype)
-    inside = mixed.reshape(rows, height, -1)[..., : wo * n * filters]
-    np.matmul(down, inside.swapaxes(0, 1), out=y.reshape(height, len(down), -1))
+    products_memory = scratch((len(kernel) * at_once * width * n * filters,), x.dtype)
+    mixed_memory = scratch((down.shape[1] * at_once * width * len(along) * n * filters,), x.dtype)
+    for first, grid in _grids(x, window, c, at_once, scratch):
+        rows, columns, tiles = grid.shape[:3]
+        products = _part(products_memory, (rows, columns, tiles, width, n * filters))
+        at_points = products.reshape(rows * columns, -1, filters)
+        np.matmul(grid.reshape(rows * columns, -1, c), kernel, out=at_points)
+        mixed = _part(mixed_memory, (rows, tiles, width, len(along), n * filters))
+        np.matmul(along, products.transpose(0, 2, 3, 1, 4), out=mixed)
+        inside = mixed.reshape(rows, tiles, -1)[..., : wo * n * filters]
+        target = y.reshape(height, len(down), -1)[first : first + tiles]
+        np.matmul(down, inside.swapaxes(0, 1), out=target)
     return y[:ho]
 
 
@@ -159,47 +169,73 @@ def kernel_gradient(
 ) -> None:
     """Write the gradient of the kernel into ``dW``.
 
-    The sum runs over tiles, first over those of one row: short sums lose fewer digits.
+    The sum runs over tiles, those of one row or a few together: short sums lose fewer digits.
     """
-    kh, kw, c, filters = dW.shape
+    (kh, kw, c, filters), n = dW.shape, x.shape[2]
     down, along = _transforms_of(window, 1, x.dtype)
-    grid = transform_input(x, window, 1, scratch)
-    rows, columns, height, width, n, _ = grid.shape
+    points = len(down.input), len(along.input)
     tall, wide = len(down.output), len(along.output)
+    height, width = tile_counts(window, 1)
     missing = (0, tall * height - dy.shape[0]), (0, wide * width - dy.shape[1])
-    dy = pad(dy, missing, 0.0, scratch)
-    half = scratch((height, rows, dy[0].size), dy.dtype)
-    np.matmul(down.output.T, dy.reshape(height, tall, -1), out=half)
-    at_points = scratch((rows, columns, height, width, n * filters), dy.dtype)
-    half = half.reshape(height, rows, width, wide, n * filters)
-    np.matmul(along.output.T, half, out=at_points.transpose(2, 0, 3, 1, 4))
-    parts = height if max(window.size) == 5 else 1  # 3x3 has digits to spare
-    slabs = grid.reshape(rows * columns, parts, -1, c).swapaxes(2, 3)
-    products = scratch((rows * columns, parts, c, filters), dy.dtype)
-    np.matmul(slabs, at_points.reshape(rows * columns, parts, -1, filters), out=products)
-    if parts > 1:
-        products = np.add.reduce(products, axis=1, out=scratch(products[:, 0].shape, dy.dtype))
-    mixed = scratch((rows, kw, c * filters), dy.dtype)
-    np.matmul(along.kernel.T, products.reshape(rows, columns, -1), out=mixed)
-    np.matmul(down.kernel.T, mixed.reshape(rows, -1), out=dW.reshape(kh, -1))
+    dy = pad(dy, missing, 0.0, scratch).reshape(height, tall, -1)
+    short = max(window.size) == 5  # 3x3 has digits to spare
+    at_once = 1 if short else _rows_at_once(window, 1, n * (c + filters))
+    rows_memory = scratch((at_once, points[0], dy.shape[2]), x.dtype)
+    memory = scratch((prod(points) * at_once * width * n * filters,), x.dtype)
+    total, more = (scratch((prod(points), c, filters), x.dtype) for _ in range(2))
+    for first, grid in _grids(x, window, 1, at_once, scratch):
+        tiles = grid.shape[2]
+        rows = np.matmul(down.output.T, dy[first : first + tiles], out=rows_memory[:tiles])
+        rows = rows.reshape(tiles, points[0], width, wide, n * filters)
+        at_points = _part(memory, (*points, tiles, width, n * filters))
+        np.matmul(along.output.T, rows, out=at_points.transpose(2, 0, 3, 1, 4))
+        inputs = grid.reshape(prod(points), -1, c).swapaxes(1, 2)
+        found = more if first else total
+        np.matmul(inputs, at_points.reshape(prod(points), -1, filters), out=found)
+        if first:
+            np.add(total, found, out=total)
+    columns = scratch((points[0], kw, c * filters), x.dtype)
+    np.matmul(along.kernel.T, total.reshape(*points, -1), out=columns)
+    np.matmul(down.kernel.T, columns.reshape(points[0], -1), out=dW.reshape(kh, -1))
 
 
-def transform_input(
-    x: np.ndarray, window: Window, depth: int, empty: Empty = np.empty
-) -> np.ndarray:
-    """Evaluate rows, then columns, at the points: (points, points, tiles, tiles, n, c)."""
+def _grids(
+    x: np.ndarray, window: Window, depth: int, at_once: int, scratch: Empty
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Evaluate rows, then columns, at the points: (points, points, tiles, tiles, n, c).
+
+    A few rows of tiles are completed before the next ones: these are yielded with the first of
+    them. All are in the same memory.
+    """
     down, along = (transform.input for transform in _transforms_of(window, depth, x.dtype))
     height, width = tile_counts(window, depth)
     tall, wide = (tile_size(k, depth) for k in window.size)
     h, w, n, c = x.shape
     (top, _), (left, _) = window.pads
     down_to, right_to = tall * (height - 1) + len(down), wide * (width - 1) + len(along)
-    x = pad(x, ((top, down_to - top - h), (left, right_to - left - w)), 0.0, empty)
+    x = pad(x, ((top, down_to - top - h), (left, right_to - left - w)), 0.0, scratch)
     pixel, row = n * c, right_to * n * c
-    rows = empty((height, len(down), row), x.dtype)
-    np.matmul(down, strided(x, (height, len(down), row), (tall * row, row, 1)), out=rows)
-    grid = empty((len(down), len(along), height, width, pixel), x.dtype)
-    shape = (height, len(down), width, len(along), pixel)
-    windows = strided(rows, shape, (len(down) * row, row, wide * pixel, pixel, 1))
-    np.matmul(along, windows, out=grid.transpose(2, 0, 3, 1, 4))
-    return grid.reshape(*grid.shape[:4], n, c)
+    x = strided(x, (height, len(down), row), (tall * row, row, 1))
+    rows_memory = scratch((at_once, len(down), row), x.dtype)
+    memory = scratch((len(down) * len(along) * at_once * width * pixel,), x.dtype)
+    for first in range(0, height, at_once):
+        rows = rows_memory[: min(at_once, height - first)]
+        np.matmul(down, x[first : first + len(rows)], out=rows)
+        grid = _part(memory, (len(down), len(along), len(rows), width, pixel))
+        shape = (len(rows), len(down), width, len(along), pixel)
+        windows = strided(rows, shape, (len(down) * row, row, wide * pixel, pixel, 1))
+        np.matmul(along, windows, out=grid.transpose(2, 0, 3, 1, 4))
+        yield first, grid.reshape(*grid.shape[:4], n, c)
+
+
+def _rows_at_once(window: Window, depth: int, per_tile: int) -> int:
+    """Return how many rows of tiles are transformed and multiplied at once."""
+    height, width = tile_counts(window, depth)
+    row = width * per_tile * prod(k + tile_size(k, depth) - 1 for k in window.size)
+    blocks = min(-(-height * row // BLOCK), height)
+    return -(-height // blocks)
+
+
+def _part(memory: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """View the beginning of a block of memory as an array."""
+    return memory[: prod(shape)].reshape(shape)
