@@ -7,6 +7,7 @@ convolution, and their product with ``dy`` is the kernel's gradient. There is on
 row of the output. A few rows are copied at once and multiplied while they are in the cache.
 """
 
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
@@ -35,17 +36,11 @@ def correlate(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, filters)."""
-    (depth, filters), (ho, wo), n = kernel.shape, window.outputs, x.shape[2]
-    places = shifted(x, window, scratch)
+    (ho, wo), n, filters = window.outputs, x.shape[2], kernel.shape[1]
     y = empty((ho, wo, n, filters), x.dtype)
-    at_once = min(max(BLOCK // (depth * wo * n), 1), ho)
-    memory = scratch((at_once * depth * wo * n,), x.dtype)
-    for first in range(0, ho, at_once):
-        part = places[:, :, :, first : first + at_once]
-        copies = memory[: part.size].reshape(part.shape)
-        copies[...] = part
-        rows = copies.reshape(depth, part.shape[3], -1).transpose(1, 2, 0)
-        np.matmul(rows, kernel, out=y[first : first + at_once].reshape(len(rows), -1, filters))
+    for first, rows in _gathered(x, window, scratch):
+        target = y[first : first + len(rows)].reshape(len(rows), -1, filters)
+        np.matmul(rows.swapaxes(1, 2), kernel, out=target)
     return y
 
 
@@ -53,20 +48,29 @@ def kernel_gradient(
     x: np.ndarray, dy: np.ndarray, window: Window, dW: np.ndarray, scratch: Empty = np.empty
 ) -> None:
     """Write the gradient of the kernel into ``dW``."""
-    filters, ho = dW.shape[-1], len(dy)
-    copies = gather(x, window, scratch)
-    parts = scratch((ho, len(copies), filters), dy.dtype)
-    rows = copies.reshape(len(copies), ho, -1).swapaxes(0, 1)
-    np.matmul(rows, dy.reshape(ho, -1, filters), out=parts)
+    depth, filters = dW[..., 0].size, dW.shape[-1]
+    dy = dy.reshape(len(dy), -1, filters)
+    parts = scratch((len(dy), depth, filters), dy.dtype)
+    for first, rows in _gathered(x, window, scratch):
+        part = slice(first, first + len(rows))
+        np.matmul(rows, dy[part], out=parts[part])
     np.add.reduce(parts, axis=0, out=dW.reshape(-1, filters))
 
 
-def gather(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
-    """Copy the image once per kernel pixel and channel: (kh * kw * c, ho * wo * n)."""
-    places = shifted(x, window, empty)
-    copies = empty(places.shape, x.dtype)
-    copies[...] = places
-    return copies.reshape(-1, copies[0, 0, 0].size)
+def _gathered(x: np.ndarray, window: Window, scratch: Empty) -> Iterator[tuple[int, np.ndarray]]:
+    """Copy what a few rows of the output read: (rows, kh * kw * c, wo * n), and the first of them.
+
+    All are in the same memory.
+    """
+    places = shifted(x, window, scratch)
+    ho, row = window.outputs[0], places[:, :, :, 0]
+    at_once = min(max(BLOCK // row.size, 1), ho)
+    memory = scratch((at_once * row.size,), x.dtype)
+    for first in range(0, ho, at_once):
+        part = places[:, :, :, first : first + at_once]
+        copies = memory[: part.size].reshape(part.shape)
+        copies[...] = part
+        yield first, copies.reshape(-1, part.shape[3], row[0, 0, 0].size).swapaxes(0, 1)
 
 
 def shifted(x: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
