@@ -1,14 +1,15 @@
 """Where the time of a training step goes on one core: ``python -m benchmarks.calls``.
 
-The NumPy calls on the tapes of a step are repeated and timed one by one, by what they do: products
-of matrices, also those of Winograd's transforms; sums, activations and masks; comparisons of
-pooling; copies. The rest of the step is what runs without a tape: dense layers, batch
-normalization, the optimizer, loading the images, and Python itself.
+While a network is trained, every NumPy call on the tapes of its steps is timed, by what it does:
+products of matrices; Winograd's transforms, which are products with a tiny matrix; what goes
+element by element, as activations, pooling and batch normalization; copies. The rest of the step is
+what runs without a tape: dense layers, the optimizer, loading the images, and Python itself.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -16,37 +17,52 @@ from typing import Any
 import numpy as np
 
 from sknpcnn._engine.engine import Engine
-from sknpcnn._engine.tape import arrays_in
+from sknpcnn._engine.tape import Tape, arrays_in
+from sknpcnn._kernels.memory import CONSTANT, owner_of
 
 from . import networks, ours
 
-BATCH, STEPS, REPEATS = 128, 10, 5
-COMPARISONS = {"maximum", "minimum", "greater", "greater_equal", "less", "less_equal", "equal"}
+BATCH, STEPS, EPOCHS = 128, 10, 6
+KINDS = ("products", "transforms", "element by element", "copies")
 
 
-def kind_of(function: Callable[..., Any]) -> str:
+def kind_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """Say what a call does."""
-    name = getattr(getattr(function, "__self__", function), "__name__", "")
-    if name == "matmul":
-        return "products"
-    if name == "copyto":
-        return "copies"
-    return "comparisons" if name in COMPARISONS else "sums"
+    if function is np.matmul and arguments[0].ndim > 1:
+        tiny = arguments[0].ndim == 2 and owner_of(arguments[0]) is CONSTANT
+        return "transforms" if tiny else "products"
+    return "copies" if function is np.copyto else "element by element"
 
 
-def multiply_adds(arguments: tuple[Any, ...], options: dict[str, Any]) -> int:
-    """Count those of a product."""
-    (out,) = options["out"]
-    return int(out.size * arguments[0].shape[-1])
+def multiply_adds(arguments: tuple[Any, ...]) -> int:
+    """Count those of a product, whose output is the last argument."""
+    return int(arguments[-1].size * arguments[0].shape[-1])
 
 
-def calls_of(engine: Engine) -> Iterator[tuple[Any, ...]]:
-    for tape in engine.tapes:
-        yield from tape.calls
+@contextmanager
+def timed_calls() -> Iterator[dict[int, tuple[Tape, list[list[float]]]]]:
+    """Time the calls of all tapes that are played: for each tape, a list for each time."""
+    found: dict[int, tuple[Tape, list[list[float]]]] = {}
+    replay = Tape.replay
+
+    def timed(tape: Tape) -> Any:
+        times = []
+        for function, arguments in tape.calls:
+            start = perf_counter()
+            function(*arguments)
+            times.append(perf_counter() - start)
+        found.setdefault(id(tape), (tape, []))[1].append(times)
+        return tape.result
+
+    Tape.replay = timed  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        Tape.replay = replay  # type: ignore[method-assign]
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Time a step, and the calls on its tapes by kind."""
+    """Time steps, and the calls on their tapes by kind."""
     network = networks.network(name)
     X, y = networks.data(network.image, ours.IMAGES)
     seconds: dict[str, float] = defaultdict(float)
@@ -54,19 +70,20 @@ def measure(name: str) -> dict[str, Any]:
     with Engine(1, np.float32) as engine:
         state = ours.start(network, networks.parameters(network))
         epochs = ours.epochs(network, state, engine, X, y, BATCH, STEPS)
-        step = median([next(epochs).seconds / STEPS for _ in range(6)][1:])
-        for function, arguments, options in calls_of(engine):
-            times = []
-            for _ in range(REPEATS):
-                start = perf_counter()
-                function(*arguments, **options)
-                times.append(perf_counter() - start)
-            kind = kind_of(function)
-            seconds[kind] += median(times)
-            if kind == "products":
-                work[kind] += 2 * multiply_adds(arguments, options)
+        step = median([next(epochs).seconds / STEPS for _ in range(EPOCHS)][1:])
+        with timed_calls() as found:
+            next(epochs)
+    for tape, times in found.values():
+        for (function, arguments), of_call in zip(
+            tape.calls, zip(*times, strict=True), strict=True
+        ):
+            kind = kind_of(function, arguments)
+            seconds[kind] += median(of_call) * len(times) / STEPS
+            if kind in ("products", "transforms"):
+                amount = 2 * multiply_adds(arguments)
             else:
-                work[kind] += sum(array.nbytes for array in arrays_in((arguments, options)))
+                amount = sum(array.nbytes for array in arrays_in(arguments))
+            work[kind] += amount * len(times) / STEPS
     direct = 3 * 2 * BATCH * sum(row.multiply_adds for row in network.summary())
     return {"step": step, "seconds": seconds, "work": work, "direct": direct}
 
@@ -100,15 +117,14 @@ def main() -> None:
         f"One core: {product:.0f} GFLOP/s in a product of 1024 x 1024, "
         f"{cached:.0f} GB/s in sums of arrays that are in the cache, {memory:.0f} in others.\n"
     )
-    print(
-        "| network | step, ms | GFLOP/s of the direct algorithm | products, ms | GFLOP/s | "
-        "sums, ms | GB/s | comparisons, ms | GB/s | copies, ms | GB/s | rest, ms |"
-    )
+    columns = "products, ms | GFLOP/s | transforms, ms | GFLOP/s"
+    columns += " | element by element, ms | GB/s | copies, ms | GB/s"
+    print(f"| network | step, ms | GFLOP/s of the direct algorithm | {columns} | rest, ms |")
     print("| --- |" + " ---: |" * 11)
     for name in given.networks:
         m = measure(name)
         cells = []
-        for kind in ("products", "sums", "comparisons", "copies"):
+        for kind in KINDS:
             taken = m["seconds"][kind]
             cells += [f"{1e3 * taken:.2f}", f"{m['work'][kind] / max(taken, 1e-9) / 1e9:.0f}"]
         rest = m["step"] - sum(m["seconds"].values())

@@ -63,7 +63,7 @@ def _player(engine: Engine) -> Callable[[], None]:
 
     def play() -> None:
         for tape in tapes:
-            tape.play()
+            tape.replay()
 
     return play
 

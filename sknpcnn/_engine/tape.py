@@ -18,6 +18,7 @@ A tape may be replayed only where it does what the code would do. Three rules en
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from threading import local
 from typing import Any
 
@@ -31,10 +32,14 @@ _recording = local()
 
 
 class Tape:
-    """A list of calls, and the result of the chunk."""
+    """A list of calls, and the result of the chunk.
+
+    A call is a function and its arguments, by position: the fewer objects it is made of, the less
+    often Python looks for garbage while thousands of calls are recorded.
+    """
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+        self.calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self.unrecordable = False
         self.result: Any = None
 
@@ -61,8 +66,8 @@ class Tape:
 
     def replay(self) -> Any:
         """Execute the recorded calls again."""
-        for function, arguments, options in self.calls:
-            function(*arguments, **options)
+        for function, arguments in self.calls:
+            function(*arguments)
         return self.result
 
 
@@ -146,16 +151,21 @@ class RecordingArray(np.ndarray):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        function = getattr(ufunc, method)
-        arguments, options = as_plain(inputs), as_plain(options)
-        if out is None or any(array is None for array in out):
+        function, arguments = getattr(ufunc, method), as_plain(inputs)
+        options = as_plain(options) if options else options
+        if out is None or out[0] is None or out[-1] is None:
             mark_unrecordable()
             return function(
                 *arguments, **options, **({} if out is None else {"out": as_plain(out)})
             )
-        options["out"] = as_plain(out)
-        function(*arguments, **options)
-        _record_call(function, arguments, options)
+        call: tuple[Callable[..., Any], tuple[Any, ...]]
+        if method == "__call__" and not options and ufunc not in _OUT_BY_NAME:
+            call = ufunc, (*arguments, *as_plain(out))
+        elif method == "reduce" and options.keys() == {"axis"}:
+            call = function, (*arguments, options["axis"], None, *as_plain(out))
+        else:
+            call = partial(function, **options, out=as_plain(out)), arguments
+        _run_and_record(*call)
         return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -175,8 +185,7 @@ class RecordingArray(np.ndarray):
             mark_unrecordable()
             as_plain(self)[key] = as_plain(value)
             return
-        np.copyto(target, as_plain(value), casting="unsafe")  # as an assignment does
-        _record_call(np.copyto, (target, as_plain(value)), {"casting": "unsafe"})
+        _run_and_record(np.copyto, (target, as_plain(value), "unsafe"))  # as an assignment casts
 
     def reshape(self, *args: Any, **kwargs: Any) -> Any:
         """Reshape; a copy cannot be recorded."""
@@ -192,6 +201,9 @@ class RecordingArray(np.ndarray):
             mark_unrecordable()
         return result
 
+
+_OUT_BY_NAME = {np.maximum, np.minimum}
+"""Functions that take their output by its name only, as somebody might mean a third input."""
 
 _VALUE_FREE = {
     *("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "strides", "flags", "T"),
@@ -244,10 +256,14 @@ def _map_arrays(change: Callable[[Array], Array], tree: Any) -> Any:
         return change(tree)
     if isinstance(tree, dict):
         return {name: _map_arrays(change, branch) for name, branch in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_make"):
+    if isinstance(tree, tuple) and type(tree) is not tuple and hasattr(tree, "_make"):
         return tree._make(_map_arrays(change, branch) for branch in tree)
     if type(tree) in (tuple, list):
-        return type(tree)(_map_arrays(change, branch) for branch in tree)
+        branches = [
+            change(branch) if isinstance(branch, np.ndarray) else _map_arrays(change, branch)
+            for branch in tree
+        ]
+        return branches if type(tree) is list else tuple(branches)
     return tree
 
 
@@ -257,7 +273,10 @@ def arrays_in(tree: Any) -> Iterator[Array]:
         yield tree
     elif isinstance(tree, (tuple, list)):
         for branch in tree:
-            yield from arrays_in(branch)
+            if isinstance(branch, np.ndarray):
+                yield branch
+            else:
+                yield from arrays_in(branch)
     elif isinstance(tree, dict):
         for branch in tree.values():
             yield from arrays_in(branch)
@@ -286,11 +305,13 @@ def memory_layout(array: Array) -> tuple[Any, ...]:
     return array.ctypes.data, array.shape, array.strides, array.dtype
 
 
-def _record_call(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Record a call, unless one of its arrays may be elsewhere in the next step."""
-    if (tape := getattr(_recording, "tape", None)) is None:
+def _run_and_record(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Run a call; record it, unless one of its arrays may be elsewhere in the next step."""
+    function(*arguments)
+    if (tape := getattr(_recording, "tape", None)) is None or tape.unrecordable:
         return
-    if not all(map(_recording.is_stable, arrays_in((arguments, options)))):
+    options = function.keywords if isinstance(function, partial) else ()
+    if all(map(_recording.is_stable, arrays_in((arguments, options)))):
+        tape.calls.append((function, arguments))
+    else:
         tape.unrecordable = True
-    if not tape.unrecordable:
-        tape.calls.append((function, arguments, options))

@@ -39,13 +39,16 @@ class Prediction:
     rows: Rows
 
     def batches(self, batch_size: int | None) -> list[tuple[int, int]]:
-        """Return the batches as ranges of rows; of several, the first one is small."""
+        """Return the batches as ranges of rows: a small one first, others of equal size.
+
+        Equal ones play the same tapes; only the last one may have fewer rows.
+        """
         n, size = len(self.rows), min(batch_size or PREDICTION_BATCH, PREDICTION_BATCH)
         if n <= size:
             return [(0, n)]
         first = min(FIRST_BATCH, size)
-        rest = cut(n - first, size, even=True)
-        return [(0, first), *((first + lo, first + hi) for lo, hi in rest)]
+        size = -(-(n - first) // len(cut(n - first, size, even=True)))
+        return [(0, first), *((lo, min(lo + size, n)) for lo in range(first, n, size))]
 
     def on(self, engine: Engine) -> Callable[[int, int], Array]:
         """Return a function that computes the outputs of rows lo to hi, (n, outputs)."""
