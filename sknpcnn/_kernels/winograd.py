@@ -49,9 +49,10 @@ MIN_CHANNELS = 8
 MIN_TILES = 32
 """With fewer tiles, over all images, transforming the kernel costs more than it saves."""
 
-BLOCK = 2**19
+BLOCK, MIN_KERNELS = 2**19, 4
 """How many elements, at all points, are transformed and multiplied before the next rows of tiles:
-they should stay in the cache."""
+they should stay in the cache. But the kernel is read again each time, so that there are at least a
+few times as many as in it."""
 
 
 class Transforms(NamedTuple):
@@ -147,7 +148,7 @@ def correlate(
     (ho, wo), n, (_, c, filters) = window.outputs, x.shape[2], kernel.shape
     down, along = (transform.output for transform in _transforms_of(window, c, x.dtype))
     height, width = tile_counts(window, c)
-    at_once = _rows_at_once(window, c, n * (c + filters))
+    at_once = _rows_at_once(window, c, n, c, filters)
     y = empty((len(down) * height, wo, n, filters), x.dtype)
     products_memory = scratch((len(kernel) * at_once * width * n * filters,), x.dtype)
     mixed_memory = scratch((down.shape[1] * at_once * width * len(along) * n * filters,), x.dtype)
@@ -179,7 +180,7 @@ def kernel_gradient(
     missing = (0, tall * height - dy.shape[0]), (0, wide * width - dy.shape[1])
     dy = pad(dy, missing, 0.0, scratch).reshape(height, tall, -1)
     short = max(window.size) == 5  # 3x3 has digits to spare
-    at_once = 1 if short else _rows_at_once(window, 1, n * (c + filters))
+    at_once = 1 if short else _rows_at_once(window, 1, n, c, filters)
     rows_memory = scratch((at_once, points[0], dy.shape[2]), x.dtype)
     memory = scratch((prod(points) * at_once * width * n * filters,), x.dtype)
     total, more = (scratch((prod(points), c, filters), x.dtype) for _ in range(2))
@@ -228,11 +229,13 @@ def _grids(
         yield first, grid.reshape(*grid.shape[:4], n, c)
 
 
-def _rows_at_once(window: Window, depth: int, per_tile: int) -> int:
+def _rows_at_once(window: Window, depth: int, n: int, c: int, filters: int) -> int:
     """Return how many rows of tiles are transformed and multiplied at once."""
     height, width = tile_counts(window, depth)
-    row = width * per_tile * prod(k + tile_size(k, depth) - 1 for k in window.size)
-    blocks = min(-(-height * row // BLOCK), height)
+    points = prod(k + tile_size(k, depth) - 1 for k in window.size)
+    row = width * points * n * (c + filters)
+    size = max(BLOCK, MIN_KERNELS * points * c * filters)
+    blocks = min(-(-height * row // size), height)
     return -(-height // blocks)
 
 

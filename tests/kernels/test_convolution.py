@@ -81,17 +81,30 @@ def test_any_shape_stride_dilation_and_padding_agrees_with_the_loops(algorithm, 
     )
 
 
-@pytest.mark.parametrize("algorithm", [rows, planes], ids=["rows", "planes"])
-@pytest.mark.parametrize("block", [1, 150, 300, 800])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("block", [1, 150, 300, 800, 5000])
+@pytest.mark.parametrize(
+    ("algorithm", "stride"),
+    [(rows, 1), (rows, 2), (planes, 1), (planes, 2), (winograd, 1)],
+    ids=["rows", "rows, strided", "planes", "planes, strided", "winograd"],
+)
 def test_a_few_rows_of_the_output_are_computed_at_a_time(algorithm, block, stride, monkeypatch):
-    window = window_of((9, 7), (3, 5), (stride, stride))
+    window = window_of((18, 7), (3, 5), (stride, stride))
     rng = np.random.default_rng(0)
-    x, W = rng.normal(size=(9, 7, 2, 3)), rng.normal(size=(3, 5, 3, 4))
-    expected = algorithm.correlate(x, algorithm.prepare(W, window), window)
+    x, W = rng.normal(size=(18, 7, 2, 3)), rng.normal(size=(3, 5, 3, 4))
+    dy = rng.normal(size=(*window.outputs, 2, 4))
+
+    def both():
+        dW = np.full(W.shape, np.nan)
+        algorithm.kernel_gradient(x, dy, window, dW)
+        return algorithm.correlate(x, algorithm.prepare(W, window), window), dW
+
+    monkeypatch.setattr(algorithm, "BLOCK", 10**9)
+    y, dW = both()
     monkeypatch.setattr(algorithm, "BLOCK", block)
-    found = algorithm.correlate(x, algorithm.prepare(W, window), window)
-    np.testing.assert_array_equal(found, expected)
+    monkeypatch.setattr(winograd, "MIN_KERNELS", 0)
+    found, found_dW = both()
+    np.testing.assert_allclose(found, y, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found_dW, dW, rtol=0, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
