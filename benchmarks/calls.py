@@ -109,7 +109,7 @@ def _fastest(task: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", default="ABCDEFGRP")
+    parser.add_argument("--networks", default="ABCDEFGRPHL")
     given = parser.parse_args()
     with Engine(1, np.float32):  # which holds BLAS to one thread
         product, cached, memory = peaks()

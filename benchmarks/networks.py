@@ -19,7 +19,8 @@ from sknpcnn.layers import (
 from sknpcnn.spec import named
 
 CLASSES = 10
-MNIST, CIFAR, DIGITS, PHOTO = (28, 28, 1), (32, 32, 3), (8, 8, 1), (64, 64, 3)
+MNIST, CIFAR, DIGITS = (28, 28, 1), (32, 32, 3), (8, 8, 1)
+PHOTO, LARGER, LARGE = (64, 64, 3), (96, 96, 3), (128, 128, 3)
 
 
 def conv(filters: int, kernel_size: int = 3, padding: str = "same") -> list[Layer]:
@@ -79,6 +80,15 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[Layer]]] = {
         normed(16) + block(16) + block(32, 2) + block(64, 2) + [GlobalAvgPool2D()],
     ),
     "P": (PHOTO, conv(24, 5) + POOL + conv(40) + POOL + conv(40) + POOL + FLAT + dense(96)),
+    # Larger images, for the table of what takes the time; they do not count in the means either.
+    "H": (
+        LARGER,
+        normed(24) + POOL + block(24) + POOL + block(48, 2) + [GlobalAvgPool2D()],
+    ),
+    "L": (
+        LARGE,
+        conv(16) + POOL + conv(16) + POOL + 2 * (conv(32) + POOL) + FLAT + dense(64),
+    ),
     # The classifier's default network on images as small as scikit-learn's digits: here the
     # overhead of a mini-batch shows. It does not count in the means.
     "S": (DIGITS, conv(16) + POOL + conv(32) + POOL + FLAT + dense(100)),

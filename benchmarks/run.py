@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from . import isolated
+from . import isolated, networks
 from .report import markdown
 
 ALL = "ABCDEFGRPS"
@@ -56,8 +56,9 @@ def arguments() -> argparse.Namespace:
     for name, value in (quick if args.quick else usual).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    if unknown := set(args.networks) - set(ALL):
-        parser.error(f"--networks: {', '.join(sorted(unknown))}; known are {ALL}")
+    if unknown := set(args.networks) - set(networks.NETWORKS):
+        known = "".join(networks.NETWORKS)
+        parser.error(f"--networks: {', '.join(sorted(unknown))}; known are {known}")
     return args
 
 
