@@ -74,11 +74,9 @@ def measure(name: str) -> dict[str, Any]:
         with timed_calls() as found:
             next(epochs)
     for tape, times in found.values():
-        for (function, arguments), of_call in zip(
-            tape.calls, zip(*times, strict=True), strict=True
-        ):
+        for i, (function, arguments) in enumerate(tape.calls):
             kind = kind_of(function, arguments)
-            seconds[kind] += median(of_call) * len(times) / STEPS
+            seconds[kind] += median(taken[i] for taken in times) * len(times) / STEPS
             if kind in ("products", "transforms"):
                 amount = 2 * multiply_adds(arguments)
             else:

@@ -1,6 +1,7 @@
 """Ranges of samples, and the shapes and slices of arrays that go with them."""
 
-from sknpcnn.layers.base import Array, Shape, batch_axis
+from sknpcnn.layers.base import Array, Shape
+from sknpcnn.layers.batch import batch_axis
 
 BLOCK = 2**18
 """How many elements of the data are processed at once where all of them have to be read."""

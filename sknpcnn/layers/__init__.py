@@ -10,19 +10,8 @@ from sknpcnn.layers.activation import (
     SiLU,
     Tanh,
 )
-from sknpcnn.layers.base import (
-    Array,
-    Arrays,
-    Context,
-    Hints,
-    Layer,
-    Shape,
-    batch_axis,
-    image_shape,
-    matrix,
-    per_channel,
-    vector_size,
-)
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape
+from sknpcnn.layers.batch import batch_axis, image_shape, matrix, per_channel, vector_size
 from sknpcnn.layers.compose import Residual, Sequential
 from sknpcnn.layers.conv import Conv2D
 from sknpcnn.layers.dense import Dense

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sknpcnn._kernels import windows
-from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, matrix, per_channel
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
+from sknpcnn.layers.batch import matrix, per_channel
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,15 +17,8 @@ from sknpcnn._values.checks import (
     check_real,
     is_word,
 )
-from sknpcnn.layers.base import (
-    Array,
-    Arrays,
-    Context,
-    Layer,
-    Shape,
-    image_shape,
-    per_channel,
-)
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.batch import image_shape, per_channel
 from sknpcnn.layers.bias import Bias
 from sknpcnn.layers.parameter import Parameter
 

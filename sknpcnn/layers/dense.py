@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from sknpcnn._values.checks import check_flag, check_integer, check_real
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, vector_size
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.batch import vector_size
 from sknpcnn.layers.parameter import Parameter
 
 # Threads share the tiles of a product, but these are few: each tile packs the other factor again,

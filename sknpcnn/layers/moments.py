@@ -16,7 +16,8 @@ import numpy as np
 
 from sknpcnn._kernels import windows
 from sknpcnn._kernels.windows import Empty
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, matrix, per_channel
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.batch import matrix, per_channel
 
 SLAB = 2**18
 """How many elements go through all steps of a calculation before the next ones. They should stay in

@@ -7,7 +7,8 @@ import numpy as np
 
 from sknpcnn._values.checks import check_real
 from sknpcnn.layers import moments
-from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape, per_channel
+from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
+from sknpcnn.layers.batch import per_channel
 from sknpcnn.layers.parameter import Parameter
 
 

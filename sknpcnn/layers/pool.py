@@ -7,7 +7,8 @@ import numpy as np
 
 from sknpcnn._kernels import pooling, windows
 from sknpcnn._values.checks import as_pair, check_pair, refuse
-from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape, image_shape
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape
+from sknpcnn.layers.batch import image_shape
 from sknpcnn.layers.conv import Size, axes, check_padding
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape, image_shape
+from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape
+from sknpcnn.layers.batch import image_shape
 
 
 @dataclass(frozen=True, repr=False)

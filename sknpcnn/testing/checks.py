@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
+from sknpcnn.layers.base import Array, Layer, Shape
+from sknpcnn.layers.batch import batch_axis
 from sknpcnn.layers.parameter import Parameter
 from sknpcnn.testing.running import (
     Example,

@@ -12,7 +12,8 @@ from sknpcnn._engine.engine import Arena, Engine
 from sknpcnn._engine.parallel import ThreadedRunner, whole_batch
 from sknpcnn._engine.plan import plan
 from sknpcnn._network.parameters import Layout
-from sknpcnn.layers.base import Array, Layer, Shape, batch_axis
+from sknpcnn.layers.base import Array, Layer, Shape
+from sknpcnn.layers.batch import batch_axis
 from sknpcnn.layers.steps import parameters
 
 GUARD = 16  # elements on either side of the gradients, which no layer may write to

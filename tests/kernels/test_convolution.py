@@ -103,8 +103,8 @@ def test_a_few_rows_of_the_output_are_computed_at_a_time(algorithm, block, strid
     monkeypatch.setattr(algorithm, "BLOCK", block)
     monkeypatch.setattr(winograd, "MIN_KERNELS", 0)
     found, found_dW = both()
-    np.testing.assert_allclose(found, y, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found_dW, dW, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(found, y)
+    np.testing.assert_allclose(found_dW, dW, rtol=0, atol=1e-12)  # a sum in another order
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

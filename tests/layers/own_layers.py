@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sknpcnn.layers import BatchNorm, Dense, Layer, Sequential
-from sknpcnn.layers.base import batch_axis
+from sknpcnn.layers.batch import batch_axis
 from sknpcnn.layers.parameter import Parameter
 
 
