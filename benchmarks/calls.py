@@ -80,7 +80,8 @@ def measure(name: str) -> dict[str, Any]:
             if kind in ("products", "transforms"):
                 amount = 2 * multiply_adds(arguments)
             else:
-                amount = sum(array.nbytes for array in arrays_in(arguments))
+                by_name = getattr(function, "keywords", {})
+                amount = sum(array.nbytes for array in arrays_in((arguments, by_name)))
             work[kind] += amount * len(times) / STEPS
     direct = 3 * 2 * BATCH * sum(row.multiply_adds for row in network.summary())
     return {"step": step, "seconds": seconds, "work": work, "direct": direct}
