@@ -1,6 +1,11 @@
-"""Candidates for the defaults: the defaults, those of before, and what is changed in them."""
+"""Candidates for the defaults: the base that a study starts from, and what is changed in it.
+
+The base has the defaults of before the last study, so that its runs stay comparable; the defaults
+that it led to are a candidate themselves.
+"""
 
 from collections.abc import Callable
+from math import ceil, log2
 from typing import Any
 
 from sknpcnn._training import defaults
@@ -36,24 +41,13 @@ def before(image: Shape, n: int) -> dict[str, Any]:
     }
 
 
-def with_(**params: Any) -> Candidate:
-    """Make the defaults with some of them changed."""
-    return lambda image, n: params
-
-
-def longer(factor: float) -> Candidate:
-    """Make the defaults with more or fewer epochs."""
-
-    def make(image: Shape, n: int) -> dict[str, Any]:
-        size = defaults.batch_size(n)
-        shape = (1, 1, 1) if image is None else (*image[:2], 1)
-        return {"max_iter": round(factor * defaults.epochs(shape, n, size))}
-
-    return make
-
-
 def filters(image: Shape) -> tuple[int, ...]:
-    return () if image is None else defaults.filters((*image[:2], 1), table=False)
+    """Return those of the base: as of the defaults, but no block after four pixels are left."""
+    if image is None:
+        return ()
+    n_halvings = ceil(log2(min(image[:2]) / defaults.MAX_LAST_SIDE))
+    now = defaults.filters((*image[:2], 1), table=False)
+    return now[: max(n_halvings, defaults.MIN_BLOCKS)]
 
 
 def chosen(image: Shape, filters: tuple[int, ...]) -> dict[str, Any]:
@@ -66,13 +60,30 @@ def chosen(image: Shape, filters: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def with_(**params: Any) -> Candidate:
+    """Make the base with some of its parameters changed."""
+    return lambda image, n: chosen(image, filters(image)) | params
+
+
+def longer(factor: float, **params: Any) -> Candidate:
+    """Make the base with more or fewer epochs."""
+
+    def make(image: Shape, n: int) -> dict[str, Any]:
+        size = defaults.batch_size(n)
+        shape = (1, 1, 1) if image is None else (*image[:2], 1)
+        n_epochs = round(factor * defaults.epochs(shape, n, size))
+        return with_(max_iter=n_epochs, **params)(image, n)
+
+    return make
+
+
 def wider(factor: float) -> Candidate:
-    """Make the defaults with more or fewer filters."""
+    """Make the base with more or fewer filters."""
     return lambda image, n: chosen(image, tuple(int(factor * f) for f in filters(image)))
 
 
 def blocks(more: int) -> Candidate:
-    """Make the defaults with more or fewer blocks."""
+    """Make the base with more or fewer blocks."""
 
     def make(image: Shape, n: int) -> dict[str, Any]:
         now = filters(image)
@@ -95,10 +106,11 @@ def residual(**params: Any) -> Candidate:
 
 
 CANDIDATES: dict[str, Candidate] = {
-    "defaults": with_(),
+    "defaults": lambda image, n: {},
+    "base": with_(),
     "before": before,
     "all places": with_(global_pooling=False),
-    "one mean of each filter": lambda image, n: {"global_pooling": image is not None},
+    "one mean of each filter": lambda image, n: with_(global_pooling=image is not None)(image, n),
     "a hidden layer": with_(hidden_layer_sizes=(100,)),
     "no batch norm": with_(batch_norm=False),
     "constant rate": with_(learning_rate="constant"),
@@ -108,7 +120,7 @@ CANDIDATES: dict[str, Candidate] = {
     "half the epochs": longer(0.5),
     "twice the epochs": longer(2),
     "half the filters": wider(0.5),
-    "batch of 32": lambda image, n: {"batch_size": 32} | longer(1)(image, n),
+    "batch of 32": longer(1, batch_size=32),
     "no dropout": with_(dropout=0.0),
     "dropout 0.3": with_(dropout=0.3),
     "smooth labels": with_(loss=CrossEntropy(0.1)),

@@ -152,8 +152,8 @@ def table(rows: list[dict], column: str, better: int = 1) -> str:
 
 
 def times(rows: list[dict]) -> dict[str, float]:
-    """Compute by model how many times as long as the defaults it takes, in the geometric mean."""
-    known = {(r["set"], r["split"]): r["seconds"] for r in rows if r["model"] == "defaults"}
+    """Compute by model how many times as long as the base it takes, in the geometric mean."""
+    known = {(r["set"], r["split"]): r["seconds"] for r in rows if r["model"] == "base"}
     logs = defaultdict(list)
     for row in rows:
         logs[row["model"]].append(np.log(row["seconds"] / known[row["set"], row["split"]]))
@@ -161,7 +161,7 @@ def times(rows: list[dict]) -> dict[str, float]:
 
 
 def summary(rows: list[dict]) -> str:
-    """Lay out mean ranks of accuracy and log-loss, and the time relative to the defaults."""
+    """Lay out mean ranks of accuracy and log-loss, and the time relative to the base."""
     (_, accuracy), (_, loss) = ranked(rows, "accuracy"), ranked(rows, "log_loss", -1)
     lines = ["| | rank of accuracy | rank of log-loss | time |", "| --- | ---: | ---: | ---: |"]
     taken = times(rows)

@@ -10,7 +10,8 @@ from sknpcnn.augmentation.base import Image
 from sknpcnn.schedules import Constant, OneCycle, ReduceOnPlateau, Schedule
 
 MAX_LAST_SIDE = 4
-"""Blocks halve an image until its shorter side has at most this many pixels."""
+"""Blocks halve an image until its shorter side has at most this many pixels. Small images are
+halved once more; means of all positions of large ones were worse when there were fewer of them."""
 MIN_BLOCKS = 2
 MAX_FIRST_FILTERS, MAX_FILTERS, MIN_FIRST_FILTERS = 32, 128, 8
 """Limits of the filters per block: each block has twice as many as the previous one, and the first
@@ -35,24 +36,24 @@ MAX_EPOCHS_ONE_ROW = 200
 
 
 def filters(image: Image, table: bool) -> tuple[int, ...]:
-    """Choose the convolution blocks: each halves the image, and has twice as many filters."""
+    """Choose the filters of the convolution blocks, each of which halves the image."""
     sides = [side for side in image[:2] if side > 1]  # a signal has only one
     if table or not sides:
         return ()
-    n_blocks = max(ceil(log2(min(sides) / MAX_LAST_SIDE)), MIN_BLOCKS)
-    first = min(max(MAX_FILTERS // 2 ** (n_blocks - 1), MIN_FIRST_FILTERS), MAX_FIRST_FILTERS)
+    n_halvings = ceil(log2(min(sides) / MAX_LAST_SIDE))
+    n_blocks = max(n_halvings + (not _is_large(image)), MIN_BLOCKS)
+    first = min(max(MAX_FILTERS * 2 // 2**n_halvings, MIN_FIRST_FILTERS), MAX_FIRST_FILTERS)
     return tuple(min(first * 2**i, MAX_FILTERS) for i in range(n_blocks))
 
 
 def global_pooling(image: Image, n_blocks: int) -> bool:
     """Choose whether global pooling follows the last of the given number of blocks."""
-    return n_blocks > 0 and min(image[:2]) >= MIN_SIDE_TO_POOL
+    return n_blocks > 0 and _is_large(image)
 
 
 def residual(image: Image, n_blocks: int) -> list[bool]:
     """Choose which of the blocks, each of which halves the image, are residual."""
-    side = min(image[:2])
-    large = side >= MIN_SIDE_TO_POOL
+    large, side = _is_large(image), min(image[:2])
     return [large and side / 2**i <= MAX_RESIDUAL_SIDE for i in range(n_blocks)]
 
 
@@ -89,3 +90,7 @@ def schedule(endless: bool, early_stopping: bool, n_iter_no_change: float, tol: 
         return OneCycle()
     patience = max(int(min(n_iter_no_change / 2, ReduceOnPlateau.patience)), 1)
     return ReduceOnPlateau(patience=patience, tol=tol, min_factor=ReduceOnPlateau.factor**2)
+
+
+def _is_large(image: Image) -> bool:
+    return min(image[:2]) >= MIN_SIDE_TO_POOL

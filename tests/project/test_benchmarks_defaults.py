@@ -41,20 +41,39 @@ def test_ranks_are_means_over_the_sets_and_equals_share_theirs():
 
 
 def test_only_what_all_have_been_trained_on_is_compared():
-    seconds = {("a", 0): 2.0, ("a", 1): 9.0, ("defaults", 0): 1.0, ("b", 0): 5.0}
+    seconds = {("a", 0): 2.0, ("a", 1): 9.0, ("base", 0): 1.0, ("b", 0): 5.0}
     rows = [
         {"model": model, "set": "iris", "split": split, "accuracy": 0.9, "seconds": taken}
         for (model, split), taken in seconds.items()
     ]
-    compared = in_common(rows, ["a", "defaults"])
-    assert [(row["model"], row["split"]) for row in compared] == [("a", 0), ("defaults", 0)]
-    assert times(compared) == pytest.approx({"a": 2, "defaults": 1})
+    compared = in_common(rows, ["a", "base"])
+    assert [(row["model"], row["split"]) for row in compared] == [("a", 0), ("base", 0)]
+    assert times(compared) == pytest.approx({"a": 2, "base": 1})
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     p = np.array([[0.75, 0.25]] * 4)
     assert calibration_error(p, np.array([0, 1]), np.array([0, 0, 0, 1])) == 0
     assert calibration_error(p, np.array([0, 1]), np.array([0, 0, 1, 1])) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ((8, 8), "base"),
+        ((28, 28), "a block more"),
+        ((32, 32, 3), "a block more"),
+        ((64, 64, 3), "base"),
+        ((128, 128, 3), "base"),
+    ],
+)
+def test_the_defaults_are_what_the_study_led_to(image, name):
+    X, y = np.random.default_rng(0).random((4, *image)), [0, 1, 0, 1]
+    networks = [
+        NumpyCNNClassifier(max_iter=0, **params).fit(X, y).summary()
+        for params in ({}, CANDIDATES[name](image, 4))
+    ]
+    assert networks[0].equals(networks[1])
 
 
 @pytest.mark.slow
