@@ -32,9 +32,10 @@ def measure(name: str, threads: int, batch: int, rounds: int, n_predicted: int) 
 def training(name: str, threads: int, batch: int, rounds: int) -> dict[str, Any]:
     """Time training steps: forward, backward and Adam.
 
-    Ours come out of the real training loop, in as many processes as PyTorch has threads; it also
+    Ours come out of the real training loop, on as many workers as PyTorch has threads; that also
     shuffles and lays the images out, while PyTorch
-    is given mini-batches that lie ready in its layout. While an engine is open, OpenBLAS is held to
+    is given mini-batches that lie ready in its layout. As in a long fit, workers are processes, or
+    threads if a step is too short to be shared. While an engine is open, OpenBLAS is held to
     one thread; PyTorch's packages for x86 bring a library of their own, which is not.
     """
     network = networks.network(name)
@@ -46,9 +47,9 @@ def training(name: str, threads: int, batch: int, rounds: int) -> dict[str, Any]
         layout: timing.repeated(lambda steps=steps: next(steps), times)
         for layout, steps in steps_of.items()
     }
-    with Engine(1, np.float32) as engine:
+    with Engine(threads, np.float32) as engine:
         state = ours.start(network, theta)
-        epochs = ours.epochs(network, state, engine, X, y, batch, times, processes=threads)
+        epochs = ours.epochs(network, state, engine, X, y, batch, times, processes=None)
         found = timing.alternate({"ours": lambda: next(epochs).seconds / times, **turns}, rounds)
     return timing.summary(found, batch)
 

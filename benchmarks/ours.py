@@ -13,7 +13,7 @@ from sknpcnn._network.samples import Samples
 from sknpcnn._training.classes import Classes
 from sknpcnn._training.loop import Course, Epoch, train
 from sknpcnn._training.state import TrainingPlan, TrainingState
-from sknpcnn._training.together import Together
+from sknpcnn._training.together import Together, choose_team
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import Adam, Optimizer
 from sknpcnn.schedules import NAMED
@@ -23,6 +23,7 @@ from . import networks, timing
 ADAM = Adam()
 LEARNING_RATE = 1e-3
 IMAGES = 2048  # that mini-batches are drawn from
+MANY_STEPS = 10**7  # of a fit that takes long, whatever the network
 
 
 def plan(batch: int, shuffle: bool = True, optimizer: Optimizer = ADAM) -> TrainingPlan:
@@ -52,11 +53,12 @@ def epochs(
     steps: int,
     shuffle: bool = True,
     optimizer: Optimizer = ADAM,
-    processes: int = 1,
+    processes: int | None = 1,
 ) -> Iterator[Epoch]:
     """Train in epochs of so many mini-batches, drawn from the images again and again.
 
-    On the threads of the engine, or in several processes. An epoch's ``seconds`` hold all that its
+    On the threads of the engine, in several processes, or with None in whatever a fit would choose
+    that takes long. An epoch's ``seconds`` hold all that its
     steps cost: selecting the rows, laying them out, forward, backward and the optimizer; not the
     copy of the state that ``train`` makes before it.
     """
@@ -66,7 +68,9 @@ def epochs(
     if processes == 1:
         yield from train(course, state, engine)
         return
-    with Together(course, processes, engine) as team:
+    many = MANY_STEPS // steps
+    chosen = choose_team(course, state, engine, many)
+    with chosen if processes is None else Together(course, processes, engine) as team:
         yield from train(course, state, engine, team=team)
 
 
@@ -105,11 +109,11 @@ def alone(name: str, threads: int, batch: int, rounds: int, n_predicted: int) ->
     network = networks.network(name)
     X, y = networks.data(network.image, max(IMAGES, batch))
     theta = networks.parameters(network)
-    with Engine(1, np.float32) as engine:
+    with Engine(threads, np.float32) as engine:
         state = start(network, theta)
         trial = epochs(network, state, engine, X, y, batch, 1)
         times = timing.repeats(lambda: next(trial))
-        whole = epochs(network, state, engine, X, y, batch, times, processes=threads)
+        whole = epochs(network, state, engine, X, y, batch, times, processes=None)
         steps = timing.alternate({"ours": lambda: next(whole).seconds / times}, rounds)
     result: dict[str, Any] = {"training": batch / timing.medians(steps)["ours"]}
     result["seconds"] = {"training": steps["ours"]}
