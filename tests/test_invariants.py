@@ -14,7 +14,23 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import Network
 from sknpcnn.callbacks import TimeLimit
-from sknpcnn.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Residual
+from sknpcnn.layers import (
+    Add,
+    BatchNorm,
+    Branches,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GroupNorm,
+    HardSwish,
+    Identity,
+    MaxPool2D,
+    PReLU,
+    ReLU,
+    Residual,
+    SqueezeExcite,
+)
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
 from sknpcnn.schedules import CosineDecay, OneCycle, ReduceOnPlateau, StepDecay
@@ -28,6 +44,11 @@ STACK = [
     ("norm", BatchNorm()),
     ("relu", ReLU()),
     ("res", Residual([Conv2D(6), BatchNorm(), ReLU(), Conv2D(6)])),
+    ("wide", Branches([[Conv2D(4, 1), BatchNorm(), HardSwish()], Conv2D(2)])),
+    ("each", Conv2D(6, groups=6, bias=False)),
+    ("group", GroupNorm(2)),
+    ("gate", SqueezeExcite(2)),
+    ("sum", Add([Identity(), [BatchNorm(), PReLU()]])),
     ("pool", MaxPool2D()),
     ("flat", Flatten()),
     ("drop", Dropout(0.3)),

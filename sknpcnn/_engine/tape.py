@@ -169,6 +169,9 @@ class RecordingArray(np.ndarray):
         return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func is np.einsum and kwargs.keys() == {"out"}:
+            _run_and_record(partial(np.einsum, out=as_plain(kwargs["out"])), as_plain(args))
+            return kwargs["out"]
         mark_unrecordable()
         return super().__array_function__(func, types, args, kwargs)
 

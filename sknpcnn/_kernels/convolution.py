@@ -5,6 +5,9 @@ it needs, ``correlate`` slides it over images, ``kernel_gradient`` computes its 
 ``workspace_size`` returns how many temporary elements that takes. The gradient of the input is a
 convolution too: of ``dy``, padded, with the kernel rotated by 180 degrees. With a larger stride
 that would need zeros between the elements of ``dy``; ``scatter`` does without.
+
+A kernel is ``(kh, kw, c, filters)``; with groups ``(kh, kw, c, groups, filters)``, where ``c`` and
+``filters`` are those of one group.
 """
 
 from functools import lru_cache
@@ -12,21 +15,32 @@ from types import ModuleType
 
 import numpy as np
 
-from sknpcnn._kernels import planes, rows, winograd
+from sknpcnn._kernels import depthwise, grouped, planes, rows, winograd
 from sknpcnn._kernels.windows import Empty, Pair, Window, overlap
 
 
 @lru_cache(1024)
-def choose_algorithm(window: Window, channels: int, filters: int, samples: int) -> ModuleType:
+def choose_algorithm(
+    window: Window, channels: int, filters: int, samples: int, groups: int = 1
+) -> ModuleType:
     """Choose the algorithm by shape and by the number of images in the mini-batch."""
+    if groups > 1:
+        return depthwise if groups == channels == filters else grouped
     if winograd.is_faster(window, channels, filters, samples):
         return winograd
     return planes if window.size[1] * channels < 16 else rows
 
 
+def algorithm_for(window: Window, W: np.ndarray, samples: int) -> ModuleType:
+    """Choose the algorithm for a kernel."""
+    c, *groups, filters = W.shape[2:]
+    n = groups[0] if groups else 1
+    return choose_algorithm(window, c * n, filters * n, samples, n)
+
+
 def flip_kernel(W: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
     """Rotate the kernel by 180 degrees and swap its input and output channels."""
-    view = W[::-1, ::-1].transpose(0, 1, 3, 2)
+    view = W[::-1, ::-1].swapaxes(2, -1)
     out = empty(view.shape, W.dtype)
     out[...] = view
     return out
@@ -58,7 +72,7 @@ def prepare_gradient(
     flipped, back = flip_kernel(W, empty), gradient_window(window, size)
     if back is None:
         return flipped
-    algorithm = choose_algorithm(back, *flipped.shape[2:], samples)
+    algorithm = algorithm_for(back, flipped, samples)
     kernel: np.ndarray = algorithm.prepare(flipped, back, empty)
     return kernel
 
@@ -66,17 +80,18 @@ def prepare_gradient(
 def input_gradient(
     dy: np.ndarray,
     kernel: np.ndarray,
+    W: np.ndarray,
     window: Window,
     size: Pair,
     samples: int,
     empty: Empty = np.empty,
     scratch: Empty = np.empty,
 ) -> np.ndarray:
-    """Compute the gradient of images of some size from the prepared kernel."""
+    """Compute the gradient of images of some size from the kernel, and what is prepared of it."""
     back = gradient_window(window, size)
     if back is None:
         return scatter(dy, kernel, window, size, empty, scratch)
-    algorithm = choose_algorithm(back, dy.shape[-1], kernel.shape[-1], samples)
+    algorithm = algorithm_for(back, W.swapaxes(2, -1), samples)
     dx: np.ndarray = algorithm.correlate(dy, kernel, back, empty, scratch)
     return dx
 
@@ -90,17 +105,24 @@ def scatter(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Compute the gradient of images by any window: each kernel pixel adds to what it has read."""
-    kh, kw, filters, channels = flipped.shape
+    kh, kw = flipped.shape[:2]
+    filters, *groups, channels = flipped.shape[2:]
+    n_groups = groups[0] if groups else 1
     (top, _), (left, _), outputs, n = *window.pads, dy.shape[:2], dy.shape[2]
-    dx = empty((*size, n, channels), dy.dtype)
+    dx = empty((*size, n, n_groups * channels), dy.dtype)
     dx[...] = 0
-    part = scratch((*outputs, n, channels), dy.dtype)
-    by_pixel = part.reshape(-1, channels)
+    if filters == channels == 1 < n_groups:
+        depthwise.scatter(dy, depthwise.prepare(flipped, window), window, dx, scratch)
+        return dx
+    part = scratch((*outputs, n, n_groups * channels), dy.dtype)
+    taps = flipped.reshape(kh, kw, filters, n_groups, channels).swapaxes(2, 3)
+    by_group = dy.reshape(-1, n_groups, filters).swapaxes(0, 1)
+    products = part.reshape(-1, n_groups, channels).swapaxes(0, 1)
     for i, j in np.ndindex(kh, kw):
         first_row, first_column = i * window.dilation[0] - top, j * window.dilation[1] - left
         rows, to_rows = overlap(first_row, window.stride[0], outputs[0], size[0])
         columns, to_columns = overlap(first_column, window.stride[1], outputs[1], size[1])
-        np.matmul(dy.reshape(-1, filters), flipped[kh - 1 - i, kw - 1 - j], out=by_pixel)
+        np.matmul(by_group, taps[kh - 1 - i, kw - 1 - j], out=products)
         reached = dx[to_rows, to_columns]
         np.add(reached, part[rows, columns], out=reached)
     return dx

@@ -16,8 +16,8 @@ Pads = tuple[Pair, Pair]
 
 
 def axis_pads(
-    length: int, window: int, stride: int, dilation: int, padding: str | int
-) -> tuple[int, int]:
+    length: int, window: int, stride: int, dilation: int, padding: str | int | Pair
+) -> Pair:
     """Count the pixels to add before and after one axis of an image.
 
     "same" follows TensorFlow: as many outputs as strides fit into the image, and an odd pixel is
@@ -30,10 +30,22 @@ def axis_pads(
         outputs = -(-length // stride)
         missing = max((outputs - 1) * stride + span - length, 0)
         return missing // 2, missing - missing // 2
-    return int(padding), int(padding)
+    return (padding, padding) if isinstance(padding, int) else (int(padding[0]), int(padding[1]))
 
 
-def output_length(length: int, pads: tuple[int, int], window: int, stride: int, dil: int) -> int:
+def round_up(length: int, pads: Pair, window: int, stride: int) -> Pair:
+    """Add pixels after an axis for a last window that is not full, as PyTorch's ``ceil_mode`` does.
+
+    It must begin within the image or in what is before it.
+    """
+    before, after = pads
+    steps = -((window - length - before - after) // stride)
+    if steps * stride >= length + before:
+        steps -= 1
+    return before, steps * stride + window - length - before
+
+
+def output_length(length: int, pads: Pair, window: int, stride: int, dil: int) -> int:
     """Count the positions of a window along one axis; 0 where it does not fit."""
     slack = length + sum(pads) - (dil * (window - 1) + 1)
     return max(slack // stride + 1, 0) if slack >= 0 else 0

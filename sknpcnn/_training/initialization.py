@@ -39,7 +39,16 @@ from sknpcnn._network.batches import Array, Rows
 from sknpcnn._network.network import Network
 from sknpcnn._network.samples import Samples, content_ids
 from sknpcnn._network.standard import Standard
-from sknpcnn.layers import BatchNorm, Residual, Sequential
+from sknpcnn.layers import (
+    Add,
+    BatchNorm,
+    Branches,
+    GroupNorm,
+    LayerNorm,
+    Residual,
+    Sequential,
+    SqueezeExcite,
+)
 from sknpcnn.layers.base import Arrays, Layer
 from sknpcnn.layers.steps import Steps
 
@@ -130,6 +139,8 @@ class _WeightScaler:
                 x = self.scale_layers(layer.layers, x, place)
             elif type(layer) is Residual:
                 x = self._scale_residual(layer, x, place)
+            elif type(layer) in (Add, Branches):
+                x = self._scale_branches(layer, x, place)
             else:
                 x = self._scale_layer(layer, x, place)
         return x
@@ -146,13 +157,23 @@ class _WeightScaler:
             self._arrays[name] *= factor ** (1 / len(last))
         return self._output(block, x, path)
 
+    def _scale_branches(self, block: Layer, x: Any, path: tuple[str, ...]) -> Array:
+        for steps in block.branches:
+            self.scale_layers(steps, x, path)
+            last = self._scaling_parameters(steps, path) if type(block) is Add else []
+            for name in last:  # independent terms of a sum add up their squares
+                self._arrays[name] *= len(block.branches) ** (-0.5 / len(last))
+        return self._output(block, x, path)
+
     def _scaling_parameters(self, steps: Any, path: tuple[str, ...]) -> list[str]:
         """Return the parameters that scale a sequence's output: its last weights, or gamma."""
         for name, layer in reversed(steps):
             place = (*path, name)
-            if type(layer) is Residual:  # a sum does not scale with weights
+            if type(layer) in (Residual, Add, Branches):  # does not scale with one part's weights
                 return []
-            if type(layer) is BatchNorm:
+            if type(layer) is SqueezeExcite:  # scales as its input does
+                continue
+            if type(layer) in (BatchNorm, GroupNorm, LayerNorm):
                 return [".".join((*place, "gamma"))]
             if type(layer) is Sequential:
                 found = self._scaling_parameters(layer.layers, place)
@@ -163,7 +184,7 @@ class _WeightScaler:
         return []
 
     def _scale_layer(self, layer: Layer, x: Any, path: tuple[str, ...]) -> Array:
-        weights = self._random[path]
+        weights = [] if type(layer) is SqueezeExcite else self._random[path]
         drawn = {name: self._arrays[name].copy() for name in weights}
         if not self._first:
             for name in weights:

@@ -48,6 +48,22 @@ def check_pair(owner: Any, name: str, minimum: int = 1, needed: str = "") -> Non
     _keep(owner, name, value)
 
 
+def check_border(owner: Any, name: str, or_: str = "") -> None:
+    """Raise if a hyperparameter is no border: an integer, a pair of them, or four."""
+    value = getattr(owner, name)
+    items = plain_items(value)
+    border: Any
+    if items is not None and len(items) == 4:
+        rows, columns = plain_pair(items[:2], 0), plain_pair(items[2:], 0)
+        border = None if rows is None or columns is None else (*as_pair(rows), *as_pair(columns))
+    else:
+        border = plain_pair(value, 0)
+    if border is None:
+        kinds = "an integer of at least 0, (rows, columns) or (top, bottom, left, right)"
+        refuse(owner, name, or_ + kinds)
+    _keep(owner, name, border)
+
+
 def check_real(
     owner: Any, name: str, low: float = 0.0, high: float = inf, open_: str = "", needed: str = ""
 ) -> None:
@@ -158,6 +174,15 @@ def is_integer(value: Any) -> TypeGuard[int]:
     return type(value) is int or (
         isinstance(value, Integral) and not isinstance(value, (bool, np.timedelta64))
     )
+
+
+def as_border(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return a border as ((top, bottom), (left, right))."""
+    if not is_integer(value) and len(value) == 4:
+        top, bottom, left, right = value
+    else:
+        top, left = bottom, right = as_pair(value)
+    return (top, bottom), (left, right)
 
 
 def as_pair(value: Any) -> tuple[int, int]:

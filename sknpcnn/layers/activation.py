@@ -1,4 +1,4 @@
-"""Activations: elementwise functions and their derivatives."""
+"""Smooth activations: elementwise functions and their derivatives."""
 
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sknpcnn._kernels.special import erf, expit
-from sknpcnn._values.checks import check_real
+from sknpcnn._values.checks import check_flag, check_real
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer
 
 
@@ -29,71 +29,6 @@ class Identity(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         return dy
-
-
-@dataclass(frozen=True, repr=False)
-class ReLU(Layer):
-    """Rectify: ``max(x, 0)``.
-
-    Examples
-    --------
-    >>> from sknpcnn.layers import ReLU
-    >>> ReLU().output_shape((100,))
-    (100,)
-    """
-
-    hints: ClassVar[Hints] = Hints(needs_input=False, monotonic=True)
-
-    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        # faster than a scalar, whose loop is not vectorized
-        zeros = ctx.constant(np.zeros, x.shape[1:], x.dtype)
-        y = np.maximum(x, zeros, out=ctx.output(x.shape, x.dtype, keep=True))
-        return y, y
-
-    def backward(
-        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
-    ) -> Array | None:
-        positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        dx: Array = np.multiply(dy, positive, out=ctx.output(dy.shape, dy.dtype))
-        return dx
-
-
-@dataclass(frozen=True, repr=False)
-class LeakyReLU(Layer):
-    """Rectify with a small slope on the negative side: ``max(x, slope * x)``.
-
-    Parameters
-    ----------
-    slope : float
-        Slope of the negative side, from 0 to 1.
-
-    Examples
-    --------
-    >>> from sknpcnn.layers import LeakyReLU
-    >>> LeakyReLU(0.1).output_shape((100,))
-    (100,)
-    """
-
-    hints: ClassVar[Hints] = Hints(monotonic=True)
-
-    slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_real(self, "slope", 0.0, 1.0)
-
-    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        y = np.multiply(x, x.dtype.type(self.slope), out=ctx.output(x.shape, x.dtype))
-        return np.maximum(x, y, out=y), x
-
-    def backward(
-        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
-    ) -> Array | None:
-        positive = np.greater(cache, 0, out=ctx.scratch(dy.shape, np.bool_))
-        rise = dy.dtype.type(1 - self.slope)
-        slope = np.multiply(positive, rise, out=ctx.output(dy.shape, dy.dtype))
-        slope += dy.dtype.type(self.slope)
-        dx: Array = np.multiply(dy, slope, out=slope)
-        return dx
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,6 +77,12 @@ class ELU(Layer):
 class GELU(Layer):
     """Multiply each element by the normal distribution function: ``x * Phi(x)``.
 
+    Parameters
+    ----------
+    approximate : bool
+        Whether to replace ``Phi(x)`` by ``(1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2``,
+        as many networks of others do.
+
     Examples
     --------
     >>> from sknpcnn.layers import GELU
@@ -149,30 +90,80 @@ class GELU(Layer):
     (100,)
     """
 
+    approximate: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag(self, "approximate")
+
     def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
-        cdf = self._normal_cdf(x, ctx.empty(x.shape, x.dtype))
+        cdf = ctx.empty(x.shape, x.dtype)
+        if self.approximate:
+            np.tanh(_bent(x, 1, cdf), out=cdf)
+        else:
+            erf(np.multiply(x, x.dtype.type(sqrt(0.5)), out=cdf), out=cdf)
+        cdf += x.dtype.type(1)
+        cdf *= x.dtype.type(0.5)
         return np.multiply(x, cdf, out=ctx.output(x.shape, x.dtype)), (x, cdf)
 
     def backward(
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, cdf = cache  # (x Phi)' = Phi + x phi
-        slope = np.multiply(x, x, out=ctx.output(dy.shape, dy.dtype))
-        slope *= dy.dtype.type(-0.5)
-        np.exp(slope, out=slope)
-        slope *= dy.dtype.type(1 / sqrt(2 * pi))
-        slope *= x
+        slope = ctx.output(dy.shape, dy.dtype)
+        if self.approximate:  # Phi = (1 + tanh u) / 2, so phi = 2 Phi (1 - Phi) u'
+            steep = _bent(x, 3, ctx.scratch(dy.shape, dy.dtype))  # x u'
+            np.subtract(1, cdf, out=slope)
+            slope *= cdf
+            slope *= dy.dtype.type(2)
+            slope *= steep
+        else:
+            np.multiply(x, x, out=slope)
+            slope *= dy.dtype.type(-0.5)
+            np.exp(slope, out=slope)
+            slope *= dy.dtype.type(1 / sqrt(2 * pi))
+            slope *= x
         slope += cdf
         dx: Array = np.multiply(dy, slope, out=slope)
         return dx
 
-    @staticmethod
-    def _normal_cdf(x: Array, out: Array) -> Array:
-        np.multiply(x, x.dtype.type(sqrt(0.5)), out=out)
-        erf(out, out=out)
-        out += x.dtype.type(1)
-        out *= x.dtype.type(0.5)
-        return out
+
+def _bent(x: Array, factor: int, out: Array) -> Array:
+    """Compute ``sqrt(2 / pi) * (x + factor * 0.044715 * x**3)``."""
+    np.multiply(x, x, out=out)
+    out *= x.dtype.type(factor * 0.044715 * sqrt(2 / pi))
+    out += x.dtype.type(sqrt(2 / pi))
+    out *= x
+    return out
+
+
+@dataclass(frozen=True, repr=False)
+class Softplus(Layer):
+    """Rectify smoothly: ``log(1 + exp(x))``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Softplus
+    >>> Softplus().output_shape((100,))
+    (100,)
+    """
+
+    hints: ClassVar[Hints] = Hints(needs_input=False)
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y = np.absolute(x, out=ctx.output(x.shape, x.dtype, keep=True))
+        np.negative(y, out=y)
+        np.log1p(np.exp(y, out=y), out=y)  # of exp(-|x|), which does not overflow
+        y += np.maximum(x, 0, out=ctx.scratch(x.shape, x.dtype))
+        return y, y
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        slope = np.negative(cache, out=ctx.output(dy.shape, dy.dtype))
+        np.expm1(slope, out=slope)  # the slope is 1 - exp(-y)
+        np.negative(slope, out=slope)
+        dx: Array = np.multiply(dy, slope, out=slope)
+        return dx
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,15 @@ import numpy as np
 from sknpcnn._kernels import convolution, windows
 from sknpcnn._values.brief import brief, magnitude
 from sknpcnn._values.checks import (
+    as_border,
     as_pair,
+    check_border,
     check_flag,
     check_integer,
     check_pair,
     check_real,
     is_word,
+    refuse,
 )
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
 from sknpcnn.layers.batch import image_shape, per_channel
@@ -23,6 +25,7 @@ from sknpcnn.layers.bias import Bias
 from sknpcnn.layers.parameter import Parameter
 
 Size = int | tuple[int, int]
+Border = Size | tuple[int, int, int, int]
 MAX_REACH = 2**20
 """The largest extent of a window, in pixels."""
 TYPICAL_BATCH_SIZE = 128
@@ -39,9 +42,12 @@ class Conv2D(Layer):
         Number of kernels.
     kernel_size, stride, dilation : int or (rows, columns)
         Size of a kernel, step from one position to the next, distance between a kernel's pixels.
-    padding : "same", "valid", int or (rows, columns)
+    padding : "same", "valid", int, (rows, columns) or (top, bottom, left, right)
         Zeros around the image. "same" follows TensorFlow: with stride 1 the output has the size of
         the input, and an odd pixel is added at the bottom and on the right.
+    groups : int
+        Channels and filters are divided into so many groups, and each filter sees the channels of
+        its group only; as many groups as channels are a depthwise convolution.
     bias : True, False or "position"
         One bias per filter, none, or one per filter and pixel.
     lr_scale : float
@@ -57,13 +63,17 @@ class Conv2D(Layer):
     filters: int
     kernel_size: Size = 3
     stride: Size = 1
-    padding: str | Size = "same"
+    padding: str | Border = "same"
     dilation: Size = 1
+    groups: int = 1
     bias: bool | str = True
     lr_scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_integer(self, "filters")
+        check_integer(self, "groups")
+        if self.filters % self.groups:
+            refuse(self, "groups", f"a number that divides filters={self.filters}")
         for name in ("kernel_size", "stride", "dilation"):
             check_pair(self, name)
         check_padding(self)
@@ -72,11 +82,17 @@ class Conv2D(Layer):
         check_real(self, "lr_scale")
 
     def output_shape(self, shape: Shape) -> Shape:
-        return *self._window(image_shape(self, shape)).outputs, self.filters
+        image = image_shape(self, shape)
+        if image[2] % self.groups:
+            raise ValueError(
+                f"{brief(self)} is given {image[2]} channels, which cannot be divided into "
+                f"{self.groups} equal groups. Choose a number of groups that divides them."
+            )
+        return *self._window(image).outputs, self.filters
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         kh, kw = as_pair(self.kernel_size)
-        channels = shape[2]
+        channels = shape[2] // self.groups
         kernels = (kh, kw, channels, self.filters)
         W = Parameter(kernels, kh * kw * channels, decay=True, lr_scale=self.lr_scale)
         if self.bias is False:
@@ -87,20 +103,21 @@ class Conv2D(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         kh, kw = as_pair(self.kernel_size)
         ho, wo, filters = self.output_shape(shape)
-        return ho * wo * filters * kh * kw * shape[2]
+        return ho * wo * filters * kh * kw * (shape[2] // self.groups)
 
     def working_set(self, shape: Shape) -> int:
         window, image = self._window(shape), image_shape(self, shape)
-        algorithm = convolution.choose_algorithm(window, image[2], self.filters, TYPICAL_BATCH_SIZE)
+        sizes = image[2], self.filters, TYPICAL_BATCH_SIZE, self.groups
+        algorithm = convolution.choose_algorithm(window, *sizes)
         elements: int = super().working_set(shape) + algorithm.workspace_size(
             window, image, self.filters
         )
         return elements
 
     def prepare(self, params: Arrays, shape: Shape, ctx: Context) -> Arrays:
-        W = params["W"]
-        window = self._window(shape)
-        prepared = self._algorithm(window, W, ctx).prepare(W, window, ctx.empty)
+        W, window = self._by_group(params["W"]), self._window(shape)
+        algorithm = convolution.algorithm_for(window, W, ctx.samples)
+        prepared = algorithm.prepare(W, window, ctx.empty)
         if not ctx.training:
             return {**params, "prepared": prepared}
         size = shape[0], shape[1]
@@ -111,7 +128,7 @@ class Conv2D(Layer):
         if "prepared" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
         window = self._window(x.shape)
-        algorithm = self._algorithm(window, params["W"], ctx)
+        algorithm = convolution.algorithm_for(window, self._by_group(params["W"]), ctx.samples)
         y = algorithm.correlate(x, params["prepared"], window, ctx.output, ctx.scratch)
         if self.bias is not False:
             b = params["b"]
@@ -122,8 +139,9 @@ class Conv2D(Layer):
         self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
     ) -> Array | None:
         x, dy = cache, windows.contiguous(dy, ctx.scratch)
-        W, window = params["W"], self._window(x.shape)
-        self._algorithm(window, W, ctx).kernel_gradient(x, dy, window, grads["W"], ctx.scratch)
+        W, window = self._by_group(params["W"]), self._window(x.shape)
+        algorithm = convolution.algorithm_for(window, W, ctx.samples)
+        algorithm.kernel_gradient(x, dy, window, self._by_group(grads["W"]), ctx.scratch)
         if self.bias == "position":
             np.add.reduce(dy, axis=2, out=grads["b"])
         elif self.bias:
@@ -133,11 +151,13 @@ class Conv2D(Layer):
         if "prepared_back" not in params:
             params = self.prepare(params, (*x.shape[:2], x.shape[3]), ctx)
         back, images = params["prepared_back"], (window, x.shape[:2], ctx.samples)
-        return convolution.input_gradient(dy, back, *images, ctx.output, ctx.scratch)
+        return convolution.input_gradient(dy, back, W, *images, ctx.output, ctx.scratch)
 
-    def _algorithm(self, window: windows.Window, W: Array, ctx: Context) -> ModuleType:
-        channels, filters = W.shape[2:]
-        return convolution.choose_algorithm(window, channels, filters, ctx.samples)
+    def _by_group(self, W: Array) -> Array:
+        """View the kernel with an axis for the groups, if there are several."""
+        if self.groups == 1:
+            return W
+        return W.reshape(*W.shape[:3], self.groups, -1)
 
     def _window(self, shape: Shape) -> windows.Window:
         """Compute the window for images of shape (h, w, c), or for a batch (h, w, n, c)."""
@@ -155,8 +175,7 @@ def _window_of(layer: Conv2D, shape: Shape) -> windows.Window:
 def check_padding(layer: Any) -> None:
     """Raise if the padding is neither a known word nor a number of pixels."""
     if not is_word(layer, "padding", ("same", "valid")):
-        needed = "'same', 'valid', an integer of at least 0, or a pair of them"
-        check_pair(layer, "padding", 0, needed)
+        check_border(layer, "padding", "'same', 'valid', ")
 
 
 def axes(
@@ -168,16 +187,19 @@ def axes(
 ) -> list[tuple[tuple[int, int], int]]:
     """Compute ((before, after), outputs) of both axes; raise if the window does not fit."""
     padding = layer.padding
-    paddings: tuple[Any, Any] = (padding, padding) if isinstance(padding, str) else as_pair(padding)
+    words = isinstance(padding, str)
+    paddings: tuple[Any, Any] = (padding, padding) if words else as_border(padding)
     found = []
     for length, k, s, d, border in zip(shape[:2], window, stride, dilation, paddings, strict=True):
-        reach = max(d * (k - 1) + 1, s, 0 if isinstance(border, str) else border)
+        reach = max(d * (k - 1) + 1, s, 0 if words else max(border))
         if reach > MAX_REACH:
             raise ValueError(
                 f"{brief(layer)} spans {magnitude(reach)} pixels, more than any image "
                 f"has; needed: a window, a stride and a padding of at most {MAX_REACH}."
             )
         pads = windows.axis_pads(length, k, s, d, border)
+        if getattr(layer, "ceil_mode", False):
+            pads = windows.round_up(length, pads, k, s)
         outputs = windows.output_length(length, pads, k, s, d)
         if outputs < 1:
             raise ValueError(

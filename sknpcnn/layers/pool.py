@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sknpcnn._kernels import pooling, windows
-from sknpcnn._values.checks import as_pair, check_pair, refuse
+from sknpcnn._values.checks import as_border, as_pair, check_flag, check_pair, refuse
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape
 from sknpcnn.layers.batch import image_shape
-from sknpcnn.layers.conv import Size, axes, check_padding
+from sknpcnn.layers.conv import Border, Size, axes, check_padding
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,9 +22,12 @@ class MaxPool2D(Layer):
         Size of the window.
     stride : int, (rows, columns) or None
         Step from one window to the next; None for the size of the window.
-    padding : "same", "valid", int or (rows, columns)
+    padding : "same", "valid", int, (rows, columns) or (top, bottom, left, right)
         Border around the image, smaller than the window; it is never the maximum. With "valid",
         rows and columns that do not fill a window are ignored.
+    ceil_mode : bool
+        Whether rows and columns that do not fill a window at the end are pooled nevertheless, as in
+        PyTorch.
 
     Examples
     --------
@@ -37,10 +40,12 @@ class MaxPool2D(Layer):
 
     size: Size = 2
     stride: Size | None = None
-    padding: str | Size = "valid"
+    padding: str | Border = "valid"
+    ceil_mode: bool = False
 
     def __post_init__(self) -> None:
         check_pool(self)
+        check_flag(self, "ceil_mode")
 
     def output_shape(self, shape: Shape) -> Shape:
         return pooled_shape(self, shape)
@@ -73,7 +78,7 @@ class MaxPool2D(Layer):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool2D(Layer):
-    """Return the mean of every window, in each channel; border pixels do not count.
+    """Return the mean of every window, in each channel.
 
     Parameters
     ----------
@@ -81,8 +86,10 @@ class AvgPool2D(Layer):
         Size of the window.
     stride : int, (rows, columns) or None
         Step from one window to the next; None for the size of the window.
-    padding : "same", "valid", int or (rows, columns)
+    padding : "same", "valid", int, (rows, columns) or (top, bottom, left, right)
         Border around the image, smaller than the window.
+    count_padding : bool
+        Whether the pixels of the border count, as zeros; that is the default of PyTorch.
 
     Examples
     --------
@@ -95,10 +102,12 @@ class AvgPool2D(Layer):
 
     size: Size = 2
     stride: Size | None = None
-    padding: str | Size = "valid"
+    padding: str | Border = "valid"
+    count_padding: bool = False
 
     def __post_init__(self) -> None:
         check_pool(self)
+        check_flag(self, "count_padding")
 
     def output_shape(self, shape: Shape) -> Shape:
         return pooled_shape(self, shape)
@@ -127,8 +136,10 @@ class AvgPool2D(Layer):
         return dx
 
     def _share(self, shape: Shape, dtype: Any) -> Array:
-        """Return one over the number of pixels of each window in the image, (ho, wo, 1, 1)."""
+        """Return one over the number of pixels that count in each window, (ho, wo, 1, 1)."""
         (rows, columns), (ho, wo), (kh, kw), (sh, sw) = geometry(self, shape)
+        if self.count_padding:
+            return np.full((ho, wo, 1, 1), 1 / (kh * kw), dtype)
         h, w, _, _ = shape
         part, inside = np.empty((h, wo, 1, 1)), np.empty((ho, wo, 1, 1))
         pooling.sum_along(np.ones((h, w, 1, 1)), 1, sw, columns[0], kw, part)
@@ -166,6 +177,33 @@ class GlobalAvgPool2D(Layer):
         return dx
 
 
+@dataclass(frozen=True, repr=False)
+class GlobalMaxPool2D(Layer):
+    """Return the maximum of each channel over the whole image: images become vectors.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import GlobalMaxPool2D
+    >>> GlobalMaxPool2D().output_shape((7, 7, 16))
+    (16,)
+    """
+
+    hints: ClassVar[Hints] = Hints(needs_input=False)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (image_shape(self, shape)[2],)
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        y, cache = MaxPool2D(x.shape[:2]).forward(params, x, ctx)
+        return y.reshape(y.shape[2:]), cache
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        *_, (h, w, n, c) = cache
+        return MaxPool2D((h, w)).backward(params, cache, dy.reshape(1, 1, n, c), grads, ctx)
+
+
 def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
     """Raise if the hyperparameters are invalid for any image."""
     check_pair(layer, "size")
@@ -173,8 +211,8 @@ def check_pool(layer: MaxPool2D | AvgPool2D) -> None:
         check_pair(layer, "stride")
     check_padding(layer)
     if not isinstance(layer.padding, str):
-        for pixels, length in zip(as_pair(layer.padding), as_pair(layer.size), strict=True):
-            if pixels >= length:
+        for border, length in zip(as_border(layer.padding), as_pair(layer.size), strict=True):
+            if max(border) >= length:
                 refuse(layer, "padding", f"a border smaller than the window, size={layer.size}")
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
+from sknpcnn._kernels import windows
+from sknpcnn._values.checks import as_border, check_border
 from sknpcnn.layers.base import Array, Arrays, Context, Hints, Layer, Shape
 from sknpcnn.layers.batch import image_shape
 
@@ -35,3 +37,42 @@ class Flatten(Layer):
     ) -> Array | None:
         h, w, n, c = cache
         return dy.reshape(n, h, w, c).transpose(1, 2, 0, 3)
+
+
+@dataclass(frozen=True, repr=False)
+class ZeroPad2D(Layer):
+    """Add a border of zeros.
+
+    Parameters
+    ----------
+    border : int, (rows, columns) or (top, bottom, left, right)
+        Number of pixels on each side.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import ZeroPad2D
+    >>> ZeroPad2D((0, 1, 0, 1)).output_shape((7, 7, 16))
+    (8, 8, 16)
+    """
+
+    hints: ClassVar[Hints] = Hints(needs_input=False)
+
+    border: Any = 1
+
+    def __post_init__(self) -> None:
+        check_border(self, "border")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        h, w, channels = image_shape(self, shape)
+        rows, columns = as_border(self.border)
+        return h + sum(rows), w + sum(columns), channels
+
+    def forward(self, params: Arrays, x: Array, ctx: Context) -> tuple[Array, Any]:
+        return windows.pad(x, as_border(self.border), 0.0, ctx.output), x.shape
+
+    def backward(
+        self, params: Arrays, cache: Any, dy: Array, grads: Arrays, ctx: Context
+    ) -> Array | None:
+        h, w, _, _ = cache
+        (top, _), (left, _) = as_border(self.border)
+        return dy[top : top + h, left : left + w]

@@ -42,7 +42,7 @@ def convolve(algorithm, x, W, dy, window):
     algorithm.kernel_gradient(x, dy, window, dW)
     with patch.object(convolution, "choose_algorithm", lambda *shape: algorithm):
         kernel = convolution.prepare_gradient(W, window, size, x.shape[2])
-        dx = convolution.input_gradient(dy, kernel, window, size, x.shape[2])
+        dx = convolution.input_gradient(dy, kernel, W, window, size, x.shape[2])
     return y, dx, dW
 
 

@@ -11,16 +11,24 @@ from sknpcnn._engine.parallel import whole_batch
 from sknpcnn._engine.plan import plan
 from sknpcnn._network.parameters import Layout
 from sknpcnn.layers import (
+    Add,
     AvgPool2D,
     BatchNorm,
+    Branches,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GroupNorm,
+    LayerNorm,
     MaxPool2D,
+    PReLU,
     Residual,
     Sequential,
+    SqueezeExcite,
+    ZeroPad2D,
 )
 from sknpcnn.layers.steps import parameters
 from tests import reference
@@ -93,11 +101,16 @@ def naive(layer, params, x, dy, weights=None):
     """Return what ``run`` should: y, dx and the gradients, from the reference."""
     if isinstance(layer, (Sequential, Residual)):
         return naive_composition(layer, params, x, dy, weights)
+    if isinstance(layer, (Add, Branches)):
+        return naive_branches(layer, params, x, dy, weights)
     options = {field.name: getattr(layer, field.name) for field in fields(layer)}
     if isinstance(layer, Conv2D):
         places = {name: options[name] for name in ("stride", "padding", "dilation")}
-        y = reference.conv2d(x, params["W"], params.get("b"), **places)
-        dx, dW, per_filter, per_pixel = reference.conv2d_gradients(x, params["W"], dy, **places)
+        W, b, groups = params["W"], params.get("b"), layer.groups
+        y = reference.grouped_conv2d(x, W, b, groups, **places)
+        dx, dW, per_filter, per_pixel = reference.grouped_conv2d_gradients(
+            x, W, dy, groups, **places
+        )
         db = per_pixel if layer.bias == "position" else per_filter
         return y, dx, {"W": dW, "b": db} if layer.bias else {"W": dW}
     if isinstance(layer, Dense):
@@ -114,6 +127,21 @@ def naive(layer, params, x, dy, weights=None):
         return reference.avg_pool(x, **options), dx, {}
     if isinstance(layer, GlobalAvgPool2D):
         return reference.global_avg_pool(x), reference.global_avg_pool_gradient(x, dy), {}
+    if isinstance(layer, GlobalMaxPool2D):
+        return reference.global_max_pool(x), reference.global_max_pool_gradient(x, dy), {}
+    if isinstance(layer, ZeroPad2D):
+        return (
+            reference.zero_pad(x, layer.border),
+            reference.zero_pad_gradient(x, dy, layer.border),
+            {},
+        )
+    if isinstance(layer, (GroupNorm, LayerNorm)):
+        return naive_sample_norm(layer, params, x, dy)
+    if isinstance(layer, SqueezeExcite):
+        return reference.squeeze_excite(x, dy, params, layer.hard)
+    if isinstance(layer, PReLU):
+        y, dx, d_slope = reference.prelu(x, params["slope"], dy)
+        return y, dx, {"slope": d_slope}
     if isinstance(layer, Flatten):
         return reference.flatten(x), reference.flatten_gradient(x, dy), {}
     if isinstance(layer, Dropout):
@@ -136,12 +164,40 @@ def naive_batch_norm(layer, params, x, dy, weights):
     return y, dx, {"gamma": d_gamma, "beta": d_beta} | seen
 
 
+def naive_sample_norm(layer, params, x, dy):
+    channels, n_pixels = x.shape[-1], x[0].size // x.shape[-1]
+    if isinstance(layer, LayerNorm):
+        groups = [[(p, c) for c in range(channels)] for p in range(n_pixels)]
+    else:
+        size = channels // layer.groups
+        first = range(0, channels, size)
+        groups = [[(p, c + i) for p in range(n_pixels) for i in range(size)] for c in first]
+    y, dx, d_gamma, d_beta = reference.sample_norm(
+        x, dy, params["gamma"], params["beta"], layer.epsilon, groups
+    )
+    return y, dx, {"gamma": d_gamma, "beta": d_beta}
+
+
 def naive_composition(layer, params, x, dy, weights):
     y, dx, grads = naive_steps(layer.layers, params, x, dy, weights)
     if isinstance(layer, Residual):
         around, dx_around, more = naive_steps(layer.branches[1], params, x, dy, weights)
         return y + around, dx + dx_around, grads | more
     return y, dx, grads
+
+
+def naive_branches(layer, params, x, dy, weights):
+    joined = isinstance(layer, Branches)
+    first, ys, dx, grads = 0, [], 0, {}
+    for steps in layer.branches:
+        last = first + layer.output_shape(x.shape[1:])[-1]
+        if joined:
+            last = first + steps[0][1].output_shape(x.shape[1:])[-1]
+        y, own, more = naive_steps(steps, params, x, dy[..., first:last], weights)
+        ys.append(y)
+        dx, grads = dx + own, grads | more
+        first = last if joined else 0
+    return np.concatenate(ys, axis=-1) if joined else sum(ys), dx, grads
 
 
 def naive_steps(steps, params, x, dy, weights):

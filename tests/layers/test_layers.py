@@ -178,18 +178,54 @@ def test_any_convolution_computes_what_the_reference_does(layer, shape, n):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
+    groups=st.integers(2, 4),
+    channels=st.integers(1, 2),
+    filters=st.integers(1, 2),
+    kernel_size=sizes(3),
+    stride=sizes(3),
+    padding=paddings() | st.tuples(*[st.integers(0, 2)] * 4),
+    dilation=sizes(2),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    n=st.integers(1, 3),
+)
+def test_any_convolution_in_groups_computes_what_the_reference_does(
+    groups, channels, filters, size, n, **places
+):
+    layer, shape = Conv2D(groups * filters, groups=groups, **places), (*size, groups * channels)
+    assume(fits(layer, shape))
+    params, x, dy = example(layer, shape, n)
+    assert_close(run(layer, params, x, dy), naive(layer, params, x, dy))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_groups_are_computed_a_few_rows_at_a_time(stride, monkeypatch):
+    layer = Conv2D(6, stride=stride, groups=3)
+    params, x, dy = example(layer, (9, 7, 6))
+    whole = run(layer, params, x, dy)
+    for block in (1, 200, 400):
+        monkeypatch.setattr("sknpcnn._kernels.rows.BLOCK", block)
+        y, *gradients = run(layer, params, x, dy)
+        np.testing.assert_array_equal(y, whole[0])
+        assert_close(gradients, whole[1:], 1e-12)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
     kind=st.sampled_from([MaxPool2D, AvgPool2D]),
     size=sizes(4),
     stride=st.none() | sizes(4),
-    padding=paddings(3),
+    padding=paddings(3) | st.tuples(*[st.integers(0, 2)] * 4),
+    option=st.booleans(),
     shape=images,
     n=st.integers(1, 3),
     ties=st.booleans(),
 )
-def test_any_pooling_computes_what_the_reference_does(kind, size, stride, padding, shape, n, ties):
-    border = (0, 0) if isinstance(padding, str) else reference.pair(padding)
-    assume(all(p < k for p, k in zip(border, reference.pair(size), strict=True)))
-    layer = kind(size, stride, padding)
+def test_any_pooling_computes_what_the_reference_does(
+    kind, size, stride, padding, option, shape, n, ties
+):
+    border = ((0,), (0,)) if isinstance(padding, str) else reference.border(padding)
+    assume(all(max(p) < k for p, k in zip(border, reference.pair(size), strict=True)))
+    layer = kind(size, stride, padding, option and padding != "same")
     assume(fits(layer, shape))
     params, x, dy = example(layer, shape, n)
     if ties:

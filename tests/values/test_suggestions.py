@@ -64,7 +64,7 @@ MEANT = {
     "pool_size": (lambda: MaxPool2D(pool_size=2), r"Did you mean size=2\?"),
     "Dropout": (lambda: Dropout(p=0.3), r"Did you mean rate=0\.3\?"),
     "layer without parameters": (lambda: ReLU(inplace=True), r"'inplace'; needed: none, it has no parameters"),
-    "layer like nothing": (lambda: Conv2D(3, zzz=1), r"'zzz'; needed: one of bias, dilation, filters, kernel_size, lr_scale, padding, stride\."),
+    "layer like nothing": (lambda: Conv2D(3, zzz=1), r"'zzz'; needed: one of bias, dilation, filters, groups, kernel_size, lr_scale, padding, stride\."),
     "Adam lr": (lambda: Adam(lr=0.01), r"Adam\(\) .* 'lr'\. Did you mean learning_rate_init=0\.01 in the classifier, beside solver\?"),
     "Adam learning_rate": (lambda: Adam(learning_rate=0.01), r"Did you mean learning_rate_init=0\.01 in the classifier"),
     "SGD misspelled": (lambda: SGD(momentun=0.9), r"Did you mean momentum\?"),
