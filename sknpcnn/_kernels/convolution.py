@@ -11,6 +11,7 @@ A kernel is ``(kh, kw, c, filters)``; with groups ``(kh, kw, c, groups, filters)
 """
 
 from functools import lru_cache
+from math import prod
 from types import ModuleType
 
 import numpy as np
@@ -33,9 +34,8 @@ def choose_algorithm(
 
 def algorithm_for(window: Window, W: np.ndarray, samples: int) -> ModuleType:
     """Choose the algorithm for a kernel."""
-    c, *groups, filters = W.shape[2:]
-    n = groups[0] if groups else 1
-    return choose_algorithm(window, c * n, filters * n, samples, n)
+    groups = prod(W.shape[3:-1])
+    return choose_algorithm(window, W.shape[2] * groups, W.shape[-1] * groups, samples, groups)
 
 
 def flip_kernel(W: np.ndarray, empty: Empty = np.empty) -> np.ndarray:
@@ -105,24 +105,27 @@ def scatter(
     scratch: Empty = np.empty,
 ) -> np.ndarray:
     """Compute the gradient of images by any window: each kernel pixel adds to what it has read."""
-    kh, kw = flipped.shape[:2]
-    filters, *groups, channels = flipped.shape[2:]
-    n_groups = groups[0] if groups else 1
+    (kh, kw, filters), channels = flipped.shape[:3], flipped.shape[-1]
+    taps = flipped.reshape(kh, kw, filters, -1, channels).swapaxes(2, 3)
+    groups = taps.shape[2]
     (top, _), (left, _), outputs, n = *window.pads, dy.shape[:2], dy.shape[2]
-    dx = empty((*size, n, n_groups * channels), dy.dtype)
+    dx = empty((*size, n, groups * channels), dy.dtype)
     dx[...] = 0
-    if filters == channels == 1 < n_groups:
-        depthwise.scatter(dy, depthwise.prepare(flipped, window), window, dx, scratch)
-        return dx
-    part = scratch((*outputs, n, n_groups * channels), dy.dtype)
-    taps = flipped.reshape(kh, kw, filters, n_groups, channels).swapaxes(2, 3)
-    by_group = dy.reshape(-1, n_groups, filters).swapaxes(0, 1)
-    products = part.reshape(-1, n_groups, channels).swapaxes(0, 1)
+    part = scratch((*outputs, n, groups * channels), dy.dtype)
+    by_group = dy.reshape(-1, groups, filters).swapaxes(0, 1)
+    products = part.reshape(-1, groups, channels).swapaxes(0, 1)
+    is_depthwise = filters == channels == 1 < groups
+    if is_depthwise:
+        factors = depthwise.repeated(depthwise.prepare(flipped, window), n, scratch)
     for i, j in np.ndindex(kh, kw):
         first_row, first_column = i * window.dilation[0] - top, j * window.dilation[1] - left
         rows, to_rows = overlap(first_row, window.stride[0], outputs[0], size[0])
         columns, to_columns = overlap(first_column, window.stride[1], outputs[1], size[1])
-        np.matmul(by_group, taps[kh - 1 - i, kw - 1 - j], out=products)
+        tap = kh - 1 - i, kw - 1 - j
+        if is_depthwise:
+            np.multiply(dy, factors[tap], out=part)
+        else:
+            np.matmul(by_group, taps[tap], out=products)
         reached = dx[to_rows, to_columns]
         np.add(reached, part[rows, columns], out=reached)
     return dx

@@ -11,7 +11,7 @@ groups of one channel.
 
 import numpy as np
 
-from sknpcnn._kernels.windows import Empty, Window, overlap, pad, strided
+from sknpcnn._kernels.windows import Empty, Window, pad, strided
 
 
 def prepare(W: np.ndarray, window: Window, empty: Empty = np.empty) -> np.ndarray:
@@ -34,7 +34,7 @@ def correlate(
 ) -> np.ndarray:
     """Slide the prepared kernel over x (h, w, n, c): (ho, wo, n, c)."""
     n, channels = x.shape[2:]
-    factors = _repeated(kernel, n, scratch).reshape(*window.size, -1)
+    factors = repeated(kernel, n, scratch).reshape(*window.size, -1)
     y = empty((*window.outputs, n, channels), x.dtype)
     runs = y.reshape(*window.outputs, -1)
     np.einsum("ijrsk,ijk->rsk", _shifted(x, window, scratch), factors, out=runs)
@@ -55,29 +55,7 @@ def kernel_gradient(
     np.add.reduce(parts, axis=2, out=dW.reshape(*window.size, channels))
 
 
-def scatter(
-    dy: np.ndarray,
-    kernel: np.ndarray,
-    window: Window,
-    dx: np.ndarray,
-    scratch: Empty = np.empty,
-) -> None:
-    """Add to ``dx`` what each pixel of the rotated, prepared kernel has read, by any window."""
-    kh, kw, _ = kernel.shape
-    (top, _), (left, _) = window.pads
-    factors, part = _repeated(kernel, dy.shape[2], scratch), scratch(dy.shape, dy.dtype)
-    for i, j in np.ndindex(kh, kw):
-        offsets = i * window.dilation[0] - top, j * window.dilation[1] - left
-        (mine, theirs), (my_columns, their_columns) = (
-            overlap(offsets[axis], window.stride[axis], window.outputs[axis], dx.shape[axis])
-            for axis in (0, 1)
-        )
-        np.multiply(dy, factors[kh - 1 - i, kw - 1 - j], out=part)
-        reached = dx[theirs, their_columns]
-        np.add(reached, part[mine, my_columns], out=reached)
-
-
-def _repeated(kernel: np.ndarray, n: int, scratch: Empty) -> np.ndarray:
+def repeated(kernel: np.ndarray, n: int, scratch: Empty) -> np.ndarray:
     """Repeat the numbers of each pixel for all images: (kh, kw, channels) -> (kh, kw, n, c)."""
     factors = scratch((*kernel.shape[:2], n, kernel.shape[2]), kernel.dtype)
     factors[...] = kernel[:, :, None]

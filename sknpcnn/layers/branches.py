@@ -8,6 +8,7 @@ from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import plain_items
 from sknpcnn.layers.base import Array, Arrays, Context, Layer, Shape
 from sknpcnn.layers.compose import Sequential
+from sknpcnn.layers.forks import add
 from sknpcnn.layers.steps import Steps, shapes
 from sknpcnn.spec import check_nesting, check_reserved, named
 
@@ -165,20 +166,21 @@ def _input_gradient(
 
 
 def _sum(arrays: list[Array], ctx: Context) -> Array:
-    y = ctx.output(arrays[0].shape, arrays[0].dtype)
-    _put(arrays[0], y, ctx)
-    for more in arrays[1:]:
-        _put(more, y, ctx, add=True)
+    if len(arrays) == 1:
+        return arrays[0]
+    y = add(arrays[0], arrays[1], ctx)
+    for more in arrays[2:]:
+        _put(more, y, ctx, on_top=True)
     return y
 
 
-def _put(values: Array, target: Array, ctx: Context, add: bool = False) -> None:
+def _put(values: Array, target: Array, ctx: Context, on_top: bool = False) -> None:
     """Copy or add values by rows; those of whole batches in parallel."""
     parts = ctx.tiles(len(values), values[0].size)
 
     def put_part(i: int, scratch: Any) -> None:
         part = slice(*parts[i])
-        if add:
+        if on_top:
             target[part] += values[part]
         else:
             target[part] = values[part]
