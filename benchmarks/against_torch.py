@@ -10,6 +10,7 @@ from joblib import parallel_config
 from torch.nn import functional
 
 from sknpcnn._engine.engine import Engine
+from sknpcnn._network.network import Network
 
 from . import agreement, networks, ours, timing
 from .torch_networks import module_of
@@ -81,8 +82,15 @@ def prediction(name: str, threads: int, rounds: int, n: int) -> dict[str, Any]:
 def torch_steps(
     name: str, theta: np.ndarray, X: np.ndarray, y: np.ndarray, batch: int, layout: str
 ) -> Iterator[None]:
-    """Train in PyTorch, one step each time it is asked."""
-    module = module_of(networks.network(name), theta).to(memory_format=LAYOUTS[layout])
+    """Train one of the networks in PyTorch, one step each time it is asked."""
+    return module_steps(networks.network(name), theta, X, y, batch, layout)
+
+
+def module_steps(
+    network: Network, theta: np.ndarray, X: np.ndarray, y: np.ndarray, batch: int, layout: str
+) -> Iterator[None]:
+    """Train a network in PyTorch, one step each time it is asked."""
+    module = module_of(network, theta).to(memory_format=LAYOUTS[layout])
     optimizer = torch.optim.Adam(module.parameters(), ours.LEARNING_RATE, fused=True)
     images = torch_images(X, layout)
     labels = torch.from_numpy(y)

@@ -95,7 +95,14 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
             raise NotImplementedError(f"{layer!r}: a border that differs from side to side")
         kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
         return nn.Conv2d(
-            shape[2], layer.filters, kernel, stride, (top, left), dilation, bias=layer.bias is True
+            shape[2],
+            layer.filters,
+            kernel,
+            stride,
+            (top, left),
+            dilation,
+            layer.groups,
+            layer.bias is True,
         )
     if isinstance(layer, Residual):
         return Sum(layer, shape)
