@@ -46,7 +46,7 @@ def filters(image: Shape) -> tuple[int, ...]:
     if image is None:
         return ()
     n_halvings = ceil(log2(min(image[:2]) / defaults.MAX_LAST_SIDE))
-    now = defaults.filters((*image[:2], 1), table=False)
+    now = defaults.filters((*image[:2], 3), table=False)
     return now[: max(n_halvings, defaults.MIN_BLOCKS)]
 
 
@@ -77,16 +77,11 @@ def longer(factor: float, **params: Any) -> Candidate:
     return make
 
 
-def wider(factor: float) -> Candidate:
-    """Make the base with more or fewer filters."""
-    return lambda image, n: chosen(image, tuple(int(factor * f) for f in filters(image)))
-
-
-def blocks(more: int) -> Candidate:
-    """Make the base with more or fewer blocks."""
+def blocks(more: int, factor: float = 1) -> Candidate:
+    """Make the base with more or fewer blocks, of more or fewer filters."""
 
     def make(image: Shape, n: int) -> dict[str, Any]:
-        now = filters(image)
+        now = tuple(int(factor * f) for f in filters(image))
         return chosen(image, (*now, *now[-1:])[: len(now) + more])
 
     return make
@@ -119,7 +114,7 @@ CANDIDATES: dict[str, Candidate] = {
     "rate 0.01": with_(learning_rate_init=0.01),
     "half the epochs": longer(0.5),
     "twice the epochs": longer(2),
-    "half the filters": wider(0.5),
+    "half the filters": blocks(0, 0.5),
     "batch of 32": longer(1, batch_size=32),
     "no dropout": with_(dropout=0.0),
     "dropout 0.3": with_(dropout=0.3),
@@ -129,6 +124,7 @@ CANDIDATES: dict[str, Candidate] = {
     "sgd, rate 0.01": with_(solver="sgd", learning_rate_init=0.01),
     "sgd, momentum 0.98": with_(solver=SGD(momentum=0.98, nesterov=True)),
     "a block more": blocks(1),
+    "a block more, half the filters": blocks(1, 0.5),
     "a block fewer": blocks(-1),
     "early stopping": with_(early_stopping=True),
     "early stopping, one cycle": with_(early_stopping=True, learning_rate=OneCycle()),

@@ -24,9 +24,9 @@ class NumpyCNNRegressor(
     conv_filters : int, tuple of int or "auto", default="auto"
         Number of filters of each convolution block; ``()`` for no convolution. "auto" takes as many
         blocks as halve an image until 4 pixels of its shorter side are left, or 2 if it had 32 or
-        fewer. The first has 32 filters, or fewer for large images, and each has twice as many as
-        the one before, up to 128: ``(32, 64, 128, 128)`` for images of 28x28 or 32x32 pixels. None
-        for tables (see ``image_shape``).
+        fewer. Each has twice as many filters as the one before, up to 128, or 64 for small gray
+        images; the first has 32, or fewer for large images: ``(32, 64, 128, 128)`` for 32x32 pixels
+        in color, ``(16, 32, 64, 64)`` for 28x28 in gray. None for tables (see ``image_shape``).
     kernel_size : int, (rows, columns) or list of these, default=3
         Size of the kernels. Here and below, a list has one entry per block, and anything else
         applies to every block.

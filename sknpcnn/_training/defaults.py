@@ -16,6 +16,9 @@ MIN_BLOCKS = 2
 MAX_FIRST_FILTERS, MAX_FILTERS, MIN_FIRST_FILTERS = 32, 128, 8
 """Limits of the filters per block: each block has twice as many as the previous one, and the first
 block has fewer for large images, as pixels cost time."""
+MAX_GRAY_FILTERS = 64
+"""The limit for small images of one channel. Without colors to tell apart, twice as many were
+hardly better: 0.990 instead of 0.989 on 10,000 images of MNIST, in twice the time."""
 MIN_SIDE_TO_POOL = 33
 """In images of at least this size an object may be anywhere, so that averaging over all positions
 helps; smaller images are filled by one object."""
@@ -42,8 +45,10 @@ def filters(image: Image, table: bool) -> tuple[int, ...]:
         return ()
     n_halvings = ceil(log2(min(sides) / MAX_LAST_SIDE))
     n_blocks = max(n_halvings + (not _is_large(image)), MIN_BLOCKS)
-    first = min(max(MAX_FILTERS * 2 // 2**n_halvings, MIN_FIRST_FILTERS), MAX_FIRST_FILTERS)
-    return tuple(min(first * 2**i, MAX_FILTERS) for i in range(n_blocks))
+    few = len(sides) == 2 and not _is_large(image) and image[2] == 1
+    most = MAX_GRAY_FILTERS if few else MAX_FILTERS
+    first = min(max(most * 2 // 2**n_halvings, MIN_FIRST_FILTERS), MAX_FIRST_FILTERS)
+    return tuple(min(first * 2**i, most) for i in range(n_blocks))
 
 
 def global_pooling(image: Image, n_blocks: int) -> bool:

@@ -61,7 +61,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy():
     ("image", "name"),
     [
         ((8, 8), "base"),
-        ((28, 28), "a block more"),
+        ((28, 28), "a block more, half the filters"),
         ((32, 32, 3), "a block more"),
         ((64, 64, 3), "base"),
         ((128, 128, 3), "base"),
