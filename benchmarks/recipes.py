@@ -187,6 +187,50 @@ RECIPES = {
             "learning_rate_init": 0.05,
         },
     ),
+    "resnet20": Recipe(
+        "ResNet-20",
+        "cifar10",
+        architectures.resnet20,
+        epochs=15,
+        theirs="91.25 %, 182 epochs",
+        goal=None,
+        params={
+            "solver": SGD(momentum=0.9, nesterov=True),
+            "learning_rate": OneCycle(),
+            "learning_rate_init": 0.2,
+            "batch_size": 128,
+            "alpha": 0.0005 * 128,
+            "augment": [RandomCrop(4), HorizontalFlip()],
+        },
+    ),
+    "mobilenet_small": Recipe(
+        "MobileNetV3-Small",
+        "cifar10",
+        architectures.mobilenet_small,
+        epochs=12,
+        theirs="none on CIFAR-10",
+        goal=None,
+        params={
+            "learning_rate": OneCycle(),
+            "learning_rate_init": 0.003,
+            "batch_size": 128,
+            "augment": [RandomCrop(4), HorizontalFlip()],
+        },
+    ),
+    "squeezenet_small": Recipe(
+        "SqueezeNet 1.1",
+        "cifar10",
+        architectures.squeezenet_small,
+        epochs=15,
+        theirs="none on CIFAR-10",
+        goal=None,
+        params={
+            "learning_rate": OneCycle(),
+            "learning_rate_init": 0.001,
+            "batch_size": 128,
+            "augment": [RandomCrop(4), HorizontalFlip()],
+        },
+    ),
 }
 
 SMALL_RUN = Recipe(

@@ -160,22 +160,24 @@ def global_max_pool_gradient(x, dy):
     return max_pool_gradient(x, dy[:, None, None], x.shape[1:3])
 
 
-def zero_pad(x, size):
-    (top, bottom), (left, right) = border(size)
+def zero_pad(x, size, channels=0):
+    (top, bottom), (left, right), (before, after) = *border(size), pair(channels)
     n, h, w, c = x.shape
-    y = np.zeros((n, top + h + bottom, left + w + right, c))
+    y = np.zeros((n, top + h + bottom, left + w + right, before + c + after))
     for r in range(h):
         for s in range(w):
-            y[:, top + r, left + s] = x[:, r, s]
+            for i in range(c):
+                y[:, top + r, left + s, before + i] = x[:, r, s, i]
     return y
 
 
-def zero_pad_gradient(x, dy, size):
-    (top, _), (left, _) = border(size)
+def zero_pad_gradient(x, dy, size, channels=0):
+    (top, _), (left, _), (before, _) = *border(size), pair(channels)
     dx = np.empty_like(x)
     for r in range(x.shape[1]):
         for s in range(x.shape[2]):
-            dx[:, r, s] = dy[:, top + r, left + s]
+            for i in range(x.shape[3]):
+                dx[:, r, s, i] = dy[:, top + r, left + s, before + i]
     return dx
 
 

@@ -147,6 +147,8 @@ CASES = [
     Case("zero pad", ZeroPad2D(), (3, 4, 2)),
     Case("zero pad of rows", ZeroPad2D((2, 0)), (3, 4, 1)),
     Case("zero pad of each side", ZeroPad2D((0, 1, 2, 3)), (3, 2, 2)),
+    Case("zero pad of channels", ZeroPad2D(0, channels=2), (3, 2, 2)),
+    Case("zero pad of all axes", ZeroPad2D((1, 0), channels=(0, 3)), (2, 3, 2)),
     Case("group norm", GroupNorm(2), (4, 5, 6)),
     Case("group norm of the image", GroupNorm(1, epsilon=0.1), (3, 2, 4)),
     Case("group norm of each channel", GroupNorm(3), (4, 3, 3)),

@@ -131,8 +131,8 @@ def naive(layer, params, x, dy, weights=None):
         return reference.global_max_pool(x), reference.global_max_pool_gradient(x, dy), {}
     if isinstance(layer, ZeroPad2D):
         return (
-            reference.zero_pad(x, layer.border),
-            reference.zero_pad_gradient(x, dy, layer.border),
+            reference.zero_pad(x, layer.border, layer.channels),
+            reference.zero_pad_gradient(x, dy, layer.border, layer.channels),
             {},
         )
     if isinstance(layer, (GroupNorm, LayerNorm)):

@@ -105,7 +105,7 @@ def torch_forward(torch, layer, params, x):
         return F.prelu(x, params["slope"])
     if isinstance(layer, ZeroPad2D):
         rows, columns = reference.border(layer.border)
-        return F.pad(x, [*columns, *rows])
+        return F.pad(x, [*columns, *rows, *reference.pair(layer.channels)])
     functions = {
         "Dropout": lambda x: x,  # of rate 0
         "ELU": lambda x: F.elu(x, layer.scale),
