@@ -156,8 +156,8 @@ def publish(estimator: AnyEstimator, attributes: Mapping[str, Any]) -> None:
 
 
 def features_of(estimator: Estimator) -> dict[str, Any]:
-    """Return the attributes that scikit-learn's validation sets about the features of X."""
-    names = ("n_features_in_", "feature_names_in_")
+    """Return the attributes that the validation of X sets about its features."""
+    names = ("n_features_in_", "feature_names_in_", "_sample_shape")
     return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
 
 

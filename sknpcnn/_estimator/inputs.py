@@ -118,7 +118,8 @@ class Given(NamedTuple):
 
 def check_training_data(estimator: Estimator, X: Any, y: Any, loss: Loss, reset: bool) -> Given:
     """Check X and y to fit; infer the shape of an image, and whether X is a table."""
-    X, given = flatten(X)
+    raw = X
+    X, given = flatten(raw)
     check_one_label_per_image(given, len(X) if given else 0, y)
     if loss.targets == "classes":
         check_class_labels(y, "y")
@@ -145,6 +146,8 @@ def check_training_data(estimator: Estimator, X: Any, y: Any, loss: Loss, reset:
     if reset:
         image = infer_image_shape(X.shape[1], given, estimator.image_shape, table)
         warn_of_layout(estimator, X, y, given)
+        as_given = X.shape[1:] if given is None else given
+        estimator._sample_shape = as_given[:2] if given and np.ndim(raw) == 3 else as_given
     else:
         image = estimator.image_shape_
         shape = given or image

@@ -48,6 +48,8 @@ class Estimator(AnyEstimator, Protocol):
     image_shape_: Image
     n_iter_: int
     t_: int
+    _sample_shape: tuple[int, ...]
+    """The shape of a sample as it was given: of a row, or of an image."""
     _theta: Array
     """All parameters of the network, in one vector."""
     _standard: tuple[Array, Array] | None

@@ -57,6 +57,7 @@ PLAIN_ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "_history": (list,),
     "_forgotten": (tuple,),
     "_seen": (tuple,),
+    "_sample_shape": (tuple,),
     "_architecture": (dict,),
     "_loss": (str, *(loss for loss in SPECS.values() if issubclass(loss, Loss))),
 }
@@ -84,7 +85,8 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
     require(set(params) == known - {*MACHINE_PARAMS}, "parameters are missing")
 
     found = {name: from_plain(plain) for name, plain in values["fitted"].items()}
-    found = {"_forgotten": tuple(Forgotten()), "_seen": (), **found}
+    rows = (found.get("n_features_in_"),)  # what older files say nothing about
+    found = {"_forgotten": tuple(Forgotten()), "_seen": (), "_sample_shape": rows, **found}
     if values["version"] < 5:
         activation = found.pop("out_activation_", "softmax")
         require(activation == "softmax", "it is not a classifier")
@@ -97,6 +99,8 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
         len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"image_shape_ is {image}"
     )
     require(found["n_features_in_"] == prod(image), "features and images disagree")
+    given = (image, image[:2] if image[2] == 1 else image, (prod(image),))
+    require(found["_sample_shape"] in given, "samples and images disagree")
     if values["version"] < 4:
         architecture = found["_architecture"] = _upgrade_defaults(architecture)
     if values["version"] < 5:

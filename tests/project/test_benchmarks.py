@@ -32,13 +32,12 @@ def test_parameters_come_back_from_pytorch_as_they_went(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_network_predicts_what_its_graph_in_onnxruntime_does(name):
-    pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     from benchmarks import against_onnxruntime, ours
 
     network = networks.network(name)
-    theta = networks.parameters(network)
     X, _ = networks.data(network.image, 5)
-    session = against_onnxruntime.session_of(network, theta, threads=1)
-    (found,) = session.run(None, {"x": np.ascontiguousarray(X.transpose(0, 3, 1, 2))})
-    np.testing.assert_allclose(ours.fitted(name, 1, theta).predict_proba(X), found, rtol=1e-4)
+    clf = ours.fitted(name, 1, networks.parameters(network))
+    session = against_onnxruntime.session_of(clf, threads=1)
+    (found,) = session.run(["probabilities"], {"X": X})
+    np.testing.assert_allclose(clf.predict_proba(X), found, rtol=1e-4)

@@ -33,12 +33,12 @@ ROOMS = [
     {"_estimator"},
     {"classifier", "regressor"},
     {"features", "saving", "sknpcnn"},
-    {"callbacks", "datasets", "testing"},
+    {"callbacks", "datasets", "testing", "onnx"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     *("_training", "_estimator", "classifier", "regressor", "features", "saving"),
-    *("callbacks", "datasets", "testing"),
+    *("callbacks", "datasets", "testing", "onnx"),
 }
 
 
