@@ -1,5 +1,6 @@
 """NumpyCNNClassifier: what scikit-learn asks of a classifier, around a network that is trained."""
 
+from importlib import import_module
 from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -286,6 +287,58 @@ default="relu"
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.verbose = verbose
+
+    @classmethod
+    def from_onnx(
+        cls,
+        model: Any,
+        *,
+        classes: Any = None,
+        output: str | None = None,
+        lr_scale: float = 1.0,
+        **params: Any,
+    ) -> Self:
+        """Make a fitted classifier of a network in the ONNX format, which may go on training here.
+
+        Needs ``pip install sknpcnn[onnx]``. ``sknpcnn.onnx.from_onnx`` says what is supported; it
+        returns the layers and the weights alone, to build other networks of them.
+
+        Parameters
+        ----------
+        model : str, path, bytes or onnx.ModelProto
+            The model of a classifier for images of a fixed size.
+        classes : array-like of shape (n_classes,), default=None
+            The label that each output of the model stands for, sorted; None for those that a model
+            of this package names, and otherwise for 0, 1, 2 and so on.
+        output : str, default=None
+            The tensor that holds logits or probabilities; None for the output of the model.
+        lr_scale : float, default=1.0
+            Factor on the learning rate of all layers but the last one; 0 freezes them.
+        **params : dict
+            Other parameters of the classifier. ``warm_start`` is True unless it is given, so that
+            ``fit`` goes on from these weights.
+
+        Returns
+        -------
+        clf : NumpyCNNClassifier
+            A fitted classifier. The images that it is given must be prepared as those that the
+            model was made for.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sknpcnn import NumpyCNNClassifier
+        >>> from sknpcnn.onnx import to_onnx
+        >>> X, y = load_digits(return_X_y=True)
+        >>> clf = NumpyCNNClassifier(conv_filters=4, max_iter=1).fit(X, y)
+        >>> again = NumpyCNNClassifier.from_onnx(to_onnx(clf), max_iter=1)
+        >>> bool((again.predict(X) == clf.predict(X)).all())
+        True
+        >>> again = again.fit(X, y)  # goes on
+        """
+        onnx = import_module("sknpcnn.onnx.reading.estimators")  # only now: it is optional
+        made: Self = onnx.classifier_from_onnx(cls, model, classes, output, lr_scale, **params)
+        return made
 
     @known_keywords
     @fit_context(prefer_skip_nested_validation=True)

@@ -1,6 +1,7 @@
 """NumpyCNNFeatures makes the outputs of a layer features for any other estimator."""
 
 import warnings
+from importlib import import_module
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -93,6 +94,42 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         self.train = train
         self.random_state = random_state
 
+    @classmethod
+    def from_onnx(cls, model: Any, *, layer: str | None = None, output: str | None = None) -> Self:
+        """Make a fitted transformer of a network in the ONNX format.
+
+        Needs ``pip install sknpcnn[onnx]``. ``sknpcnn.onnx.from_onnx`` says what is supported.
+
+        Parameters
+        ----------
+        model : str, path, bytes or onnx.ModelProto
+            The model, for images of a fixed size.
+        layer : str, default=None
+            Name of the layer, as ``estimator_.summary()`` lists them; None for the last one before
+            the first dense layer.
+        output : str, default=None
+            The tensor of the model at which the network ends; None for the output of the model.
+
+        Returns
+        -------
+        features : NumpyCNNFeatures
+            A fitted transformer. The images that it is given must be prepared as those that the
+            model was made for.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
+        >>> from sknpcnn.onnx import to_onnx
+        >>> X, y = load_digits(return_X_y=True)
+        >>> model = to_onnx(NumpyCNNClassifier(conv_filters=4, max_iter=1).fit(X, y))
+        >>> NumpyCNNFeatures.from_onnx(model, layer="maxpool2d_1").transform(X).shape
+        (1797, 64)
+        """
+        onnx = import_module("sknpcnn.onnx.reading.estimators")  # only now: it is optional
+        made: Self = onnx.features_from_onnx(cls, model, layer, output)
+        return made
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the network.
@@ -112,7 +149,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         model = self._model(X, y, sample_weight)
-        layer = _find_layer(model, self.layer)
+        layer = find_layer(model, self.layer)
         found = {"estimator_": model, "layer_": layer}
         fitted.publish(self, found | fitted.features_of(model))
         return self
@@ -201,7 +238,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         return table[self.layer_]
 
 
-def _find_layer(model: Estimator, requested: str | None) -> str:
+def find_layer(model: Estimator, requested: str | None) -> str:
     """Return the name of the requested layer, or the last one before the first dense layer."""
     steps = fitted.network_of(model).steps[1:]
     names = [name for name, _ in steps]

@@ -181,6 +181,18 @@ def zero_pad_gradient(x, dy, size, channels=0):
     return dx
 
 
+def scale(x, dy, gamma, beta):
+    """Scale and shift per channel, or per pixel and channel; also return all gradients."""
+    y, dx, d_gamma, d_beta = np.empty_like(x), np.empty_like(x), 0 * gamma, 0 * beta
+    for place in np.ndindex(x.shape):
+        own = place[1:] if gamma.ndim > 1 else place[-1]
+        y[place] = x[place] * gamma[own] + beta[own]
+        dx[place] = dy[place] * gamma[own]
+        d_gamma[own] += dy[place] * x[place]
+        d_beta[own] += dy[place]
+    return y, dx, d_gamma, d_beta
+
+
 def prelu(x, slope, dy):
     """Rectify with a slope per channel; also return the gradients of x and of the slopes."""
     y, dx, d_slope = np.empty_like(x), np.empty_like(x), np.zeros_like(slope)

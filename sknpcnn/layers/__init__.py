@@ -21,6 +21,7 @@ from sknpcnn.layers.parameter import Parameter
 from sknpcnn.layers.pool import AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from sknpcnn.layers.rectifiers import HardSwish, LeakyReLU, PReLU, ReLU, ReLU6
 from sknpcnn.layers.sample_norm import GroupNorm, LayerNorm
+from sknpcnn.layers.scale import Scale
 from sknpcnn.layers.shape import Flatten, ZeroPad2D
 from sknpcnn.layers.squeeze import SqueezeExcite
 
@@ -54,6 +55,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Residual",
+    "Scale",
     "Sequential",
     "Shape",
     "SiLU",

@@ -5,11 +5,15 @@ Where skl2onnx is installed, importing this module makes it export our estimator
 
 from importlib.util import find_spec
 
-from sknpcnn.onnx.exporting import to_onnx
+if find_spec("onnx") is None:
+    raise ImportError("sknpcnn.onnx needs the package onnx: pip install sknpcnn[onnx]")
+
+from sknpcnn.onnx.reading.network import Imported, from_onnx
+from sknpcnn.onnx.writing.estimators import to_onnx
 
 if find_spec("skl2onnx") is not None:
     from sknpcnn.onnx.converters import register
 
     register()
 
-__all__ = ["to_onnx"]
+__all__ = ["Imported", "from_onnx", "to_onnx"]

@@ -12,8 +12,8 @@ from skl2onnx.common.shape_calculator import (
 
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.features import NumpyCNNFeatures
-from sknpcnn.onnx.exporting import write_estimator
-from sknpcnn.onnx.graph import Graph
+from sknpcnn.onnx.writing.estimators import write_estimator
+from sknpcnn.onnx.writing.graph import Graph
 from sknpcnn.regressor import NumpyCNNRegressor
 
 CLASSIFIER_OPTIONS = {

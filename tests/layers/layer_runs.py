@@ -26,6 +26,7 @@ from sknpcnn.layers import (
     MaxPool2D,
     PReLU,
     Residual,
+    Scale,
     Sequential,
     SqueezeExcite,
     ZeroPad2D,
@@ -139,6 +140,9 @@ def naive(layer, params, x, dy, weights=None):
         return naive_sample_norm(layer, params, x, dy)
     if isinstance(layer, SqueezeExcite):
         return reference.squeeze_excite(x, dy, params, layer.hard)
+    if isinstance(layer, Scale):
+        y, dx, d_gamma, d_beta = reference.scale(x, dy, params["gamma"], params["beta"])
+        return y, dx, {"gamma": d_gamma, "beta": d_beta}
     if isinstance(layer, PReLU):
         y, dx, d_slope = reference.prelu(x, params["slope"], dy)
         return y, dx, {"slope": d_slope}

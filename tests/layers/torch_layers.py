@@ -12,6 +12,7 @@ from sknpcnn.layers import (
     MaxPool2D,
     PReLU,
     Residual,
+    Scale,
     Sequential,
     SqueezeExcite,
     ZeroPad2D,
@@ -101,6 +102,13 @@ def torch_forward(torch, layer, params, x):
         return (
             x * gate(F.linear(hidden, params["W_excite"].T, params["b_excite"]))[:, :, None, None]
         )
+    if isinstance(layer, Scale):
+        gamma, beta = params["gamma"], params["beta"]
+        if layer.position:
+            gamma, beta = (a.permute(2, 0, 1) for a in (gamma, beta))
+        elif x.ndim == 4:
+            gamma, beta = gamma[:, None, None], beta[:, None, None]
+        return x * gamma + beta
     if isinstance(layer, PReLU):
         return F.prelu(x, params["slope"])
     if isinstance(layer, ZeroPad2D):

@@ -17,6 +17,7 @@ from sknpcnn.layers import (
     MaxPool2D,
     PReLU,
     ReLU6,
+    Scale,
     Sequential,
     Softplus,
     SqueezeExcite,
@@ -26,7 +27,7 @@ from tests.hostile import layers as known
 
 anywhere = st.one_of(
     known.anywhere,
-    st.sampled_from([ReLU6(), HardSwish(), Softplus(), PReLU(), GELU(approximate=True)]),
+    st.sampled_from([ReLU6(), HardSwish(), Softplus(), PReLU(), GELU(approximate=True), Scale()]),
     st.sampled_from([GroupNorm(1), LayerNorm()]),
 )
 grouped_convolutions = st.builds(

@@ -19,8 +19,8 @@ from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.features import NumpyCNNFeatures
 from sknpcnn.layers.steps import shapes
 from sknpcnn.losses import Loss
-from sknpcnn.onnx.graph import Graph
-from sknpcnn.onnx.operators import write_layers
+from sknpcnn.onnx.writing.graph import Graph
+from sknpcnn.onnx.writing.layers import write_layers
 from sknpcnn.regressor import NumpyCNNRegressor
 from sknpcnn.version import __version__
 

@@ -5,13 +5,12 @@ Images are ``(n, channels, h, w)`` in ONNX, and ``(h, w, n, channels)`` here; ke
 """
 
 from collections.abc import Callable
-from math import pi, prod, sqrt
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from sknpcnn._values.brief import brief
-from sknpcnn._values.checks import as_border, as_pair
 from sknpcnn.layers import (
     ELU,
     GELU,
@@ -35,6 +34,7 @@ from sknpcnn.layers import (
     ReLU,
     ReLU6,
     Residual,
+    Scale,
     Sequential,
     Sigmoid,
     SiLU,
@@ -44,14 +44,10 @@ from sknpcnn.layers import (
     ZeroPad2D,
 )
 from sknpcnn.layers.base import Arrays, Shape
-from sknpcnn.layers.conv import axes
-from sknpcnn.layers.pool import window_and_stride
 from sknpcnn.layers.rewriting import fold_batch_norms, fold_parameters
 from sknpcnn.layers.steps import Steps, with_shapes
-from sknpcnn.onnx.graph import Graph
-
-LOWEST = float(np.finfo(np.float32).min)
-"""Fills a border that is never the maximum."""
+from sknpcnn.onnx.writing import windows
+from sknpcnn.onnx.writing.graph import Graph
 
 Translation = Callable[[Any, Arrays, Shape, str, Graph], str]
 """Appends the nodes of a layer with these parameters, for samples of some shape, to a graph.
@@ -107,91 +103,9 @@ COMPOSITES: dict[type, Callable[[Graph, list[str]], str]] = {
 """What is done with the outputs of the branches."""
 
 
-def _convolution(layer: Conv2D, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
-    kernel, stride, dilation = map(as_pair, (layer.kernel_size, layer.stride, layer.dilation))
-    weights = graph.constant(params["W"].transpose(3, 2, 0, 1), "W")
-    bias = [graph.constant(params["b"], "b")] if layer.bias is True else []
-    y = graph.node(
-        "Conv",
-        *(x, weights, *bias),
-        kernel_shape=kernel,
-        strides=stride,
-        dilations=dilation,
-        group=layer.groups,
-        pads=_pads(layer, shape, kernel, stride, dilation),
-    )
-    if layer.bias != "position":
-        return y
-    return graph.node("Add", y, graph.constant(params["b"].transpose(2, 0, 1), "b"))
-
-
-def _pads(layer: Any, shape: Shape, *geometry: tuple[int, int]) -> list[int]:
-    """Return the border as ONNX has it: what comes before both axes, then what comes after."""
-    (rows, _), (columns, _) = axes(layer, shape, *geometry)
-    return [rows[0], columns[0], max(rows[1], 0), max(columns[1], 0)]  # some are cropped
-
-
 def _dense(layer: Dense, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
     bias = [graph.constant(params["b"], "b")] if layer.bias else []
     return graph.node("Gemm", x, graph.constant(params["W"], "W"), *bias)
-
-
-def _max_pool(layer: MaxPool2D, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
-    window, stride = window_and_stride(layer)
-    pads = _pads(layer, shape, window, stride)
-    if stride == (1, 1):
-        x, pads = _padded(x, pads, LOWEST, graph)
-    return graph.node("MaxPool", x, kernel_shape=window, strides=stride, pads=pads)
-
-
-def _avg_pool(layer: AvgPool2D, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
-    window, stride = window_and_stride(layer)
-    before = pads = _pads(layer, shape, window, stride)
-    x, pads = _padded(x, pads, 0.0, graph)
-    y = graph.node(
-        "AveragePool",
-        x,
-        kernel_shape=window,
-        strides=stride,
-        pads=pads,
-        count_include_pad=int(layer.count_padding),
-    )
-    if pads == before or layer.count_padding:
-        return y
-    counts = _pixels_inside(before, shape, window, stride, layer.output_shape(shape))
-    return graph.node("Mul", y, graph.constant(prod(window) / counts, "share"))
-
-
-def _padded(x: str, pads: list[int], fill: float, graph: Graph) -> tuple[str, list[int]]:
-    """Append a border of its own where it is not the same on all sides; return what remains of it.
-
-    Pooling has attributes for that, but the reference implementation of ONNX mistakes them.
-    """
-    if len(set(pads)) == 1:
-        return x, pads
-    top, left, bottom, right = pads
-    sizes = graph.constant([0, 0, top, left, 0, 0, bottom, right], "pads")
-    return graph.node("Pad", x, sizes, graph.constant(fill, "fill")), [0, 0, 0, 0]
-
-
-def _pixels_inside(
-    pads: list[int],
-    shape: Shape,
-    window: tuple[int, int],
-    stride: tuple[int, int],
-    outputs: Shape,
-) -> np.ndarray:
-    """Count the pixels of the image in each window: (ho, wo)."""
-    counts = []
-    for axis in (0, 1):
-        first = np.arange(outputs[axis]) * stride[axis] - pads[axis]
-        counts.append(np.minimum(first + window[axis], shape[axis]) - np.maximum(first, 0))
-    inside: np.ndarray = np.multiply.outer(*counts)
-    return inside
-
-
-def _global_pool(operator: str) -> Translation:
-    return lambda layer, params, shape, x, graph: graph.flattened(graph.node(operator, x))
 
 
 def _flatten(layer: Flatten, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
@@ -199,12 +113,6 @@ def _flatten(layer: Flatten, params: Arrays, shape: Shape, x: str, graph: Graph)
     if shape[:2] != (1, 1):
         x = graph.node("Transpose", x, perm=(0, 2, 3, 1))
     return graph.flattened(x)
-
-
-def _zero_pad(layer: ZeroPad2D, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
-    rows, columns = as_border(layer.border)
-    before, after = zip((0, 0), as_pair(layer.channels), rows, columns, strict=True)
-    return graph.node("Pad", x, graph.constant([*before, *after], "pads"))
 
 
 def _batch_norm(layer: BatchNorm, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
@@ -236,6 +144,13 @@ def _layer_norm(layer: LayerNorm, params: Arrays, shape: Shape, x: str, graph: G
 def _scale_and_shift(params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
     scaled = graph.node("Mul", x, graph.per_channel(params["gamma"], shape, "gamma"))
     return graph.node("Add", scaled, graph.per_channel(params["beta"], shape, "beta"))
+
+
+def _scale(layer: Scale, params: Arrays, shape: Shape, x: str, graph: Graph) -> str:
+    if not layer.position:
+        return _scale_and_shift(params, shape, x, graph)
+    gamma, beta = (graph.constant(params[name].transpose(2, 0, 1)) for name in ("gamma", "beta"))
+    return graph.node("Add", graph.node("Mul", x, gamma), beta)
 
 
 def _squeeze_excite(
@@ -300,29 +215,30 @@ def _activation(operator: str, **fields: str) -> Translation:
 
 
 TRANSLATIONS: dict[type, Translation] = {
-    AvgPool2D: _avg_pool,
+    AvgPool2D: windows.avg_pool,
     BatchNorm: _batch_norm,
-    Conv2D: _convolution,
+    Conv2D: windows.convolution,
     Dense: _dense,
     Dropout: _unchanged,
     ELU: _activation("Elu", alpha="scale"),
     Flatten: _flatten,
     GELU: _gelu,
-    GlobalAvgPool2D: _global_pool("GlobalAveragePool"),
-    GlobalMaxPool2D: _global_pool("GlobalMaxPool"),
+    GlobalAvgPool2D: windows.global_pool("GlobalAveragePool"),
+    GlobalMaxPool2D: windows.global_pool("GlobalMaxPool"),
     GroupNorm: _group_norm,
     HardSwish: _hard_swish,
     Identity: _unchanged,
     LayerNorm: _layer_norm,
     LeakyReLU: _activation("LeakyRelu", alpha="slope"),
-    MaxPool2D: _max_pool,
+    MaxPool2D: windows.max_pool,
     PReLU: _prelu,
     ReLU: _activation("Relu"),
     ReLU6: _relu6,
+    Scale: _scale,
     SiLU: _silu,
     Sigmoid: _activation("Sigmoid"),
     Softplus: _activation("Softplus"),
     SqueezeExcite: _squeeze_excite,
     Tanh: _activation("Tanh"),
-    ZeroPad2D: _zero_pad,
+    ZeroPad2D: windows.zero_pad,
 }

@@ -1,0 +1,1 @@
+"""From ONNX models, which are not trusted, to layers, weights and estimators."""
