@@ -60,7 +60,8 @@ def draw(script, *args, folder):
 @pytest.mark.parametrize("script", PICTURES)
 def test_picture_is_drawn_and_written_only_where_asked(script, tmp_path):
     shown = draw(script, folder=tmp_path)
-    without_data = script in ("plot_mnist.py", "plot_cifar10.py", "plot_filters.py")
+    data = ("plot_mnist.py", "plot_cifar10.py", "plot_filters.py", "plot_transfer.py")
+    without_data = script in data
     assert shown.startswith("No folder with ") == without_data
 
 
