@@ -144,7 +144,7 @@ def test_a_file_that_is_cut_off(tmp_path):
     whole = plain().SerializeToString()
     for n in range(0, len(whole), 7):
         (tmp_path / "model.onnx").write_bytes(whole[:n])
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             from_onnx(tmp_path / "model.onnx")
 
 

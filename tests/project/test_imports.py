@@ -33,12 +33,12 @@ ROOMS = [
     {"_estimator"},
     {"classifier", "regressor"},
     {"features", "saving", "sknpcnn"},
-    {"callbacks", "datasets", "testing", "onnx"},
+    {"callbacks", "datasets", "testing", "onnx", "weights"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     *("_training", "_estimator", "classifier", "regressor", "features", "saving"),
-    *("callbacks", "datasets", "testing", "onnx"),
+    *("callbacks", "datasets", "testing", "onnx", "weights"),
 }
 
 
