@@ -22,7 +22,7 @@ from sknpcnn.layers import (
 )
 from sknpcnn.losses import CrossEntropy
 from sknpcnn.optimizers import SGD
-from sknpcnn.saving.rebuilding import DEFAULTS_BEFORE_4
+from sknpcnn.saving.network import DEFAULTS_BEFORE_4
 from sknpcnn.schedules import CosineDecay, OneCycle
 
 Shape = tuple[int, ...] | None

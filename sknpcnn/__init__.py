@@ -19,7 +19,8 @@ _HOMES = {
 }
 _MODULES = {
     *("architectures", "augmentation", "callbacks", "classifier", "datasets", "features"),
-    *("layers", "losses", "optimizers", "regressor", "saving", "schedules", "spec", "testing"),
+    *("layers", "lite", "losses", "onnx", "optimizers", "regressor", "saving", "schedules", "spec"),
+    *("testing", "weights"),
 }
 
 if TYPE_CHECKING:

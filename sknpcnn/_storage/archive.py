@@ -7,9 +7,9 @@ time and memory in proportion to the file.
 """
 
 from collections.abc import Iterator
-from io import SEEK_END, BufferedReader
+from io import SEEK_END, BufferedIOBase
 from struct import Struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from sknpcnn._values.brief import brief
@@ -44,7 +44,7 @@ class Member(NamedTuple):
     checksum: int
 
 
-def members(file: BinaryIO) -> dict[str, Member]:
+def members(file: BufferedIOBase) -> dict[str, Member]:
     """Return the members of an archive; raise ValueError if it has another form."""
     table, start, count = _table(file)
     found: dict[str, Member] = {}
@@ -62,7 +62,7 @@ def members(file: BinaryIO) -> dict[str, Member]:
 
 
 def read_into(
-    file: BufferedReader, member: Member, buffer: Any, offset: int, checksum: int
+    file: BufferedIOBase, member: Member, buffer: Any, offset: int, checksum: int
 ) -> None:
     """Fill a buffer with a member from ``offset`` on, and verify the checksum of the member.
 
@@ -76,12 +76,12 @@ def read_into(
     _demand(crc32(view, checksum) == member.checksum, "its bytes and their checksum disagree")
 
 
-def head(file: BinaryIO, member: Member, size: int) -> bytes:
+def head(file: BufferedIOBase, member: Member, size: int) -> bytes:
     """Return the first bytes of a member, or all if there are fewer."""
     return _bytes(file, member.start, min(size, member.size))
 
 
-def _table(file: BinaryIO) -> tuple[bytes, int, int]:
+def _table(file: BufferedIOBase) -> tuple[bytes, int, int]:
     """Return the table of contents, its position, and the number of members."""
     position = file.seek(0, SEEK_END) - _END.size
     _demand(position >= 0, "it is not an archive")
@@ -124,7 +124,7 @@ def _entries(table: bytes) -> Iterator[tuple[_Header, int]]:
         yield _header(name, flags, method, checksum, size, packed), offset
 
 
-def _local(file: BinaryIO, offset: int) -> tuple[int, _Header]:
+def _local(file: BufferedIOBase, offset: int) -> tuple[int, _Header]:
     """Return the position of the bytes of a member, and the header before them."""
     fields = _unpack(_LOCAL, _bytes(file, offset, _LOCAL.size))
     mark, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = fields
@@ -153,7 +153,7 @@ def _header(raw: bytes, flags: int, method: int, checksum: int, size: int, packe
     return _Header(name, size, checksum)
 
 
-def _bytes(file: BinaryIO, start: int, size: int) -> bytes:
+def _bytes(file: BufferedIOBase, start: int, size: int) -> bytes:
     file.seek(start)
     found = b""
     while len(found) < size and (more := file.read(size - len(found))):

@@ -10,7 +10,7 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
-from io import BufferedReader
+from io import BufferedIOBase
 from itertools import accumulate
 from math import prod
 from pathlib import Path
@@ -73,13 +73,18 @@ def write_new(path: Path, values: Mapping[str, Any], arrays: Mapping[str, Array]
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read values and arrays; raise ValueError if the file is not intact."""
     with files.open_regular(path) as file:
-        try:
-            return _read(file)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise ValueError(f"{path}: is not an intact file ({reason}).") from error
+        return read_from(file, str(path))
+
+
+def read_from(file: BufferedIOBase, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read values and arrays from an open file; raise ValueError if it is not intact."""
+    try:
+        return _read(file)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{name}: is not an intact file ({reason}).") from error
 
 
 def round_trip(values: Mapping[str, Any]) -> Any:
@@ -94,7 +99,7 @@ def _member_info(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
+def _read(file: BufferedIOBase) -> tuple[dict[str, Any], dict[str, Array]]:
     members = archive.members(file)
     if VALUES not in members:
         raise ValueError(f"it holds no {VALUES}")
@@ -115,7 +120,7 @@ def _read(file: BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
     return values, arrays
 
 
-def _array(name: str, file: BufferedReader, member: archive.Member) -> Array:
+def _array(name: str, file: BufferedIOBase, member: archive.Member) -> Array:
     """Read an array; its memory is allocated only after all checks of its size."""
     header = _HEADER.match(start := archive.head(file, member, MAX_HEADER))
     if header is None or int.from_bytes(header[1], "little") != header.end() - 10:

@@ -8,30 +8,19 @@ is built.
 from os import PathLike, fspath
 from os.path import realpath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sknpcnn._storage import files, storage
+from sknpcnn.saving.network import FORMAT, VERSION, invalid, read_file, short
 from sknpcnn.saving.plain import to_plain
-from sknpcnn.saving.rebuilding import (
-    ESTIMATORS,
-    MACHINE_PARAMS,
-    PLAIN_ATTRIBUTES,
-    Estimator,
-    rebuild,
-)
 
-FORMAT, VERSION = "sknpcnn model", 5
-# Version 1 included MACHINE_PARAMS; versions before 3 lack the counts of samples seen; those before
-# 4 had other defaults; those before 5 were only classifiers with a single loss.
-READABLE = 1, 2, 3, 4, 5
-# The most characters of a file's content that an error quotes.
-MAX_SHOWN = 500
+if TYPE_CHECKING:
+    from sknpcnn.saving.rebuilding import Estimator
 
 
-def save(estimator: Estimator, path: str | PathLike[str]) -> None:
+def save(estimator: "Estimator", path: str | PathLike[str]) -> None:
     """Write a fitted estimator to a file that can be read without executing anything in it.
 
     Parameters
@@ -68,6 +57,11 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
     >>> bool((again.predict(X) == clf.predict(X)).all())
     True
     """
+    # only now: the rest of this folder needs NumPy alone
+    from sklearn.utils.validation import check_is_fitted
+
+    from sknpcnn.saving.rebuilding import ESTIMATORS, MACHINE_PARAMS, PLAIN_ATTRIBUTES, rebuild
+
     if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
             f"save is given a {type(estimator).__name__}; needed: a {' or '.join(ESTIMATORS)}. For "
@@ -108,14 +102,14 @@ def save(estimator: Estimator, path: str | PathLike[str]) -> None:
     except ValueError as error:
         raise ValueError(
             f"The {type(estimator).__name__} cannot be saved, as it could not be loaded again "
-            f"({_short(error)})."
+            f"({short(error)})."
         ) from error
     file = Path(fspath(path))
     files.remove_stale(Path(realpath(file)).parent)
     storage.write(file, values, arrays)
 
 
-def load(path: str | PathLike[str]) -> Estimator:
+def load(path: str | PathLike[str]) -> "Estimator":
     """Read an estimator from a file written by ``save``, without executing anything in it.
 
     Parameters
@@ -150,23 +144,13 @@ def load(path: str | PathLike[str]) -> Estimator:
         ...
     ValueError: ...npz: is not an intact file (it is not an archive).
     """
+    from sknpcnn.saving.rebuilding import rebuild
+
     file = Path(fspath(path))
-    values, arrays = storage.read(file)
-    if values.get("format") != FORMAT or values.get("version") not in READABLE:
-        raise ValueError(
-            f"{file}: says to be {_short(values.get('format'))}, version "
-            f"{_short(values.get('version'))}; needed: a file that sknpcnn.save has written, of "
-            f"version {VERSION} or before."
-        )
+    values, arrays = read_file(file)
     try:
         return rebuild(values, arrays)
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{file}: does not hold a valid model ({_short(error)}).") from error
-
-
-def _short(content: Any) -> str:
-    """Return an error or a value as text, shortened."""
-    text = str(content) if isinstance(content, Exception) else repr(content)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+        raise invalid(file, error) from error

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 
 from sknpcnn import optimizers
-from sknpcnn._estimator import blocks
 from sknpcnn._estimator.constraints import check_combinations
 from sknpcnn._network.balance import is_valid_seen
-from sknpcnn._network.network import Network
 from sknpcnn._training.fit import Forgotten, is_valid_history
 from sknpcnn._training.state import MAX_COUNT, TrainingState
-from sknpcnn._training.targets import of_fitted
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own, takes
 from sknpcnn.regressor import NumpyCNNRegressor
+from sknpcnn.saving.network import (
+    MAX_LAYERS,
+    add_residual,
+    floats,
+    read_column,
+    read_network,
+    upgrade_defaults,
+    upgrade_fitted,
+)
 from sknpcnn.saving.plain import SPECS, count_specs, from_plain, require
 
 Array = np.ndarray
@@ -29,20 +35,9 @@ ESTIMATORS: dict[str, type[Estimator]] = {
 }
 """The estimators that can be saved, by name."""
 
-# The defaults of files before version 4.
-DEFAULTS_BEFORE_4 = {
-    "conv_filters": (16, 32),
-    "global_pooling": False,
-    "hidden_layer_sizes": (100,),
-    "batch_norm": False,
-    "dropout": 0.0,
-}
-
 # Parameters of the machine that a model was saved on are neither saved nor loaded: training a model
 # from somebody else must not write to a folder of their choice.
 MACHINE_PARAMS = "checkpoint_dir", "n_jobs", "verbose"
-# The most layers in a file: each takes time to build, whatever its size.
-MAX_LAYERS = 5_000
 # The fitted attributes that are plain values, and their types.
 PLAIN_ATTRIBUTES: dict[str, tuple[type, ...]] = {
     "n_features_in_": (int,),
@@ -76,9 +71,9 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
         if name not in MACHINE_PARAMS
     }
     if values["version"] < 4:
-        params = _upgrade_defaults(params)
+        params = upgrade_defaults(params)
     if values["version"] < 5:
-        params = _add_residual(_add_loss(params))
+        params = add_residual(_add_loss(params))
     estimator = _validated(ESTIMATORS[kind], params)
     _check_loss_parameter(estimator)
     known = set(ESTIMATORS[kind]._parameter_constraints)
@@ -94,56 +89,32 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
     require(set(found) == set(PLAIN_ATTRIBUTES), "its fitted attributes are not the expected ones")
     for name, kinds in PLAIN_ATTRIBUTES.items():
         require(type(found[name]) in kinds, f"{name} is a {type(found[name]).__name__}")
-    image, architecture = found["image_shape_"], found["_architecture"]
-    require(
-        len(image) == 3 and all(type(n) is int and n > 0 for n in image), f"image_shape_ is {image}"
-    )
+    upgrade_fitted(found, values["version"])
+    _validated(ESTIMATORS[kind], found["_architecture"])
+    _check_history(found)
+    loss = _read_loss(estimator, found["_loss"])
+    saved = read_network(found, loss, values, arrays)
+    network, theta, image = saved.network, saved.theta, found["image_shape_"]
     require(found["n_features_in_"] == prod(image), "features and images disagree")
     given = (image, image[:2] if image[2] == 1 else image, (prod(image),))
     require(found["_sample_shape"] in given, "samples and images disagree")
-    if values["version"] < 4:
-        architecture = found["_architecture"] = _upgrade_defaults(architecture)
-    if values["version"] < 5:
-        architecture = found["_architecture"] = _add_residual(architecture)
-    require(set(architecture) == {*blocks.ARCHITECTURE, "layers"}, "its architecture is incomplete")
-    _validated(ESTIMATORS[kind], architecture)
-    explicit = architecture["layers"] is not None
-    for name in ("conv_filters", "hidden_layer_sizes"):
-        n = 0 if explicit else len(blocks.read_sizes(name, architecture[name]))
-        require(n <= MAX_LAYERS, f"{name} has {n} entries; needed: {MAX_LAYERS} at most")
-    _check_history(found)
-    loss = _read_loss(estimator, found["_loss"])
-    targets = _read_targets(values, arrays, loss)
-    n_classes = len(targets["classes_"]) if loss.targets == "classes" else 0
+    n_classes = len(saved.targets["classes_"]) if loss.targets == "classes" else 0
     require(is_valid_seen(found["_seen"], n_classes), "_seen is invalid")
-    for name, value in {**found, **targets}.items():
-        setattr(estimator, name, value)
-    target = of_fitted(estimator, loss)
-    network = Network(blocks.build_layers(architecture, image), image, target.n_outputs)
-    theta = _floats(arrays, "theta", network.layout.size)
-    require(theta.dtype in (np.float32, np.float64), f"parameters in {theta.dtype}")
     if values["version"] < 5:  # dropout came after each block, whatever the pooling
-        found["n_layers_"] = estimator.n_layers_ = len(network.summary())
+        found["n_layers_"] = len(network.summary())
     require(len(network.summary()) == found["n_layers_"], "layers are missing")
-    for name, array in network.layout.arrays(theta):
-        minimum = network.layout.parameters[name].minimum
-        require(not (array < minimum).any(), f"{name} holds values below {minimum:g}")
-    standard = None
-    if {"mean", "scale"} & set(arrays):
-        channels = image[2] if arrays["mean"].size == image[2] else prod(image)  # or columns
-        standard = tuple(_floats(arrays, name, channels) for name in ("mean", "scale"))
-        mean, scale = standard
-        precise = np.can_cast(theta.dtype, mean.dtype) and scale.dtype == theta.dtype
-        require(precise, "its scale has the wrong precision")
-        require(scale.min() > 0, "its scale is not positive")
-    estimator._theta, estimator._standard = theta, standard
-    names = _read_column(values, arrays, "feature_names_in_")
+    for name, value in {**found, **saved.targets}.items():
+        setattr(estimator, name, value)
+    standard = saved.standard
+    estimator._theta = theta
+    estimator._standard = None if standard is None else (standard.mean, standard.scale)
+    names = read_column(values, arrays, "feature_names_in_")
     if names is not None:
         require(len(names) == prod(image), "feature_names_in_ has the wrong length")
         require(names.dtype.kind in "UO", "feature_names_in_ has the wrong type")
         estimator.feature_names_in_ = names
     memory = {
-        name.removeprefix("memory."): _floats(arrays, name, network.layout.n_trained)
+        name.removeprefix("memory."): floats(arrays, name, network.layout.n_trained)
         for name in arrays
         if name.startswith("memory.")
     }
@@ -155,29 +126,10 @@ def rebuild(values: dict[str, Any], arrays: dict[str, Array]) -> Estimator:
     return estimator
 
 
-def _upgrade_defaults(params: dict[str, Any]) -> dict[str, Any]:
-    """Add ``global_pooling`` to parameters from before version 4.
-
-    With ``layers``, the other parameters of the network must have their defaults: those at the old
-    defaults get the current ones.
-    """
-    params = {"global_pooling": DEFAULTS_BEFORE_4["global_pooling"], **params}
-    if params.get("layers") is None:
-        return params
-    old = [name for name, value in DEFAULTS_BEFORE_4.items() if params.get(name) == value]
-    return params | {name: blocks.ARCHITECTURE[name] for name in old}
-
-
 def _add_loss(params: dict[str, Any]) -> dict[str, Any]:
     """Replace ``label_smoothing``, from before version 5, by a loss."""
     smoothing = params.pop("label_smoothing", 0.0)
     return params | {"loss": CrossEntropy(smoothing) if smoothing else "auto"}
-
-
-def _add_residual(params: dict[str, Any]) -> dict[str, Any]:
-    """Add ``residual`` to parameters from before version 5, when no block was residual."""
-    explicit = params.get("layers") is not None
-    return {"residual": blocks.ARCHITECTURE["residual"] if explicit else False, **params}
 
 
 def _validated(kind: type[Estimator], params: dict[str, Any]) -> Estimator:
@@ -202,31 +154,6 @@ def _read_loss(estimator: Estimator, found: Any) -> Loss:
     return loss
 
 
-def _read_targets(values: dict[str, Any], arrays: dict[str, Array], loss: Loss) -> dict[str, Array]:
-    """Return the fitted attributes of the target; raise if there are those of another kind."""
-    scales = {"target_mean_", "target_scale_"}
-    unused = ({"classes_"} if loss.targets == "reals" else scales) & {*values, *arrays}
-    require(not unused, f"it holds {sorted(unused)}, which a model of its loss does not have")
-    if loss.targets == "reals":
-        mean, scale = (arrays.get(name) for name in ("target_mean_", "target_scale_"))
-        if mean is None or scale is None:
-            raise ValueError("its scale of targets is missing")
-        same = mean.shape == scale.shape and mean.dtype == scale.dtype == np.float64
-        require(same and mean.ndim <= 1 and mean.size > 0, "its scale of targets is invalid")
-        finite = bool(np.isfinite(mean).all() and np.isfinite(scale).all())
-        require(finite and bool((scale > 0).all()), "its scale of targets is not positive")
-        return {"target_mean_": mean, "target_scale_": scale}
-    classes = _read_column(values, arrays, "classes_")
-    if classes is None:
-        raise ValueError("its classes are missing")
-    _check_classes(classes)
-    if loss.targets == "labels":
-        require(
-            np.array_equal(classes, np.arange(len(classes))), "its classes are not column indices"
-        )
-    return {"classes_": classes}
-
-
 def _check_names(values: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Raise if there are unknown names, or names of both values and arrays."""
     columns = {"classes_", "feature_names_in_"}
@@ -237,21 +164,6 @@ def _check_names(values: dict[str, Any], arrays: dict[str, Array]) -> None:
     require(not unknown, f"it holds {sorted(unknown)[:3]}, which are unknown")
     double = set(values) & set(arrays)
     require(not double, f"it holds {sorted(double)} twice")
-
-
-def _check_classes(classes: Array) -> None:
-    """Raise unless these can be the ``classes_`` of a fitted classifier."""
-    kind = classes.dtype.kind
-    require(kind in "biufUOmM", f"its classes are of the type {classes.dtype}")
-    if kind == "f":
-        with np.errstate(invalid="ignore"):
-            whole = classes.astype(np.int64).astype(classes.dtype) == classes
-        require(bool(whole.all()), "its classes are not whole numbers")
-    # comparing neighbors takes linear time, whatever the values are
-    increasing = (classes[1:] > classes[:-1]).all() and not (
-        kind in "mM" and np.isnat(classes).any()
-    )
-    require(len(classes) > 0 and bool(increasing), "its classes are not unique and sorted")
 
 
 def _check_history(found: dict[str, Any]) -> None:
@@ -291,26 +203,3 @@ def _read_progress(
     known = {*rule().state_names(), "velocity"}  # only with momentum
     require(set(rule().state_names()) <= set(memory) <= known, "its optimizer memory is incomplete")
     return {"memory": memory, **state.to_values()}
-
-
-def _read_column(values: dict[str, Any], arrays: dict[str, Array], name: str) -> Array | None:
-    """Return labels or names, which are an array, or a list if they are objects."""
-    if name not in values:
-        array = arrays.get(name)
-        require(array is None or array.ndim == 1, f"{name} is not one-dimensional")
-        return array
-    items = values[name]
-    require(
-        type(items) is list and all(type(item) is str for item in items),
-        f"{name} is not a list of strings",
-    )
-    return np.array(items, dtype=object)
-
-
-def _floats(arrays: dict[str, Array], name: str, size: int) -> Array:
-    array = arrays[name]
-    require(
-        array.shape == (size,) and array.dtype.kind == "f", f"{name} has the wrong shape or dtype"
-    )
-    require(bool(np.isfinite(array).all()), f"{name} holds values that are not finite")
-    return array

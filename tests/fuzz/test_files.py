@@ -28,7 +28,7 @@ def nothing(*args):
 @pytest.mark.parametrize(
     ("harness", "place", "instead"),
     [
-        (fuzz_load, "sknpcnn.saving.rebuilding._floats", lambda arrays, name, size: arrays[name]),
+        (fuzz_load, "sknpcnn.saving.network.floats", lambda arrays, name, size: arrays[name]),
         (fuzz_checkpoint, "sknpcnn._training.checkpoints.Checkpoint._wrong_values", nothing),
         (fuzz_checkpoint, "sknpcnn._training.checkpoints.Checkpoint._wrong_arrays", nothing),
     ],

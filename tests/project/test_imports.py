@@ -33,7 +33,7 @@ ROOMS = [
     {"_estimator"},
     {"classifier", "regressor"},
     {"features", "saving", "sknpcnn"},
-    {"callbacks", "datasets", "testing", "onnx", "weights"},
+    {"callbacks", "datasets", "testing", "onnx", "weights", "lite"},
 ]
 
 KNOW_SCIKIT_LEARN = {
