@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
     READERS = (
         *("_storage.archive", "_storage.files", "_storage.storage"),
-        *("saving", "saving.plain", "saving.rebuilding"),
+        *("saving", "saving.network", "saving.plain", "saving.rebuilding"),
         *("_estimator.blocks", "_estimator.constraints", "spec"),
     )
     with atheris.instrument_imports(include=[f"sknpcnn.{name}" for name in READERS]):
