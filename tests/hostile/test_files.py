@@ -13,7 +13,7 @@ import sknpcnn
 from sknpcnn import NumpyCNNClassifier, NumpyCNNRegressor, saving
 from sknpcnn._storage import storage
 from sknpcnn.layers import ReLU
-from sknpcnn.saving import rebuilding
+from sknpcnn.saving import network, rebuilding
 from tests.estimator.private import progress_of
 from tests.fuzz import archives
 from tests.saving.model_files import X, content, members, refused, y
@@ -62,7 +62,7 @@ TEXTS = {
 def test_values_that_no_model_has_are_refused(whole, tmp_path, text, reason):
     found = refused(tmp_path / "model.npz", with_value(whole, text))
     assert reason in found
-    assert len(found) < 2 * saving.MAX_SHOWN
+    assert len(found) < 2 * saving.network.MAX_SHOWN
 
 
 COUNTS = {
@@ -153,7 +153,7 @@ def many(values, **architecture):
 
 def test_a_file_of_too_many_layers_is_refused_before_any_is_made(whole, tmp_path, monkeypatch):
     values, arrays = whole
-    monkeypatch.setattr(rebuilding, "Network", None)
+    monkeypatch.setattr(network, "Network", None)
     many(values, conv_filters={"tuple": [1] * (rebuilding.MAX_LAYERS + 1)})
     assert "conv_filters has 5001 entries" in refused(
         tmp_path / "model.npz", archives.archive(members(values, arrays))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.pipeline import make_pipeline
 
 from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, NumpyCNNRegressor, architectures
+from sknpcnn._estimator import fitted
 from sknpcnn.layers import BatchNorm, Conv2D, Dense, Flatten, Layer, ReLU, Residual
 from sknpcnn.losses import CrossEntropy, Focal, Loss, Poisson
 from tests.layers.layer_cases import CASES
@@ -106,7 +107,7 @@ def test_input_is_what_the_estimator_was_fitted_on(shape):
 def test_columns_of_tables_are_standardized_one_by_one():
     X, y = images(20, 5) * [1, 1e3, 1e-3, 7, 0] + [0, 5, 1, -40, 3], np.arange(20) % 2
     clf = NumpyCNNClassifier(max_iter=2, random_state=0).fit(X, y)
-    assert len(clf._standard[0]) == 5
+    assert len(fitted.standard_of(clf).mean) == 5
     assert_predicts_the_same(to_onnx(clf), clf, X)
 
 

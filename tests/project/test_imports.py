@@ -34,11 +34,12 @@ ROOMS = [
     {"classifier", "regressor"},
     {"features", "saving", "sknpcnn"},
     {"callbacks", "datasets", "testing", "onnx", "weights", "lite"},
+    {"_commands", "__main__"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     *("_training", "_estimator", "classifier", "regressor", "features", "saving"),
-    *("callbacks", "datasets", "testing", "onnx", "weights"),
+    *("callbacks", "datasets", "testing", "onnx", "weights", "_commands"),
 }
 
 
