@@ -34,8 +34,9 @@ Measured on {dates}: {machine}.
 
 "Theirs" is what the author of the network reported. Threads and minutes are those of each run: the
 minutes are epochs times the median time of an epoch, on a machine that was also doing other work,
-and seconds per epoch are the mean of the runs. They are from before the initial weights were scaled
-by measurement, and before fits used processes. Also as [CSV](results.csv).{notes}
+and seconds per epoch are the mean of the runs. Those of 2026-11-21 are from before the initial
+weights were scaled by measurement, and before fits used processes. Also as
+[CSV](results.csv).{notes}
 
 ## Learning curves
 

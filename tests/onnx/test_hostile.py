@@ -9,7 +9,22 @@ import pytest
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
-from sknpcnn.onnx import from_onnx  # noqa: E402
+from sknpcnn.layers import (  # noqa: E402
+    GELU,
+    BatchNorm,
+    Branches,
+    Conv2D,
+    Dense,
+    Flatten,
+    HardSwish,
+    MaxPool2D,
+    Residual,
+    SiLU,
+    SqueezeExcite,
+    ZeroPad2D,
+)
+from sknpcnn.onnx import from_onnx, to_onnx  # noqa: E402
+from tests.onnx.test_exporting import untrained  # noqa: E402
 from tests.onnx.test_importing import W33, model_of, node, single  # noqa: E402
 
 MEMORY = 50 * 2**20
@@ -148,9 +163,15 @@ def test_a_file_that_is_cut_off(tmp_path):
             from_onnx(tmp_path / "model.onnx")
 
 
-def test_bytes_that_are_changed():
+@pytest.mark.parametrize("kind", ["a layer", "many layers"])
+def test_bytes_that_are_changed(kind):
     rng, whole = np.random.default_rng(0), plain().SerializeToString()
-    for _ in range(500):
+    if kind == "many layers":
+        stack = [Conv2D(2, stride=2), BatchNorm(), SiLU(), MaxPool2D(2, padding="same")]
+        stack += [Residual([Conv2D(2), HardSwish()]), Branches([Conv2D(2, 1), MaxPool2D(3, 1, 1)])]
+        stack += [SqueezeExcite(2), ZeroPad2D(), GELU(), Flatten(), Dense(3), GELU(True)]
+        whole = to_onnx(untrained(stack, (6, 6, 2))).SerializeToString()
+    for _ in range(1000):
         changed = bytearray(whole)
         changed[rng.integers(len(whole))] = rng.integers(256)
         with suppress(ValueError):  # any other error is a bug

@@ -201,13 +201,13 @@ def described(node: NodeProto) -> str:
     return f"Node {brief(node.name or node.output[0])} ({node.op_type})"
 
 
-def attributes_of(node: NodeProto, folder: None = None) -> dict[str, Any]:
+def attributes_of(node: NodeProto) -> dict[str, Any]:
     """Return the attributes of a node; tensors are checked."""
     found = {}
     for attribute in node.attribute:
         value = helper.get_attribute_value(attribute)
         if isinstance(value, TensorProto):
-            value = read_tensor(value, folder)
+            value = read_tensor(value, folder=None)
         found[attribute.name] = value.decode() if isinstance(value, bytes) else value
     return found
 
@@ -234,7 +234,10 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> Array:
             f"The tensor {name} of shape {shape} holds {there} "
             f"{'bytes' if tensor.HasField('raw_data') else 'elements'}; needed: {needed}."
         )
-    return numpy_helper.to_array(tensor)
+    try:
+        return numpy_helper.to_array(tensor)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"The tensor {name} cannot be read: {error}") from error
 
 
 def _external(tensor: TensorProto, folder: Path | None, n_bytes: int) -> bytes:

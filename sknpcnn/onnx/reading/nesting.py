@@ -125,7 +125,7 @@ class Nesting:
             return [_sum(branches, node)]
         if node.op_type == "Concat":
             layers = [_one(branch, node) for branch in branches]
-            kind = Branches([piece.layer for piece in layers])
+            kind = Branches(_layers(layers))
             return [Piece(kind, {}, node, tuple([piece] for piece in layers))]
         gated = [branch for branch in branches if branch]
         if node.op_type == "Mul" and len(branches) == 2 and len(gated) == 1:
@@ -152,7 +152,10 @@ def join(node: NodeProto, tensors: list[Tensor]) -> Tensor:
         if not gate and any(not _same_order(t, first) for t in tensors):
             raise ValueError(f"{described(node)} combines vectors in different orders.")
         return largest
-    axis = attributes_of(node)["axis"] % len(first.model_shape)
+    given = attributes_of(node).get("axis")
+    if type(given) is not int:
+        raise ValueError(f"{described(node)} has axis={given!r}; needed: a number.")
+    axis = given % len(first.model_shape)
     wanted = {"channels first": 1, "channels last": 3}.get(first.kind, 1)
     same = {(t.kind, t.shape[:-1]) for t in tensors}
     if axis != wanted or len(same) > 1 or first.kind in ("rows", "gray"):

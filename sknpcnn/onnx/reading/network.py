@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sknpcnn._values.brief import brief
 from sknpcnn.layers import Flatten, Layer, Sigmoid
 from sknpcnn.layers.steps import Steps, parameters
 from sknpcnn.onnx.reading.folding import fold
@@ -96,6 +97,11 @@ def from_onnx(model: Model, *, output: str | None = None, lr_scale: float = 1.0)
     values[source.input_name] = start
     made: dict[str, Made] = {}
     for node in source.nodes:
+        missing = next((name for name in node.input if name and name not in values), None)
+        if missing is not None:  # all nodes come in order, so that it is not the first output
+            raise ValueError(
+                f"{described(node)} reads {brief(missing)}, a second output of a node."
+            )
         inputs: list[Any] = [values[name] if name else None for name in node.input]
         computed = [name for name in node.input if isinstance(values.get(name), Tensor)]
         name = node.output[0]

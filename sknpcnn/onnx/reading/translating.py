@@ -42,7 +42,7 @@ def translate(node: NodeProto, inputs: list[Any], x: Tensor, lr_scale: float) ->
         return [Piece(None, {}, node)], x
     try:
         return TRANSLATIONS[node.op_type](Call(node, attributes_of(node), x, inputs, lr_scale))
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         raise ValueError(f"{described(node)}: {error}") from error
 
 

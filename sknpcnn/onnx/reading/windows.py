@@ -118,10 +118,10 @@ def max_pool(call: Call) -> Result:
         raise ValueError("its indices are used; needed: only the maxima")
     if _pair(call, "dilations") != (1, 1):
         raise ValueError(f"its window has gaps: dilations={call.attributes['dilations']}")
-    x, window, stride = call.images(), _pair(call, "kernel_shape"), _pair(call, "strides")
+    call.images()
+    window, stride = _pair(call, "kernel_shape"), _pair(call, "strides")
     border = _border(call, window, stride)
     ceil_mode = bool(call.attributes.get("ceil_mode", 0))
-    del x
     return call.becomes(MaxPool2D(_brief(window), _brief(stride), border, ceil_mode))
 
 
