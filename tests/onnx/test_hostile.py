@@ -171,7 +171,7 @@ def test_bytes_that_are_changed(kind):
         stack += [Residual([Conv2D(2), HardSwish()]), Branches([Conv2D(2, 1), MaxPool2D(3, 1, 1)])]
         stack += [SqueezeExcite(2), ZeroPad2D(), GELU(), Flatten(), Dense(3), GELU(True)]
         whole = to_onnx(untrained(stack, (6, 6, 2))).SerializeToString()
-    for _ in range(1000):
+    for _ in range(300):
         changed = bytearray(whole)
         changed[rng.integers(len(whole))] = rng.integers(256)
         with suppress(ValueError):  # any other error is a bug
