@@ -24,9 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit status: 0, 1 for an error, 2 for a wrong call."""
     options = _parser().parse_args(arguments)
     module, name = options.command.split(":")
-    warnings.showwarning = _show
     try:
-        status: int = getattr(import_module(f"sknpcnn._commands.{module}"), name)(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            status: int = getattr(import_module(f"sknpcnn._commands.{module}"), name)(options)
     except BrokenPipeError:  # whoever reads the output has had enough
         sys.stderr.close()
         return 0

@@ -1,4 +1,4 @@
-"""The command line, as a user runs it: in processes of its own."""
+"""The command line: in this process, and as a user runs it, in processes of its own."""
 
 import csv
 import json
@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,14 @@ from sklearn.datasets import load_digits
 
 import sknpcnn
 from sknpcnn import lite
+from sknpcnn.__main__ import main
 
 Image = pytest.importorskip("PIL.Image")
 
-pytestmark = pytest.mark.thread_unsafe(reason="starts processes")
+pytestmark = [
+    pytest.mark.thread_unsafe(reason="changes the folder, and starts processes"),
+    pytest.mark.filterwarnings("default"),
+]
 HOME = os.path.dirname(sknpcnn.__path__[0])  # noqa: PTH120
 
 
@@ -30,6 +36,18 @@ def start(*args, folder, **options):
 
 def run(*args, folder, status=0):
     """Run a command; return what it prints."""
+    shown, errors = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(shown), redirect_stderr(errors):
+        try:
+            found = main(list(map(str, args)))
+        except SystemExit as ended:  # of argparse
+            found = ended.code
+    assert found == status, errors.getvalue()
+    return shown.getvalue(), errors.getvalue()
+
+
+def run_as_process(*args, folder, status=0):
+    """Run a command in a process of its own; return what it prints."""
     process = start(*args, folder=folder)
     shown, errors = process.communicate(timeout=300)
     assert process.returncode == status, errors
@@ -53,6 +71,24 @@ def home(tmp_path_factory):
     train = "train", "photos", "model.npz", "--size", "8", "--gray", "--epochs", "12"
     shown, _ = run(*train, "--plot", "pictures", folder=folder)
     return folder, shown
+
+
+@pytest.mark.slow
+def test_every_command_is_a_process(home):
+    folder, _ = home
+    args = "train", "arrays.npz", "own.npz", "--epochs", "2"
+    assert "Saved as own.npz" in run_as_process(*args, folder=folder)[0]
+    for command, shown in {
+        ("evaluate", "own.npz", "arrays.npz"): "Accuracy 0.",
+        ("predict", "own.npz", "photos"): "file,label,0,1,2",
+        ("summary", "own.npz"): "classes: 0, 1, 2",
+        ("export", "own.npz", "own.zip"): "own.zip: 0.",
+        ("--help",): "usage: sknpcnn",
+    }.items():
+        assert shown in run_as_process(*command, folder=folder)[0]
+    _, errors = run_as_process("train", "nothing", "m.npz", folder=folder, status=1)
+    assert errors.startswith("sknpcnn: error: nothing is no data")
+    run_as_process("fly", folder=folder, status=2)
 
 
 def test_training_says_how_it_goes_and_ends(home):
@@ -184,7 +220,6 @@ def test_a_reader_that_has_had_enough_is_no_error(home):
     assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
@@ -210,7 +245,6 @@ def test_errors_are_a_line(home, args, status, message):
     assert status == 2 or len(errors.splitlines()) == 1
 
 
-@pytest.mark.slow
 def test_help_lists_every_command(home):
     folder, _ = home
     shown, _ = run("--help", folder=folder)
