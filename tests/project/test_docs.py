@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,10 @@ import sknpcnn.augmentation
 import sknpcnn.callbacks
 import sknpcnn.datasets
 import sknpcnn.layers
+import sknpcnn.lite
 import sknpcnn.optimizers
 import sknpcnn.schedules
+import sknpcnn.weights
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -77,8 +80,11 @@ def test_links_lead_somewhere(page):
         sknpcnn.callbacks,
         sknpcnn.datasets,
         sknpcnn.layers,
+        sknpcnn.lite,
         sknpcnn.optimizers,
         sknpcnn.schedules,
+        sknpcnn.weights,
+        *([sknpcnn.onnx] if find_spec("onnx") is not None else []),
     ],
     ids=lambda m: m.__name__,
 )

@@ -25,7 +25,19 @@ Image = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Imported:
-    """A network from elsewhere; as a pair, its layers and its weights."""
+    """A network from elsewhere, as ``from_onnx`` returns it; as a pair, its layers and its weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sknpcnn import NumpyCNNClassifier
+    >>> from sknpcnn.onnx import from_onnx, to_onnx
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = NumpyCNNClassifier(conv_filters=4, max_iter=1).fit(X.reshape(-1, 8, 8), y)
+    >>> imported = from_onnx(to_onnx(clf))
+    >>> imported.image_shape, imported.link, imported.output_size
+    ((8, 8, 1), 'softmax', 10)
+    """
 
     layers: list[tuple[str, Layer]]
     """For ``layers=``, named."""
