@@ -14,6 +14,8 @@ import numpy as np
 from sknpcnn._engine.engine import Engine
 from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import MIN_ROWS_TO_FOLD
+from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import is_integer
 from sknpcnn.losses import NAMED, Loss, named_or_own
 from sknpcnn.saving.network import SavedNetwork, invalid, read_file, read_network, upgrade_fitted
 from sknpcnn.saving.plain import from_plain, require
@@ -166,6 +168,8 @@ def load(path: str | PathLike[str] | BufferedIOBase, *, n_threads: int = 1) -> P
         ...
     ValueError: ...npz: is not an intact file (it is not an archive).
     """
+    if not is_integer(n_threads) or n_threads < 1:
+        raise ValueError(f"n_threads={brief(n_threads)}; needed: an integer of at least 1.")
     file = Path(fspath(path)) if isinstance(path, str | PathLike) else path
     values, arrays = read_file(file)
     try:

@@ -178,6 +178,12 @@ def test_other_input_is_refused(X, message, tmp_path):
         lite.load(tmp_path / "model.npz").predict(X)
 
 
+@pytest.mark.parametrize("n_threads", [0, -1, 1.5, "2", None])
+def test_numbers_of_threads_are_checked(n_threads, tmp_path):
+    with pytest.raises(ValueError, match=r"n_threads=.*; needed: an integer of at least 1"):
+        lite.load(tmp_path / "model.npz", n_threads=n_threads)
+
+
 def test_damaged_files_are_refused(tmp_path):
     sknpcnn.save(MODELS["classifier"](images(12, 6, 6, 1)), tmp_path / "model.npz")
     content = bytearray((tmp_path / "model.npz").read_bytes())

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from sknpcnn.augmentation import Augmentation
 from sknpcnn.callbacks import TimeLimit
 from sknpcnn.datasets import ImageLoader
 from sknpcnn.layers import Context, Flatten, Hints, Layer, Parameter, ReLU
+from sknpcnn.lite import Predictor
 from sknpcnn.losses import Loss
 from sknpcnn.optimizers import Optimizer
 from sknpcnn.saving.plain import SPECS
@@ -47,8 +49,11 @@ NOT_GIVEN = {
     Context,
     Hints,
     Parameter,
+    Predictor,
     np.ndarray,
 }
+if find_spec("onnx") is not None:
+    NOT_GIVEN.add(sknpcnn.onnx.Imported)
 
 
 def public_classes():
