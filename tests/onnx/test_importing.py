@@ -298,6 +298,85 @@ def test_flattened_images_are_put_into_our_order():
     assert "Branches" in set(features.estimator_.summary()["kind"])
 
 
+def test_shapes_that_are_computed_are_understood():
+    """As exporters flatten: ``x.view(x.size(0), -1)``, and arithmetic on sizes."""
+    nodes = [
+        node("Conv", "x W", "c"),
+        node("GlobalAveragePool", "c", "g"),
+        node("Squeeze", "g last", "flat"),
+        node("Unsqueeze", "flat last", "again"),
+        node("Conv", "again V", "d"),
+        node("Reshape", "d three", "r"),
+        node("Concat", "c c", "both", axis=1),
+        node("Shape", "both", "s"),
+        node("Gather", "s zero", "n", axis=0),
+        node("Slice", "s one four", "rest"),
+        node("ReduceProd", "rest", "product", keepdims=1),
+        node("Div", "product two", "half"),
+        node("Mul", "half two", "whole"),
+        node("Add", "whole zero", "sum"),
+        node("Sub", "sum zero", "size"),
+        node("Neg", "size", "minus"),
+        node("Neg", "minus", "plus"),
+        node("Cast", "plus", "cast", to=7),
+        node("Identity", "cast", "same"),
+        node("Concat", "n same", "target", axis=0),
+        node("Reshape", "both target", "rows"),
+        node("Transpose", "M", "turned", perm=[1, 0]),
+        node("MatMul", "rows turned", "m"),
+        node("Clip", "m low", "positive"),
+        node("Dropout", "positive", "kept"),
+        node("Sqrt", "four_", "root"),
+        node("Mul", "kept root", "y"),
+    ]
+    constants = {**W33, "last": np.array([2, 3]), "V": single((3, 3, 1, 1)), "low": np.float32(0)}
+    constants |= {"zero": np.array([0]), "one": np.array([1]), "four": np.array([4])}
+    constants |= {"two": np.array([2]), "three": np.array([0, 3]), "four_": np.float32(4)}
+    constants |= {"M": single((4, 72))}
+    features = assert_agrees_with_onnxruntime(model_of(nodes, constants, opset=17))
+    kinds = features.estimator_.summary()["kind"].tolist()
+    assert kinds[:4] == ["Conv2D", "Branches", "Flatten", "Dense"]
+    reshaped = from_onnx(model_of(nodes[:6], constants, output="r"))
+    assert [type(layer).__name__ for _, layer in reshaped.layers][-1] == "Dense"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kinds"),
+    [
+        ([node("LeakyRelu", "c", "y", alpha=0.2)], ["LeakyReLU"]),
+        ([node("Elu", "c", "y", alpha=0.5)], ["ELU"]),
+        ([node("Clip", "c zero six", "y")], ["ReLU6"]),
+        ([node("Softplus", "c", "y")], ["Softplus"]),
+        ([node("HardSwish", "c", "y")], ["HardSwish"]),
+        ([node("Gelu", "c", "y", approximate="tanh")], ["GELU"]),
+        ([node("PRelu", "c slope", "y")], ["LeakyReLU"]),
+        ([node("GlobalMaxPool", "c", "y")], ["GlobalMaxPool2D"]),
+        ([node("ReduceMean", "c axes", "y")], ["GlobalAvgPool2D"]),
+        ([node("Pad", "c pads zero axes", "y")], ["ZeroPad2D"]),
+        ([node("AveragePool", "c", "y", kernel_shape=[2, 2], ceil_mode=1)], ["AvgPool2D"]),
+        ([node("Sub", "six c", "y")], ["Scale"]),
+        ([node("Sum", "c c c", "y")], ["Add"]),
+        (
+            [
+                node("GlobalAveragePool", "c", "g"),
+                node("Reshape", "g four", "v"),
+                node("Gemm", "v G b", "y", transB=1),
+            ],
+            ["GlobalAvgPool2D", "Dense"],
+        ),
+    ],
+)
+def test_operators_by_hand(nodes, kinds):
+    constants = {"zero": np.float32(0), "six": np.float32(6), "slope": np.float32([0.3])}
+    constants |= {"axes": np.array([2, 3]), "pads": np.array([1, 0, 2, 1])}
+    constants |= {"four": np.array([-1, 3]), "G": single((2, 3)), "b": single(2), **W33}
+    conv = node("Conv", "x W", "c", pads=[0, 0, 0, 1])  # to 4x4 pixels
+    model = model_of([conv, *nodes], constants, opset=20)
+    features = assert_agrees_with_onnxruntime(model)
+    found = features.estimator_.summary()["kind"].tolist()
+    assert [kind for kind in found if kind not in ("Conv2D", "Flatten")][:-1] == kinds
+
+
 def test_images_with_their_channels_last():
     nodes = [
         node("Transpose", "x", "t", perm=[0, 3, 1, 2]),

@@ -1,8 +1,10 @@
 """Well-known networks as people write them in PyTorch, with random weights, for small images."""
 
-import torch
-from torch import nn
-from torch.nn import functional
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 
 class LeNet(nn.Module):
