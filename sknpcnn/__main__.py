@@ -2,12 +2,19 @@
 
 import sys
 import warnings
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from importlib import import_module
 from typing import Any
 
 from sknpcnn import architectures
+from sknpcnn._commands.options import (
+    AUGMENTATIONS,
+    FAILED,
+    INTERRUPTED,
+    count,
+    duration,
+    image_size,
+)
 from sknpcnn.version import __version__
 
 EXAMPLES = """
@@ -17,7 +24,6 @@ examples:
   sknpcnn evaluate model.npz test/
   sknpcnn export model.npz model.onnx
 """
-FAILED, INTERRUPTED = 1, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,11 +73,11 @@ def _parser() -> ArgumentParser:
     train = command("train", "training:train", "train a classifier on labeled images")
     train.add_argument("data", help=data)
     train.add_argument("model", help="the file to write, .npz")
-    train.add_argument("--size", type=_read("image_size"), help="resize images: 64, or 48x64")
+    train.add_argument("--size", type=image_size, help="resize images: 64, or 48x64")
     train.add_argument("--gray", dest="color", action="store_false", help="without colors")
     train.add_argument("--label", help="the column of a .csv that holds the labels")
     train.add_argument("--architecture", choices=architectures.__all__, help="a known network")
-    train.add_argument("--epochs", type=_read_count, help="default: by the number of images")
+    train.add_argument("--epochs", type=count, help="default: by the number of images")
     train.add_argument(
         "--augment",
         nargs="+",
@@ -80,7 +86,7 @@ def _parser() -> ArgumentParser:
         default=[],
         help=f"change images at random: {', '.join(AUGMENTATIONS)}",
     )
-    train.add_argument("--time-limit", type=_read("duration"), help="such as 90s, 20m or 1.5h")
+    train.add_argument("--time-limit", type=duration, help="such as 90s, 20m or 1.5h")
     train.add_argument("--val", default="0.2", help="a fraction to hold out, or other data")
     train.add_argument("--seed", type=int, default=0, help="default: 0")
     train.add_argument("--jobs", type=int, help="how many cores to use; -1 for all")
@@ -107,27 +113,6 @@ def _parser() -> ArgumentParser:
     export.add_argument("--to", choices=("onnx", "lite"), help="default: by the name of the file")
     export.add_argument("--opset", type=int, default=18, help="of the ONNX model; default: 18")
     return parser
-
-
-AUGMENTATIONS = ("shift", "crop", "flip", "affine", "brightness")
-
-
-def _read(name: str) -> Callable[[str], Any]:
-    """Return what reads an option, by a function that is imported when it is needed."""
-
-    def read(text: str) -> Any:
-        try:
-            return getattr(import_module("sknpcnn._commands.data"), name)(text)
-        except ValueError:
-            raise ArgumentTypeError(f"{text!r} is no {name.replace('_', ' ')}") from None
-
-    return read
-
-
-def _read_count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r}; needed: a number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ pytestmark = [
     pytest.mark.thread_unsafe(reason="changes the folder, and starts processes"),
     pytest.mark.filterwarnings("default"),
 ]
-HOME = os.path.dirname(sknpcnn.__path__[0])  # noqa: PTH120
+HOME = str(Path(sknpcnn.__path__[0]).parent)
 
 
 def start(*args, folder, **options):

@@ -65,21 +65,3 @@ def _read_table(path: Path, label: str | None) -> Data:
     if label not in table:
         raise CommandError(f"{path} has no column {label!r}; it has {', '.join(table.columns)}.")
     return Data(table.drop(columns=label), table[label].to_numpy())
-
-
-def image_size(text: str) -> Any:
-    """Read ``--size``: a number of pixels, or HEIGHTxWIDTH."""
-    sizes = [int(part) for part in text.lower().split("x")]
-    if len(sizes) not in (1, 2) or min(sizes) < 1:
-        raise ValueError
-    return sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])
-
-
-def duration(text: str) -> float:
-    """Read ``--time-limit``: seconds, or with a unit, such as 90s, 20m or 1.5h."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    seconds = float(number) * units[unit]
-    if not 0 < seconds < np.inf:
-        raise ValueError
-    return seconds

@@ -13,18 +13,8 @@ import sknpcnn
 from sknpcnn import NumpyCNNClassifier, architectures
 from sknpcnn._commands.data import CommandError, Data, read_data
 from sknpcnn._commands.evaluating import describe
-from sknpcnn.augmentation import Affine, Brightness, HorizontalFlip, RandomCrop, Shift
+from sknpcnn._commands.options import AUGMENTATIONS, INTERRUPTED
 from sknpcnn.callbacks import TimeLimit
-
-AUGMENTATIONS = {
-    "shift": Shift(),
-    "crop": RandomCrop(),
-    "flip": HorizontalFlip(),
-    "affine": Affine(),
-    "brightness": Brightness(),
-}
-INTERRUPTED = 130
-"""The status that shells give a program that was ended by Ctrl-C."""
 
 
 def train(options: Namespace) -> int:

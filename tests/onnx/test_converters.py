@@ -12,8 +12,8 @@ from sknpcnn import NumpyCNNFeatures, NumpyCNNRegressor
 from tests.models import small
 
 skl2onnx = pytest.importorskip("skl2onnx")
-import sknpcnn.onnx  # noqa: E402, F401  # registers the converters
-from tests.onnx.runtimes import in_onnxruntime  # noqa: E402
+import sknpcnn.onnx  # noqa: F401  # registers the converters
+from tests.onnx.runtimes import in_onnxruntime
 
 
 def linear():

@@ -18,14 +18,14 @@ from tests.layers.layer_cases import CASES
 from tests.models import small
 
 onnx = pytest.importorskip("onnx")
-from sknpcnn.onnx import to_onnx  # noqa: E402
-from tests.onnx.runtimes import (  # noqa: E402
+from sknpcnn.onnx import to_onnx
+from tests.onnx.runtimes import (
     RUNTIMES,
     assert_predicts_the_same,
     in_onnxruntime,
     with_random_weights,
 )
-from tests.onnx.stacks import stacks  # noqa: E402
+from tests.onnx.stacks import stacks
 
 pytestmark = pytest.mark.filterwarnings("ignore:layers ends with Dense", "ignore:X holds values")
 

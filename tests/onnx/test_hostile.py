@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper  # noqa: E402
+from onnx import TensorProto, helper
 
-from sknpcnn.layers import (  # noqa: E402
+from sknpcnn.layers import (
     GELU,
     BatchNorm,
     Branches,
@@ -23,9 +23,9 @@ from sknpcnn.layers import (  # noqa: E402
     SqueezeExcite,
     ZeroPad2D,
 )
-from sknpcnn.onnx import from_onnx, to_onnx  # noqa: E402
-from tests.onnx.test_exporting import untrained  # noqa: E402
-from tests.onnx.test_importing import W33, model_of, node, single  # noqa: E402
+from sknpcnn.onnx import from_onnx, to_onnx
+from tests.onnx.test_exporting import untrained
+from tests.onnx.test_importing import W33, model_of, node, single
 
 MEMORY = 50 * 2**20
 

@@ -13,11 +13,11 @@ from tests.layers.layer_cases import CASES
 from tests.models import small
 
 onnx = pytest.importorskip("onnx")
-from onnx import helper, numpy_helper  # noqa: E402
+from onnx import helper, numpy_helper
 
-from sknpcnn.onnx import from_onnx, to_onnx  # noqa: E402
-from tests.onnx.stacks import stacks  # noqa: E402
-from tests.onnx.test_exporting import ANY, GRAY, images, untrained  # noqa: E402
+from sknpcnn.onnx import from_onnx, to_onnx
+from tests.onnx.stacks import stacks
+from tests.onnx.test_exporting import ANY, GRAY, images, untrained
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:layers ends with Dense", "ignore:X holds values", "ignore:You are using the legacy"

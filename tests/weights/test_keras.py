@@ -9,8 +9,8 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("torch")
 keras = pytest.importorskip("keras")
 
-from sknpcnn import NumpyCNNClassifier  # noqa: E402
-from sknpcnn.weights import from_keras  # noqa: E402
+from sknpcnn import NumpyCNNClassifier
+from sknpcnn.weights import from_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Keras's own
 L = keras.layers

@@ -22,9 +22,11 @@ TOLERANCE = 1e-5
 MAX_NODES = 24
 
 
-def _clip(x: Array, *limits: Array, min: float = -np.inf, max: float = np.inf) -> Array:  # noqa: A002
+def _clip(x: Array, *limits: Array, **named: float) -> Array:
+    """Clip; the limits are inputs, or attributes in old models."""
+    low, high = named.get("min", -np.inf), named.get("max", np.inf)
     given = [float(limit) for limit in limits]
-    low, high = (*given, *(min, max)[len(given) :])
+    low, high = (*given, *(low, high)[len(given) :])
     clipped: Array = np.clip(x, low, high)
     return clipped
 

@@ -17,12 +17,14 @@ from sknpcnn.layers import (
     Dense,
     GlobalAvgPool2D,
     Identity,
+    MaxPool2D,
     ReLU,
     Residual,
     Scale,
     Sequential,
     Sigmoid,
     SqueezeExcite,
+    ZeroPad2D,
 )
 from sknpcnn.onnx.reading.functions import MAX_NODES, recognize
 from sknpcnn.onnx.reading.model import attributes_of, described
@@ -257,18 +259,13 @@ def _merge(one: Piece, other: Piece) -> Piece | None:
             "beta": one.params["beta"] * gamma + beta,
         }
         return one._replace(params=params)
-    if type(b) is Scale and _may_be_biased(one) and (other.params["gamma"] == 1).all():
-        bias = "position" if b.position else True
-        layer = a.replace(bias=bias)  # type: ignore[union-attr]
+    unbiased = isinstance(a, Conv2D | Dense) and a.bias is False
+    if a is not None and unbiased and type(b) is Scale and (other.params["gamma"] == 1).all():
+        layer = a.replace(bias="position" if b.position else True)
         return one._replace(layer=layer, params={**one.params, "b": other.params["beta"]})
-    if "fill" in one.params and getattr(b, "padding", None) == 0:
-        return other._replace(layer=b.replace(padding=a.border))  # type: ignore[union-attr]
+    if isinstance(a, ZeroPad2D) and "fill" in one.params and isinstance(b, MaxPool2D):
+        return other._replace(layer=b.replace(padding=a.border)) if b.padding == 0 else None
     return None
-
-
-def _may_be_biased(piece: Piece) -> bool:
-    layer = piece.layer
-    return type(layer) in (Conv2D, Dense) and layer.bias is False  # type: ignore[union-attr]
 
 
 def _does_nothing(piece: Piece) -> bool:
