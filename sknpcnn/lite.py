@@ -16,9 +16,15 @@ from sknpcnn._network.batches import Rows
 from sknpcnn._network.network import MIN_ROWS_TO_FOLD
 from sknpcnn._values.brief import brief
 from sknpcnn._values.checks import is_integer
-from sknpcnn.losses import NAMED, Loss, named_or_own
-from sknpcnn.saving.network import SavedNetwork, invalid, read_file, read_network, upgrade_fitted
-from sknpcnn.saving.plain import from_plain, require
+from sknpcnn.saving.network import (
+    SavedNetwork,
+    invalid,
+    read_file,
+    read_loss,
+    read_network,
+    upgrade_fitted,
+)
+from sknpcnn.saving.plain import from_plain
 
 Array = np.ndarray
 
@@ -189,9 +195,7 @@ def _network_of(values: dict[str, Any], arrays: dict[str, Array]) -> SavedNetwor
     }
     found.setdefault("_loss", "cross_entropy")  # the only link before version 5
     upgrade_fitted(found, values["version"])
-    name = found["_loss"]
-    require(isinstance(name, Loss) or (type(name) is str and name in NAMED), "its loss is unknown")
-    return read_network(found, named_or_own(name), values, arrays)
+    return read_network(found, read_loss(found["_loss"]), values, arrays)
 
 
 def export(model: str | PathLike[str], archive: str | PathLike[str]) -> None:

@@ -16,7 +16,7 @@ from sknpcnn._network.network import Network
 from sknpcnn._network.standard import Standard
 from sknpcnn._storage import storage
 from sknpcnn._training.targets import Target, of_fitted
-from sknpcnn.losses import Loss
+from sknpcnn.losses import NAMED, Loss, named_or_own
 from sknpcnn.saving.plain import require
 
 Array = np.ndarray
@@ -96,6 +96,13 @@ def read_network(
         minimum = network.layout.parameters[name].minimum
         require(not (array < minimum).any(), f"{name} holds values below {minimum:g}")
     return SavedNetwork(network, theta, _read_standard(arrays, image, theta), loss, target, targets)
+
+
+def read_loss(found: Any) -> Loss:
+    """Return a loss of a file, which is there by its name or as a value."""
+    known = found in NAMED if type(found) is str else isinstance(found, Loss)
+    require(known, "its loss is unknown")
+    return named_or_own(found)
 
 
 def _read_standard(arrays: dict[str, Array], image: Any, theta: Array) -> Standard | None:

@@ -14,13 +14,14 @@ from sknpcnn._network.balance import is_valid_seen
 from sknpcnn._training.fit import Forgotten, is_valid_history
 from sknpcnn._training.state import MAX_COUNT, TrainingState
 from sknpcnn.classifier import NumpyCNNClassifier
-from sknpcnn.losses import NAMED, CrossEntropy, Loss, named_or_own, takes
+from sknpcnn.losses import CrossEntropy, Loss, takes
 from sknpcnn.regressor import NumpyCNNRegressor
 from sknpcnn.saving.network import (
     MAX_LAYERS,
     add_residual,
     floats,
     read_column,
+    read_loss,
     read_network,
     upgrade_defaults,
     upgrade_fitted,
@@ -148,8 +149,7 @@ def _check_loss_parameter(estimator: Estimator) -> None:
 
 def _read_loss(estimator: Estimator, found: Any) -> Loss:
     """Return the loss; raise if it is unknown or not supported by the estimator."""
-    require(type(found) is not str or found in NAMED, "its loss is unknown")
-    loss = named_or_own(found)
+    loss = read_loss(found)
     require(loss.targets in estimator._targets, "its loss is not supported by its estimator")
     return loss
 

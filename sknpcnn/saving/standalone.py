@@ -95,9 +95,7 @@ def _imported(tree: ast.Module) -> list[str]:
     names = []
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sknpcnn"):
-            names.append(str(node.module))
-            if "." not in str(node.module) or node.names:
-                names += [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
     return [name for name in names if _is_module(name)]
 
 
