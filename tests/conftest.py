@@ -72,17 +72,21 @@ def three():
 
 
 @pytest.fixture(scope="session")
-def mnist():
+def mnist_folder():
+    """The folder with the four files of MNIST, or None if there is none."""
+    data = os.environ.get("SKNPCNN_DATA", Path(__file__).parents[2] / "shared" / "data")
+    folder = Path(data) / "mnist"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def mnist(mnist_folder):
     """Real MNIST as uint8 images, if a folder with the IDX files is available."""
-    folder = Path(os.environ.get("SKNPCNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not (folder / "mnist").is_dir():
+    if mnist_folder is None:
         pytest.skip("MNIST is not here; SKNPCNN_DATA may name the folder that holds mnist/")
 
     images, labels = zip(
-        *(
-            load_mnist(folder / "mnist", split=split, return_X_y=True)
-            for split in ("train", "test")
-        ),
+        *(load_mnist(mnist_folder, split=split, return_X_y=True) for split in ("train", "test")),
         strict=True,
     )
     return *images, *labels
