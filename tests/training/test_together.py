@@ -443,6 +443,7 @@ def test_nothing_is_left_of_a_leader_that_is_killed():
 def test_ctrl_c_for_all_processes_ends_the_fit_and_leaves_none():
     more = "fit(100000)\nprint('kept', len(workers.pool._idle), flush=True)"
     program = running(ENDLESS + more, start_new_session=True)
+    program.stdout.readline()  # in the second epoch: now there is a model to keep
     workers = children(program.pid)
     os.killpg(program.pid, signal.SIGINT)
     out, err = program.communicate(timeout=PATIENCE)
