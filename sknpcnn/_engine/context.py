@@ -28,9 +28,11 @@ class MiniBatch:
         key: int = 0,
         weights: Array | None = None,
         identify: Callable[[], Array] | None = None,
+        keeps_cache: bool | None = None,
     ) -> None:
         self.n = n
         self.training = training
+        self.keeps_cache = training if keeps_cache is None else keeps_cache
         self.key = key
         self.weights = weights
         self._identify = identify
@@ -111,7 +113,7 @@ class RunningContext:
     """What a running layer receives; see ``layers.base.Context``."""
 
     __slots__ = (
-        *("training", "samples", "dtype", "needs_dx"),
+        *("training", "keeps_cache", "samples", "dtype", "needs_dx"),
         *("_workspace", "_path", "_branches", "_transient", "_target", "_returned"),
     )
 
@@ -125,6 +127,7 @@ class RunningContext:
         target: Array | None = None,
     ) -> None:
         self.training = workspace.batch.training
+        self.keeps_cache = workspace.batch.keeps_cache
         self.samples = workspace.batch.n
         self.dtype = workspace.engine.dtype
         self.needs_dx = needs_dx
@@ -150,7 +153,7 @@ class RunningContext:
         Results that only the next layer reads alternate between two buffers: those of a thread stay
         in its cache.
         """
-        if not self._transient or (keep and self.training):
+        if not self._transient or (keep and self.keeps_cache):
             return self.empty(shape, dtype)
         buffer = self._workspace.output(other=not self._returned)
         self._returned = True

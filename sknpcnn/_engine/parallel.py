@@ -66,7 +66,9 @@ class ThreadedRunner:
             tapes = _tape_set(segment, "forward", workspace, [params, whole, *outside])
 
         def run(i: int, thread: int) -> None:
-            chunk = _chunk(segment, workspace, i, chunks[i], thread, keep=workspace.batch.training)
+            chunk = _chunk(
+                segment, workspace, i, chunks[i], thread, keep=workspace.batch.keeps_cache
+            )
             lo, hi = chunks[i]
             if isinstance(x, Pieces):
                 xi = x[i]

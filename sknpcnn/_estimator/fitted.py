@@ -5,9 +5,10 @@ input, and the hyperparameters of the network.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import wraps
 from math import nan
 from typing import Any, TypeVar
 from weakref import ref
@@ -34,6 +35,7 @@ from sknpcnn.losses import Loss, named_or_own
 
 _AnyEstimatorT = TypeVar("_AnyEstimatorT", bound=AnyEstimator)
 _EstimatorT = TypeVar("_EstimatorT", bound=Estimator)
+_ValueT = TypeVar("_ValueT")
 
 
 def architecture_of(
@@ -144,6 +146,28 @@ def snapshot(estimator: _EstimatorT) -> _EstimatorT:
     return copied
 
 
+def attribute(compute: Callable[[_EstimatorT], _ValueT]) -> Callable[[_EstimatorT], _ValueT]:
+    """Raise AttributeError where an attribute cannot be computed, as scikit-learn expects it.
+
+    Its diagram, like other tools, reads all attributes of whatever state an estimator is in.
+    """
+
+    @wraps(compute)
+    def computed(estimator: _EstimatorT) -> _ValueT:
+        owner = f"{type(estimator).__name__} has no {compute.__name__}"
+        if not hasattr(estimator, "_theta"):
+            raise AttributeError(f"{owner} before fit.")
+        try:
+            return compute(estimator)
+        except Exception as error:
+            raise AttributeError(
+                f"{owner}: its fitted attributes were changed, and do not fit together any more "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+    return computed
+
+
 def publish(estimator: AnyEstimator, attributes: Mapping[str, Any]) -> None:
     """Set all fitted attributes of an estimator atomically, so that no thread sees only some.
 
@@ -166,11 +190,24 @@ def network_of(estimator: Estimator) -> Network:
     return _derived_objects_of(estimator).network
 
 
+def find_layer(estimator: Estimator, requested: Any) -> str:
+    """Return the name of a layer; raise unless it is one of ``summary()``."""
+    names = [name for name, _ in network_of(estimator).steps[1:]]
+    # a subclass may override comparison
+    name = str.__str__(requested) if isinstance(requested, str) else None
+    if name not in names:
+        raise ValueError(f"layer={brief(requested)}; needed: one of {', '.join(names)}, or None.")
+    return name
+
+
 @np.errstate(all="ignore")  # checked below
-def outputs_of(estimator: Estimator, X: Array, layer: str | None = None) -> Array:
+def outputs_of(
+    estimator: Estimator, X: Array, layer: str | None = None, warn: bool = True
+) -> Array:
     """Compute the outputs of a fitted estimator's network for rows: logits, or those of a layer.
 
-    The rows must have been checked. Raises if the network overflows.
+    The rows must have been checked. Raises if the network overflows, and with ``warn`` warns of
+    rows on another scale than those of the training data.
     """
     network, theta = network_of(estimator), estimator._theta
     standard = standard_of(estimator)
@@ -180,7 +217,7 @@ def outputs_of(estimator: Estimator, X: Array, layer: str | None = None) -> Arra
         prediction = network.prediction(theta, rows, engine, layer)
         outputs = predict_on_all_cores(prediction, batch_size, engine)
     inputs.check_no_overflow(outputs)
-    if standard is not None:
+    if warn and standard is not None:
         warn_of_other_scale(X, standard)
     return outputs
 

@@ -104,6 +104,13 @@ def prediction_batch_size(network: Network, dtype: np.dtype) -> int:
     return rows
 
 
+def gradient_batch_size(network: Network, dtype: np.dtype) -> int:
+    """Compute how many images to differentiate at once within ``working_memory``."""
+    # every output of a layer is kept, and has a gradient
+    rows: int = get_chunk_n_rows(2 * network.elements * dtype.itemsize)
+    return rows
+
+
 class Given(NamedTuple):
     """The validated data of a fit."""
 
@@ -161,16 +168,23 @@ def check_training_data(estimator: Estimator, X: Any, y: Any, loss: Loss, reset:
 
 def check_y(y: Any, name: str, loss: Loss, caller: int) -> Array:
     """Check y, of training or validation data; ``caller`` is the stack level of the user's call."""
+    if loss.targets == "classes":
+        return _values_of(check_labels(y, name, caller + 1), name, loss)
     y = to_numpy(y, name)
     with naming(name), refuse_huge_integers(name):
-        if loss.targets == "classes":
-            check_class_labels(y, name)
-            y = column_or_1d(flatten_column(y, name, caller + 1), input_name=name)
-            assert_all_finite(y, input_name=name)
-        else:
-            y = check_array(to_dense(y), ensure_2d=False, ensure_min_features=0, input_name=name)
-            y = flatten_column(y, name, caller + 1) if loss.targets == "reals" else y
+        y = check_array(to_dense(y), ensure_2d=False, ensure_min_features=0, input_name=name)
+        y = flatten_column(y, name, caller + 1) if loss.targets == "reals" else y
     return _values_of(y, name, loss)
+
+
+def check_labels(y: Any, name: str, caller: int) -> Array:
+    """Check class labels, which need not be those of training data."""
+    y = to_numpy(y, name)
+    with naming(name), refuse_huge_integers(name):
+        check_class_labels(y, name)
+        labels: Array = column_or_1d(flatten_column(y, name, caller + 1), input_name=name)
+        assert_all_finite(labels, input_name=name)
+    return labels
 
 
 def _values_of(y: Array, name: str, loss: Loss) -> Array:

@@ -44,6 +44,13 @@ class Rows:
         index = self.index
         return len(range(*index.indices(len(self.X)))) if isinstance(index, slice) else len(index)
 
+    def part(self, lo: int, hi: int) -> "Rows":
+        """Return rows lo to hi of these, to be loaded on demand as well."""
+        if not isinstance(self.index, slice):
+            return replace(self, index=self.index[lo:hi])
+        first = self.index.start or 0
+        return replace(self, index=slice(first + lo, first + hi))
+
     def augmented(self, workspace: Workspace) -> "Rows":
         """Augment the images of this batch, in floating point, on all threads.
 

@@ -13,6 +13,7 @@ from sknpcnn._engine.engine import Engine
 from sknpcnn._engine.parallel import whole_batch
 from sknpcnn._engine.plan import Plan, plan
 from sknpcnn._network.batches import Rows
+from sknpcnn._network.gradient import Gradient, elements
 from sknpcnn._network.parameters import Layout
 from sknpcnn._network.prediction import Prediction, may_share, predict
 from sknpcnn._values.brief import brief, magnitude
@@ -103,11 +104,31 @@ class Network:
             plan, flat = self._plan(self.steps[:n_steps], fold=fold)
         return Prediction(plan, self.layout, theta, replace(rows, flat=flat))
 
-    def _plan(self, steps: Steps, training: bool = False, fold: bool = False) -> tuple[Plan, bool]:
+    def gradient(self, layer: str | None = None) -> Gradient:
+        """Plan the gradient with respect to the images, or to the output of a layer."""
+        found = shapes(self.steps, self.image)
+        (n_outputs,) = found[-1]
+        if layer is None:
+            tail, flat = self._plan(self.steps, needs_dx=True)
+            return Gradient(None, tail, self.layout, flat, (prod(self.image),), n_outputs)
+        n_steps = [name for name, _ in self.steps].index(layer) + 1
+        head, flat = self._plan(self.steps[:n_steps])
+        shape = found[n_steps]
+        tail = plan(self.steps[n_steps:], shape, training=False, needs_dx=True)
+        return Gradient(head, tail, self.layout, flat, shape, n_outputs)
+
+    def _plan(
+        self, steps: Steps, training: bool = False, fold: bool = False, needs_dx: bool = False
+    ) -> tuple[Plan, bool]:
         """Plan how to run layers; return also whether they get flat rows instead of images."""
         steps, flat = drop_flatten(steps)
         shape = (prod(self.image),) if flat else self.image
-        return plan(steps, shape, training, fold=fold), flat
+        return plan(steps, shape, training, fold=fold, needs_dx=needs_dx), flat
+
+    @property
+    def elements(self) -> int:
+        """How many values a gradient keeps for one image: the outputs of all layers."""
+        return elements(self.steps, self.image)
 
     @property
     def may_share(self) -> bool:

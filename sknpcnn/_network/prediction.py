@@ -57,7 +57,7 @@ class Prediction:
         params = engine.derive("folded", lambda arena: fold(views, arena.empty))
 
         def outputs(lo: int, hi: int) -> Array:
-            batch = replace(self.rows, index=_part(self.rows.index, lo, hi))
+            batch = self.rows.part(lo, hi)
             ctx = whole_batch(engine, MiniBatch(hi - lo, training=False))
             with np.errstate(all="ignore"):
                 y, _ = forward(self.plan, params, batch, ctx)
@@ -66,12 +66,6 @@ class Prediction:
             return y.reshape(hi - lo, -1).copy()
 
         return outputs
-
-
-def _part(index: Array | slice, lo: int, hi: int) -> Array | slice:
-    if isinstance(index, slice):
-        return slice((index.start or 0) + lo, (index.start or 0) + hi)
-    return index[lo:hi]
 
 
 def predict(prediction: Prediction, batch_size: int | None, engine: Engine) -> Array:

@@ -29,6 +29,8 @@ class Context(Protocol):
     """
 
     training: bool
+    keeps_cache: bool
+    """Whether backward will run: always in training, and for gradients of what is predicted."""
     samples: int
     """Size of the whole mini-batch, of which the layer may see only a few samples."""
     needs_dx: bool

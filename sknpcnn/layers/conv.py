@@ -118,7 +118,7 @@ class Conv2D(Layer):
         W, window = self._by_group(params["W"]), self._window(shape)
         algorithm = convolution.algorithm_for(window, W, ctx.samples)
         prepared = algorithm.prepare(W, window, ctx.empty)
-        if not ctx.training:
+        if not ctx.keeps_cache:
             return {**params, "prepared": prepared}
         size = shape[0], shape[1]
         back = convolution.prepare_gradient(W, window, size, ctx.samples, ctx.empty)

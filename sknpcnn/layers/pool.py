@@ -56,7 +56,7 @@ class MaxPool2D(Layer):
         part = ctx.scratch((h, wo, n, c), x.dtype)
         y = ctx.output((ho, wo, n, c), x.dtype)
         won_columns, won_rows = (
-            [ctx.empty(shape, np.bool_) for _ in range(k - 1)] if ctx.training else []
+            [ctx.empty(shape, np.bool_) for _ in range(k - 1)] if ctx.keeps_cache else []
             for k, shape in ((kw, part.shape), (kh, y.shape))
         )
         pooling.max_along(x, 1, sw, columns[0], kw, part, won_columns)

@@ -32,8 +32,9 @@ def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> Non
     """Check that a layer fulfills its contract, on random values.
 
     It is an immutable value; its shapes are those it announces; it modifies none of its inputs;
-    backward writes all gradients, and these are right; float32 stays float32; results depend
-    neither on threads nor on how a batch is split; a sample of weight two is a sample given twice.
+    backward writes all gradients, and these are right, as is that of a prediction; float32 stays
+    float32; results depend neither on threads nor on how a batch is split; a sample of weight two
+    is a sample given twice.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def check_layer(layer: Layer, shape: Shape, *, n: int = 5, seed: int = 0) -> Non
         _check_chunks(e)
     _check_weights(e)
     _check_prediction(e)
+    _check_gradient_of_prediction(e)
     _check_reused_memory(e)
     if layer.hints.monotonic:
         _check_monotonic(e)
@@ -199,6 +201,23 @@ def _check_prediction(e: Example) -> None:
     demand(alone, e.layer, "the prediction of a sample depends on the other samples")
     dtype = predict(e.astype(np.float32), e.x.astype(np.float32)).dtype
     demand(dtype == np.float32, e.layer, f"predicts {dtype} where x is float32")
+
+
+def _check_gradient_of_prediction(e: Example) -> None:
+    """Check dx of a prediction against central differences, in a random direction."""
+    try:
+        dx = run(e, training=False).dx
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        broken = f"backward fails where ctx.training is False, but ctx.keeps_cache True ({message})"
+        raise AssertionError(f"{e.layer!r}: {broken}.") from error
+    v = np.copysign(np.random.default_rng(1).normal(size=e.x.shape), dx)
+    up, down = (predict(e, e.x + step * v) for step in (STEP, -STEP))
+    measured = float(((up - down) * e.dy).sum()) / (2 * STEP)
+    announced = float((dx * v).sum())
+    right = abs(measured - announced) <= TOLERANCE * (1 + announced)
+    slopes = f"its slope in some direction is {measured:.9g}, not {announced:.9g}"
+    demand(right, e.layer, f"backward computes a wrong gradient of a prediction: {slopes}")
 
 
 def _check_chunks(e: Example) -> None:

@@ -81,17 +81,22 @@ def make_example(layer: Layer, shape: Shape, n: int, seed: int) -> Example:
 
 
 def run(
-    e: Example, rows: Any = None, n_threads: int = 1, fill: float = np.nan, needs_dx: bool = True
+    e: Example,
+    rows: Any = None,
+    n_threads: int = 1,
+    fill: float = np.nan,
+    needs_dx: bool = True,
+    training: bool = True,
 ) -> Outcome:
     """Run forward and backward, on rows (lo, hi) if given; the gradients are ``fill`` before."""
-    batch = MiniBatch(len(e.ids), True, 1, e.weights, lambda: e.ids)
+    batch = MiniBatch(len(e.ids), training, 1, e.weights, lambda: e.ids, keeps_cache=True)
     x, dy = (a if rows is None else take(a, range(*rows)) for a in (e.x, e.dy))
     memory = np.full(e.layout.size + 2 * GUARD, fill, x.dtype)
     grads = memory[GUARD:-GUARD]
     params = e.layout.views(e.theta)
     steps, shape = [("layer", e.layer)], sample_shape(x.shape)
     planned, another = (
-        plan(steps, shape, training=True, path=path, whole=rows is None, needs_dx=needs_dx)
+        plan(steps, shape, training, path=path, whole=rows is None, needs_dx=needs_dx)
         for path in ((), ("other",))
     )
     with Engine(n_threads, x.dtype) as engine:

@@ -302,6 +302,21 @@ class PredictsDoubles(Doubling):
 
 
 @frozen
+class ForgetsInPrediction(Doubling):
+    def forward(self, params, x, ctx):
+        return x * x, x if ctx.training else None
+
+    def backward(self, params, x, dy, grads, ctx):
+        return 2 * x * dy
+
+
+@frozen
+class PredictsTriples(Doubling):
+    def forward(self, params, x, ctx):
+        return (2 * x if ctx.training else 3 * x), None
+
+
+@frozen
 class HasNoHash(Doubling):
     __hash__ = object.__hash__
 
@@ -364,6 +379,8 @@ BROKEN = [
     (LearnsNoParameter(), "is not a Parameter"),
     (PredictsAnotherShape(), "predicts the shape"),
     (PredictsDoubles(), "predicts float64 where x is float32"),
+    (ForgetsInPrediction(), "backward fails where ctx.training is False.*TypeError"),
+    (PredictsTriples(), "wrong gradient of a prediction"),
     (HasNoHash(), "has another hash than"),
     (TrustsItsStrides(), "parts of larger arrays|depends on how"),
     (TakesOneBranchBack([Doubling()]), "wrong gradient of x"),

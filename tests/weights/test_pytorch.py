@@ -142,6 +142,21 @@ def test_weights_that_go_back_give_the_same_outputs(pair):
     assert_same_logits(clf, made)
 
 
+def test_gradients_of_losses_are_those_of_pytorch(pair):
+    import torch
+
+    made, layers = pair
+    X, y = images(made, seed=1), np.arange(6)
+    x = torch.tensor(X.transpose(0, 3, 1, 2).copy(), requires_grad=True)
+    # LeNet ends in log_softmax, which changes nothing if it is applied twice
+    torch.nn.functional.cross_entropy(made(x), torch.tensor(y), reduction="sum").backward()
+    expected = x.grad.numpy().transpose(0, 2, 3, 1)
+    clf = classifier(layers, from_torch(made, layers, image_of(made)), made)
+    np.testing.assert_allclose(
+        clf.input_gradient(X, y), expected, atol=1e-4 * np.abs(expected).max()
+    )
+
+
 def test_layers_of_other_kinds():
     torch = pytest.importorskip("torch")
     from torch import nn
