@@ -148,7 +148,7 @@ default="relu"
         The class labels; for an indicator matrix the indices of its columns.
     n_features_in_ : int
         Values per sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X was a data frame.
     image_shape_ : tuple
         (height, width, channels).

@@ -14,11 +14,11 @@ from sknpcnn._estimator import constraints, fitted, inputs, preparation
 from sknpcnn._estimator.private import fit_context
 from sknpcnn._estimator.protocol import Estimator
 from sknpcnn._network.batches import Array
-from sknpcnn._values.brief import brief
 from sknpcnn._values.suggestions import KnownKeywords
 from sknpcnn.classifier import NumpyCNNClassifier
 from sknpcnn.layers import Dense, Dropout, Flatten
 from sknpcnn.regressor import NumpyCNNRegressor
+from sknpcnn.version import page_of
 
 if TYPE_CHECKING:
     from sknpcnn.layers.base import Shape
@@ -55,7 +55,7 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         Name of the layer.
     n_features_in_ : int
         Number of features of a sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X was a data frame.
 
     Examples
@@ -80,6 +80,8 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         "train": ["boolean"],
         "random_state": ["random_state"],
     }
+    _doc_link_module = "sknpcnn"
+    _doc_link_template = page_of("sknpcnn.{estimator_name}")
 
     def __init__(
         self,
@@ -199,6 +201,26 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    def _sk_visual_block_(self) -> Any:
+        """Show the estimator inside scikit-learn's diagram, the fitted one if there is one."""
+        from sknpcnn._estimator import diagram
+
+        return diagram.block_around(self)
+
+    def _get_params_html(self, *args: Any, **options: Any) -> Any:
+        """Show the parameters and the network that makes the features."""
+        from sknpcnn._estimator import diagram
+
+        table = super()._get_params_html(*args, **options)
+        inner = getattr(self, "estimator_", self.estimator)
+        network = NumpyCNNClassifier() if inner is None else inner
+        return diagram.with_network(table, network, getattr(self, "layer_", self.layer))
+
+    def _get_fitted_attr_html(self, *args: Any, **options: Any) -> Any:
+        from sknpcnn._estimator import diagram
+
+        return diagram.readable(super()._get_fitted_attr_html(*args, **options))
+
     def _validate_params(self) -> None:
         constraints.check_each(self)
 
@@ -240,14 +262,10 @@ class NumpyCNNFeatures(KnownKeywords, TransformerMixin, BaseEstimator):
 
 def find_layer(model: Estimator, requested: str | None) -> str:
     """Return the name of the requested layer, or the last one before the first dense layer."""
+    if requested is not None:
+        return fitted.find_layer(model, requested)
     steps = fitted.network_of(model).steps[1:]
-    names = [name for name, _ in steps]
-    if requested is None:
-        dense = next(i for i, (_, layer) in enumerate(steps) if isinstance(layer, Dense))
-        same = (Dropout, Flatten)  # their outputs are their inputs
-        images = [name for name, layer in steps[:dense] if not isinstance(layer, same)]
-        return (images or names[:dense])[-1]
-    requested = str.__str__(requested)  # a subclass may override comparison
-    if requested not in names:
-        raise ValueError(f"layer={brief(requested)}; needed: one of {', '.join(names)}, or None.")
-    return requested
+    dense = next(i for i, (_, layer) in enumerate(steps) if isinstance(layer, Dense))
+    same = (Dropout, Flatten)  # their outputs are their inputs
+    images = [name for name, layer in steps[:dense] if not isinstance(layer, same)]
+    return (images or [name for name, _ in steps[:dense]])[-1]

@@ -145,7 +145,7 @@ default="squared_error"
         target_scale_``, with the loss "poisson" the logarithm of that.
     n_features_in_ : int
         Values per sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X was a data frame.
     image_shape_ : tuple
         (height, width, channels).

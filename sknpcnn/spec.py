@@ -1,11 +1,12 @@
 """Frozen hyperparameters with ``get_params``, so that a grid search can set nested ones."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, replace
+from functools import wraps
 from inspect import isfunction
 from typing import Any, Self
 
-from sknpcnn._values.brief import brief
+from sknpcnn._values.brief import brief, unshowable
 from sknpcnn._values.checks import (
     as_pair,
     check_flag,
@@ -29,6 +30,8 @@ MAX_DEPTH = 32
 is a thousand, of which the caller needs some."""
 MAX_SPECS = 2**16
 """Maximum number of nested layers, counted as often as they are used."""
+MAX_WRITTEN = 30
+"""How many items of a list are written out."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +41,12 @@ class Spec(KnownKeywords):
     The ``check_`` functions convert hyperparameters to plain Python types. A number of lower
     precision keeps its exact value: np.float32(0.1) becomes 0.10000000149011612.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls).get("__repr__")
+        if own is not None:  # of the user, and part of what every estimator around it shows
+            type.__setattr__(cls, "__repr__", _never_raising(own))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the hyperparameters, with ``deep`` also those of nested specs, by nested names."""
@@ -53,9 +62,9 @@ class Spec(KnownKeywords):
 
     def __repr__(self) -> str:
         changed = [
-            f"{field.name}={_shown(value)!r}"
+            f"{field.name}={_safe_repr(_shown(value))}"
             for field in fields(self)
-            if not _is_default(value := getattr(self, field.name), field)
+            if not _is_default(value := getattr(self, field.name, None), field)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
@@ -66,6 +75,59 @@ def _is_default(value: Any, field: Field[Any]) -> bool:
         return type(value) is type(field.default) and bool(value == field.default)
     except Exception:  # a comparison may raise anything
         return False
+
+
+def _never_raising(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return a repr that describes what it cannot show, instead of raising."""
+
+    @wraps(show)
+    def shown(self: Any) -> str:
+        try:
+            return str.__str__(show(self))
+        except Exception:  # it may raise anything
+            return unshowable(self)
+
+    return shown
+
+
+_safe_repr = _never_raising(repr)
+
+
+def written(value: Any) -> str:
+    """Return a value as one writes it in a program, such as ``[Conv2D(32), ReLU()]``.
+
+    Examples
+    --------
+    >>> from sknpcnn.layers import Conv2D, ReLU, Residual
+    >>> written([Conv2D(32, 5), Residual([ReLU()])])
+    '[Conv2D(32, kernel_size=5), Residual([ReLU()])]'
+    """
+    if isinstance(value, Spec) and type(value).__repr__ is Spec.__repr__:
+        return f"{type(value).__name__}({', '.join(arguments(value))})"
+    if not holds_specs(value) or type(value) not in (list, tuple):
+        return brief(value)
+    items = [_written_item(item) for item in list(_shown(value))[:MAX_WRITTEN]]
+    if len(value) > MAX_WRITTEN:
+        items.append(f"... {len(value)} in all")
+    return f"[{', '.join(items)}]"
+
+
+def _written_item(item: Any) -> str:
+    return written(item) if isinstance(item, Spec) else f"({item[0]!r}, {written(item[1])})"
+
+
+def arguments(spec: Spec, nested: bool = True) -> list[str]:
+    """Return the arguments that make a spec as one writes them; without ``nested`` no specs."""
+    found: list[str] = []
+    by_position = True
+    for field in fields(spec):
+        value = getattr(spec, field.name, None)
+        holds = isinstance(value, Spec) or holds_specs(value)
+        required = field.default is MISSING and field.default_factory is MISSING
+        by_position &= not field.kw_only and (required or holds_specs(value))
+        if (nested or not holds) and (required or not _is_default(value, field)):
+            found.append(written(value) if by_position else f"{field.name}={written(value)}")
+    return found
 
 
 Steps = tuple[tuple[str, Any], ...]
@@ -270,6 +332,7 @@ def _names_spec(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
 
 __all__ = [
     "Spec",
+    "arguments",
     "as_pair",
     "check_flag",
     "check_integer",
@@ -284,4 +347,5 @@ __all__ = [
     "nested_params",
     "refuse",
     "resolve",
+    "written",
 ]

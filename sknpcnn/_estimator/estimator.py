@@ -1,11 +1,11 @@
 """What all estimators share: how they are fitted, and the methods of a fitted network."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sknpcnn._estimator import constraints, fitted, inputs, preparation
+from sknpcnn._estimator import constraints, fitted, gradients, inputs, preparation
 from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.protocol import Estimator
 from sknpcnn._estimator.running import run_with_callbacks
@@ -13,9 +13,11 @@ from sknpcnn._estimator.sampling import read_data
 from sknpcnn._network.batches import Array
 from sknpcnn._network.network import LayerSummary
 from sknpcnn.spec import nested_params, resolve
+from sknpcnn.version import page_of
 
 if TYPE_CHECKING:  # importing pandas takes as long as all of this package
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
 MAX_HISTORY = 1000
 """The most epochs that partial_fit keeps in the history: a stream has no end."""
@@ -75,6 +77,8 @@ class NetworkMixin(BaseEstimator):
     """All parameters of the fitted network, in one vector."""
     _architecture: dict[str, Any]
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
+    _doc_link_module = "sknpcnn"
+    _doc_link_template = page_of("sknpcnn.{estimator_name}")
 
     def get_weights(self) -> dict[str, Array]:
         """Return a copy of all parameters of the network.
@@ -117,45 +121,107 @@ class NetworkMixin(BaseEstimator):
             self.__dict__ = {**now, "_theta": theta}
         return self
 
-    def summary(self) -> "pd.DataFrame":
-        """Describe the layers of the fitted network.
+    def input_gradient(
+        self, X: Any, y: Any = None, *, target: Any = None, layer: Any = None
+    ) -> Array:
+        """Compute how a score, or with ``y`` the loss, changes with each value of each image.
+
+        The gradient is that of what ``predict`` computes: batch normalization uses its running
+        averages, and dropout does nothing. Layers of your own run as in prediction, too; those
+        that return no cache for backward then cannot be differentiated (see ``ctx.keeps_cache``).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width), (n, height, width, channels) or (n, features)
+            The images.
+        y : array-like of shape (n,) or (n, k), default=None
+            Their labels or values, as in ``fit``, for the gradient of the loss of each image,
+            without ``class_weight``; None for the gradient of a score.
+        target : label, int or array-like of shape (n,), default=None
+            Which score: a class, or one for each image, for a column of ``decision_function``; with
+            two classes it is ``decision_function`` for the second one, and its negative for the
+            first one. None for the class that is predicted. Of a regressor, and of a classifier of
+            several labels, the number of the output, or one for each image; None for the first one.
+            The output of a regressor is that of ``predict``, in units of ``y``; with a loss whose
+            ``out_activation_`` is not the identity, it is the output before that.
+        layer : str, default=None
+            Name of a layer, as in ``summary()``, for the gradient with respect to its output; None
+            for the gradient with respect to X.
 
         Returns
         -------
-        table : DataFrame
+        gradient : ndarray
+            Of the shape of X, in units of X; or of the shape of the output of the layer for all
+            images, (n, height, width, channels) or (n, units). The type is that in which the
+            network computes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from sknpcnn import NumpyCNNClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> clf = NumpyCNNClassifier(max_iter=5, random_state=0).fit(X, y)
+        >>> clf.input_gradient(X[:3], target=7).shape
+        (3, 64)
+        >>> against = X[:100] + 2 * np.sign(clf.input_gradient(X[:100], y[:100]))
+        >>> bool(clf.score(against, y[:100]) < clf.score(X[:100], y[:100]))
+        True
+        """
+        return gradients.input_gradient(self._fitted_model(), X, y, target, layer)
+
+    @overload
+    def summary(self, *, style: Literal[False] = False) -> "pd.DataFrame": ...
+
+    @overload
+    def summary(self, *, style: Literal[True]) -> "Styler": ...
+
+    def summary(self, *, style: bool = False) -> "pd.DataFrame | Styler":
+        """Describe the layers of the fitted network.
+
+        Parameters
+        ----------
+        style : bool, default=False
+            Whether to return the table as pandas' Styler, for notebooks: with a row of totals, and
+            numbers as bars. Needs ``pip install sknpcnn[notebook]``.
+
+        Returns
+        -------
+        table : DataFrame or Styler
             One row per layer: name, kind, output shape, parameters and multiply-adds per image.
         """
         import pandas as pd
 
         rows = fitted.network_of(self._fitted_model()).summary()
-        return pd.DataFrame(rows, columns=LayerSummary._fields)
+        table = pd.DataFrame(rows, columns=LayerSummary._fields)
+        if not style:
+            return table
+        from sknpcnn._estimator import diagram
+
+        return diagram.styled(table)
 
     @property
+    @fitted.attribute
     def history_(self) -> "pd.DataFrame":
         """One row per epoch: losses, scores, learning rate and seconds."""
-        model = fitted.snapshot(self)
-        if not hasattr(model, "_history"):
-            raise AttributeError(f"{type(self).__name__} has no history_ before fit.")
         import pandas as pd
 
+        model = fitted.snapshot(self)
         history = model._history
         epochs = pd.RangeIndex(model.n_iter_ - len(history) + 1, model.n_iter_ + 1, name="epoch")
         return pd.DataFrame(history, index=epochs)
 
     @property
+    @fitted.attribute
     def out_activation_(self) -> str:
         """The function that converts outputs to predictions, named as in MLPClassifier."""
-        model = fitted.snapshot(self)
-        if not hasattr(model, "_loss"):
-            raise AttributeError(f"{type(self).__name__} has no out_activation_ before fit.")
-        return fitted.loss_of(model).out_activation
+        return fitted.loss_of(fitted.snapshot(self)).out_activation
 
     @property
+    @fitted.attribute
     def best_validation_score_(self) -> float | None:
         """Highest validation score of all epochs; None without validation."""
         model = fitted.snapshot(self)
-        if not hasattr(model, "_history"):
-            raise AttributeError(f"{type(self).__name__} has no best_validation_score_ before fit.")
         return max(model.validation_scores_ or (), default=None)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -198,11 +264,20 @@ class NetworkMixin(BaseEstimator):
         return model
 
     def _get_params_html(self, deep: bool = True, **options: Any) -> Any:
-        """Show the parameters without nested ones, which are in their repr.
+        """Show the parameters and the network in scikit-learn's diagram.
 
-        The table would show all nested ones as set by the user, including defaults.
+        Nested parameters are left out, as they are part of their layers: the table would show all
+        of them as set by the user, including defaults.
         """
-        return super()._get_params_html(deep=False, **options)
+        from sknpcnn._estimator import diagram
+
+        return diagram.with_network(super()._get_params_html(deep=False, **options), self)
+
+    def _get_fitted_attr_html(self, *args: Any, **options: Any) -> Any:
+        """Show the fitted attributes in scikit-learn's diagram."""
+        from sknpcnn._estimator import diagram
+
+        return diagram.readable(super()._get_fitted_attr_html(*args, **options))
 
     def _validate_params(self) -> None:
         constraints.check_each(self)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sklearn.base import _fit_context
 from sklearn.callback import CallbackSupportMixin, ProgressBar
 from sklearn.utils._chunking import get_chunk_n_rows
+from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -16,6 +17,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     make_constraint,
 )
+from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_call
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
@@ -31,7 +33,9 @@ __all__ = [
     "Options",
     "ProgressBar",
     "StrOptions",
+    "VisualBlock",
     "check_first_call",
+    "check_matplotlib_support",
     "check_sample_weight",
     "fit_context",
     "get_chunk_n_rows",

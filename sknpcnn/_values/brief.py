@@ -19,8 +19,13 @@ def brief(value: Any, levels: int = MAX_LEVELS) -> str:
     try:
         text = _shown(value, levels)
     except Exception:  # a repr may raise whatever it likes
-        text = f"<{type(value).__name__} that cannot be shown>"
+        text = unshowable(value)
     return shortened(text, MAX_LENGTH)
+
+
+def unshowable(value: Any) -> str:
+    """Return what stands for a value whose repr fails."""
+    return f"<{type(value).__name__} that cannot be shown>"
 
 
 def shortened(text: str, length: int) -> str:

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sknpcnn.datasets.images import Preparation
 from sknpcnn.datasets.loading import Array
 from sknpcnn.datasets.reading import preparation_of, read_all, sources_of
+from sknpcnn.version import page_of
 
 
 def load_images(
@@ -105,6 +106,9 @@ class ImageLoader(TransformerMixin, BaseEstimator):
     array(['apple', 'stone'], dtype='<U5')
     >>> folder.cleanup()
     """
+
+    _doc_link_module = "sknpcnn"
+    _doc_link_template = page_of("sknpcnn.datasets.{estimator_name}")
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ import pytest
 from sklearn.base import clone
 
 import sknpcnn
-from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, NumpyCNNRegressor
+from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures, NumpyCNNRegressor, display
 from sknpcnn._values.brief import brief
 from sknpcnn.augmentation import Augmentation
 from sknpcnn.callbacks import TimeLimit
@@ -51,6 +51,7 @@ NOT_GIVEN = {
     Parameter,
     Predictor,
     np.ndarray,
+    *(getattr(display, name) for name in display.__all__),  # their data come from_estimator
 }
 if find_spec("onnx") is not None:
     NOT_GIVEN.add(sknpcnn.onnx.Imported)
