@@ -18,9 +18,9 @@ _HOMES = {
     "save": "saving",
 }
 _MODULES = {
-    *("architectures", "augmentation", "callbacks", "classifier", "datasets", "features"),
-    *("layers", "lite", "losses", "onnx", "optimizers", "regressor", "saving", "schedules", "spec"),
-    *("testing", "weights"),
+    *("architectures", "augmentation", "callbacks", "classifier", "datasets", "display"),
+    *("features", "layers", "lite", "losses", "onnx", "optimizers", "regressor", "saving"),
+    *("schedules", "spec", "testing", "weights"),
 }
 
 if TYPE_CHECKING:
