@@ -1,8 +1,10 @@
-"""Photos in a folder: load them, train, test, save, and ask about new ones by their file names.
+"""
+Photos in a folder
+==================
 
-    python examples/own_photos.py path/to/photos
-
-where path/to/photos holds one sub-folder of photos per class. Without it, some are drawn.
+Load them, train, test, save, and ask about new ones by their file names. Run
+``python examples/own_photos.py FOLDER``, where FOLDER holds one sub-folder of photos per class.
+Without it, some are drawn.
 """
 
 import sys

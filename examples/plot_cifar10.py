@@ -31,7 +31,7 @@ else:
     X, X_test, y, y_test = X[:200], X[200:], y[:200], y[200:]
 
 # %%
-# Training images are moved by up to four pixels and perhaps mirrored, another way in every epoch.
+# Training images are moved by up to four pixels, and half of them flipped, anew in every epoch.
 
 augment = [RandomCrop(4), HorizontalFlip()]
 seen = augment_images(X[:4].repeat(5, axis=0), augment, random_state=0)

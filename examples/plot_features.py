@@ -2,8 +2,8 @@
 Convolutions as features for an SVM
 ===================================
 
-Even convolutions that nobody has trained, made of random numbers, see strokes and edges. A linear
-support vector machine learns more from them than from pixels.
+Even convolutions with random weights, which nobody has trained, respond to strokes and edges. A
+linear support vector machine learns more from their outputs than from pixels.
 """
 
 import sys
@@ -18,7 +18,7 @@ from sknpcnn import NumpyCNNClassifier, NumpyCNNFeatures
 
 # %%
 # ``NumpyCNNFeatures`` is a transformer: it runs the network up to the last layer before the dense
-# ones, here the pooling. With ``train=True`` it would train the network before.
+# ones, here the pooling. With ``train=True`` it would first train the network.
 
 X, y = load_digits(return_X_y=True)
 clf = NumpyCNNClassifier(conv_filters=(64,), kernel_size=5)
@@ -27,7 +27,8 @@ svm = SVC(kernel="linear")
 models = {"pixels": svm, "random convolutions": make_pipeline(features, svm)}
 
 # %%
-# How many of 500 other digits are misread, after training on more and more digits?
+# How many of 500 other digits are misread, after training on more and more digits? On the right are
+# the outputs of convolutions: any layer can be chosen, here the activation, before the pooling.
 
 fig = plt.figure(figsize=(9.5, 3.7), layout="constrained")
 left, right = fig.subfigures(1, 2, width_ratios=(1, 1.1))
@@ -42,9 +43,6 @@ ax.set_xticks(sizes, sizes)
 ax.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2], ["1%", "2%", "5%", "10%", "20%"])
 ax.minorticks_off()
 ax.legend(frameon=False)
-
-# %%
-# Any layer can be asked for what it sees: here the activation, before the pooling.
 
 seen = features.set_params(layer="relu_1").fit_transform(X[:4]).reshape(4, 8, 8, 64)
 right.suptitle("Four digits, and what six of the convolutions see")

@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.datasets import load_mnist
+from sknpcnn.display import ActivationDisplay, FilterDisplay
 
 if len(sys.argv) > 1 and sys.argv[1] != "--save":
     X, y = (a[:10_000] for a in load_mnist(sys.argv[1], split="train", return_X_y=True))
@@ -31,27 +32,23 @@ weights = clf.get_weights()
 W, b = weights["conv2d_1.W"], weights["conv2d_1.b"]
 
 # %%
-# A convolution is a small thing: lay the kernel over every place of the image, multiply, add up,
-# cut off what is negative. The classifier has standardized its images, so we do it as well.
+# A convolution is simple: lay the kernel over every place of the image, multiply, and add up; the
+# ReLU after it makes negative sums zero. The classifier standardizes its images, so we do, too.
 
 padded = np.pad((X[0] - X.mean()) / X.std(), 2)
 patches = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
 seen = np.maximum(np.einsum("hwij,ijf->hwf", patches, W[:, :, 0]) + b, 0)
 
 # %%
-# Red pixels pull the sum up, blue ones down: red beside blue answers to edges in that direction.
+# Red weights are positive, blue ones negative: red beside blue responds to edges in that direction.
 
-fig, axes = plt.subplots(2, 9, figsize=(10, 3), layout="constrained")
-axes[1, 0].imshow(X[0], cmap="gray_r")
-for k, (above, below) in enumerate(axes.T[1:]):
-    above.imshow(W[:, :, 0, k], cmap="RdBu_r", vmin=-abs(W).max(), vmax=abs(W).max())
-    below.imshow(seen[:, :, k], cmap="magma", vmin=0, vmax=seen.max())
-titles = {(1, 0): "a digit", (0, 1): "the filters", (1, 1): "what each of them makes of it"}
-for place, title in titles.items():
-    ax = axes[place]
-    ax.text(0, 1.08, title, weight="bold", transform=ax.transAxes, in_layout=False)
-for ax in axes.flat:
-    ax.set(xticks=[], yticks=[], frame_on=False)
+fig = plt.figure(figsize=(10, 4.4), layout="constrained")
+above, below = fig.subfigures(2, 1, height_ratios=(1, 1.8))
+above.suptitle("The filters", weight="bold")
+below.suptitle("A digit, and what each of them makes of it", weight="bold")
+FilterDisplay.from_estimator(clf, ax=above.subplots(1, 8), colorbar=False)
+display = ActivationDisplay.from_estimator(clf, X, layers=["relu_1"], ax=below.subplots(2, 8))
+assert np.allclose(seen, display.activations["relu_1"], atol=0.01)  # there is no more to it
 
 if "--save" in sys.argv:
     fig.savefig(sys.argv[-1], dpi=120)

@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X, y = X.astype("float32").reshape(-1, 8, 8)[:900], y[:900]
 
 # %%
-# Plain layers are given names: ``conv2d_1``, ``relu_1``, ``maxpool2d_1``, ..., ``dense_1``.
+# Layers without a name are given one: ``conv2d_1``, ``relu_1``, ``maxpool2d_1``, ..., ``dense_1``.
 
 clf = NumpyCNNClassifier(
     layers=[Conv2D(8), ReLU(), MaxPool2D(2), Flatten(), Dense(100), ReLU()],
@@ -32,7 +32,7 @@ search = GridSearchCV(clf, grid, cv=3).fit(X, y)
 print(search.best_params_, f"{search.best_score_:.3f}")
 
 # %%
-# Every combination of the two is a field of a table.
+# Each cell of the table is a combination of the two.
 
 scores = search.cv_results_["mean_test_score"].reshape(len(filters), len(sizes)).T
 fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

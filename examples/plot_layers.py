@@ -2,7 +2,8 @@
 A stack of layers of your own
 =============================
 
-Twenty convolutions learn slowly one after the other, and fast with a way around each pair of them.
+A network of twenty convolutions in a row learns slowly. It learns fast if the input of each pair of
+them is added to its output.
 """
 
 import sys
@@ -35,7 +36,7 @@ class Mish(Layer):
 check_layer(Mish(), (4, 4, 2))  # among other things: is backward the derivative of forward?
 
 # %%
-# Layers are values, as numbers are: the same block may stand in a network ten times.
+# Layers are values, as numbers are, and hold no weights: one block may be in a network ten times.
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X.astype("float32"), y, stratify=y, random_state=0)

@@ -3,13 +3,12 @@ The hardest digits of MNIST
 ===========================
 
 Run ``python examples/plot_mnist.py FOLDER``, where FOLDER holds the four files of MNIST. It takes
-half a minute, and ends with the test digits that the network finds the hardest to read.
+half a minute, and draws the test digits that are the hardest for the network.
 """
 
 import sys
 
 import matplotlib.pyplot as plt
-import numpy as np
 from scipy.ndimage import zoom
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -17,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from sknpcnn import NumpyCNNClassifier
 from sknpcnn.architectures import lenet
 from sknpcnn.datasets import load_mnist
+from sknpcnn.display import PredictionDisplay
 
 if len(sys.argv) > 1 and sys.argv[1] != "--save":
     X, y = load_mnist(sys.argv[1], split="train", return_X_y=True)
@@ -29,27 +29,20 @@ else:
 
 # %%
 # A network in the manner of LeNet-5. The pixels of MNIST are bytes from 0 to 255, and may stay so:
-# nothing has to be scaled or converted before.
+# nothing has to be scaled or converted first.
 
 clf = NumpyCNNClassifier(layers=lenet(), batch_size=32, max_iter=5, random_state=0, verbose=1)
 clf.fit(X, y)
 accuracy = clf.score(X_test, y_test)
 
 # %%
-# How likely did the network find the true class of each test digit? Draw those where it found it
-# the least likely.
+# Draw its most confident mistakes and, if there are few, right answers that it is least sure of.
 
-proba, guesses = clf.predict_proba(X_test), clf.predict(X_test)
-hardest = proba[np.arange(len(y_test)), y_test].argsort()[:32]
-
-fig, axes = plt.subplots(4, 8, figsize=(9, 5.3), layout="constrained")
+fig = plt.figure(figsize=(10, 6), layout="constrained")
 title = f"{accuracy:.1%} of {len(y_test):,} test digits are read correctly. The 32 hardest:"
 fig.suptitle(title, weight="bold")
-for ax, i in zip(axes.flat, hardest, strict=True):
-    color = "black" if guesses[i] == y_test[i] else "#d55e00"
-    ax.imshow(X_test[i], cmap="gray_r")
-    ax.set_title(f"{y_test[i]}, read as {guesses[i]}", color=color, fontsize=11)
-    ax.set_axis_off()
+axes, style = fig.subplots(4, 8), {"cmap": "gray_r"}
+PredictionDisplay.from_estimator(clf, X_test, y_test, ax=axes, im_kw=style)
 
 if "--save" in sys.argv:
     fig.savefig(sys.argv[-1], dpi=120)

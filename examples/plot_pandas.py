@@ -1,6 +1,6 @@
 """
-A pipeline on a pandas frame of pixels
-======================================
+A pipeline on a data frame of pixels
+====================================
 
 One row per image, one column per pixel, and some of the pixels are missing: an imputer of
 scikit-learn fills them in before the network sees them.
@@ -19,7 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sknpcnn import NumpyCNNClassifier
 
 # %%
-# A frame with the columns ``pixel_0_0``, ``pixel_0_1``, ... A tenth of the training pixels is lost.
+# A data frame with the columns ``pixel_0_0``, ``pixel_0_1``, ... A tenth of the training pixels is
+# missing.
 
 X, y = load_digits(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
@@ -29,7 +30,7 @@ lost = rng.random(X_test.shape)
 
 # %%
 # ``image_shape`` says how a row becomes an image. With ``set_output``, the columns keep their names
-# on their way, and the network would refuse a frame that has them in another order.
+# through the pipeline, and the network refuses a data frame that has them in another order.
 
 half = X_test.mask(lost < 0.5)
 digits = {"Half of the pixels are missing": half}

@@ -2,7 +2,7 @@
 Where is the ring?
 ==================
 
-A regressor finds the center of a ring among squares, and so do two of scikit-learn on the pixels.
+A regressor predicts the center of a ring among squares; so do two of scikit-learn, from the pixels.
 """
 
 import sys
@@ -42,7 +42,7 @@ for other in (RandomForestRegressor(30), MLPRegressor(early_stopping=True)):
     apart[type(other).__name__] = np.hypot(*(predicted - y_test).T)
 
 # %%
-# Left: where the rings are (dots), and predictions (crosses). Right: how far these are apart.
+# Left: where the rings are (dots), and predictions (crosses). Right: the distances.
 left, right = plt.figure(figsize=(10, 4.2), layout="constrained").subfigures(1, 2, wspace=0.04)
 left.suptitle("Centers of 18 rings, and predictions", weight="bold")
 for ax, image, center in zip(left.subplots(3, 6).flat, X_test, y_test, strict=False):

@@ -25,7 +25,7 @@ stream = [*zip(X, y, strict=True), *zip(np.rot90(X, axes=(2, 3)), y, strict=True
 
 # %%
 # Each batch is a test first, and only then something to learn from. The first call has to be told
-# all classes that may ever come. In the middle we put a copy aside, which learns no more.
+# all classes that may ever come. In the middle we keep a copy, which learns no more.
 
 clf = NumpyCNNClassifier(batch_size=5, random_state=0)
 clf.partial_fit(*stream[0], classes=np.unique(y))

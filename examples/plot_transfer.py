@@ -1,9 +1,10 @@
 """
-What a network has learned of other things
-==========================================
+Layers that were trained on other classes
+=========================================
 
-A network is trained on seven classes, and leaves as an ONNX model, as one might have come from
-PyTorch. Its layers, frozen, then learn to tell three other classes apart with a new output layer.
+A network is trained on seven classes, and exported as an ONNX model, as it might have come from
+PyTorch. Its layers stay frozen, and a new output layer learns three other classes from what they
+compute.
 
 Run ``python examples/plot_transfer.py FOLDER``, where FOLDER holds CIFAR-10; it needs onnx.
 """

@@ -1,4 +1,9 @@
-"""Train on the digits that come with scikit-learn, test, save, load, predict."""
+"""
+Quickstart: train, test, save, load, predict
+============================================
+
+The first lines to try, on the digits that come with scikit-learn.
+"""
 
 import time
 
