@@ -14,6 +14,7 @@ import sknpcnn.architectures
 import sknpcnn.augmentation
 import sknpcnn.callbacks
 import sknpcnn.datasets
+import sknpcnn.display
 import sknpcnn.layers
 import sknpcnn.lite
 import sknpcnn.optimizers
@@ -24,9 +25,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "guide").glob("*.md")),
+    *sorted((ROOT / "docs" / "book").glob("*.md")),
     ROOT / "benchmarks" / "README.md",
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^(`{3,})[^`]*?$.*?^\1$", re.MULTILINE | re.DOTALL)
+IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)\)")
+DIRECTIVE = re.compile(r"^[`:]{3,}\{(?:figure|image)\} *(\S+)\n((?::.*\n)*)", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -59,7 +65,7 @@ def test_code_can_be_pasted_into_a_prompt(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    text = BLOCK.sub("", page.read_text())
+    text = FENCED.sub("", page.read_text())
     for target, anchor in LINK.findall(text):
         if "://" in target:
             continue
@@ -71,6 +77,15 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors, f"{target}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_images_are_described(page):
+    """A reader who does not see an image is told what it shows."""
+    text = page.read_text()
+    assert [image for words, image in IMAGE.findall(text) if not words.strip()] == []
+    directives = DIRECTIVE.findall(text)
+    assert [image for image, options in directives if not re.search(r":alt: +\S", options)] == []
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -79,6 +94,7 @@ def test_links_lead_somewhere(page):
         sknpcnn.augmentation,
         sknpcnn.callbacks,
         sknpcnn.datasets,
+        sknpcnn.display,
         sknpcnn.layers,
         sknpcnn.lite,
         sknpcnn.optimizers,
@@ -115,3 +131,8 @@ def test_readme_sets_up_everything_in_each_of_its_two_lines():
 
 def test_picture_is_small():
     assert (ROOT / "docs" / "images" / "digits.png").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("name", ["learning_rates", "numbers_of_images"])
+def test_picture_of_the_guide_is_small(name):
+    assert (ROOT / "docs" / "images" / f"{name}.png").stat().st_size < 60_000

@@ -15,6 +15,7 @@ from sknpcnn import (
     augmentation,
     callbacks,
     datasets,
+    display,
     layers,
     lite,
     losses,
@@ -24,7 +25,7 @@ from sknpcnn import (
     weights,
 )
 
-MODULES = [sknpcnn, architectures, augmentation, callbacks, datasets, layers]
+MODULES = [sknpcnn, architectures, augmentation, callbacks, datasets, display, layers]
 MODULES += [lite, losses, optimizers, schedules, weights]
 if find_spec("onnx") is not None:
     MODULES.append(sknpcnn.onnx)
@@ -58,9 +59,13 @@ def test_docstring_names_every_parameter(thing):
     assert set(names) <= documented
 
 
-@pytest.mark.parametrize("kind", [sknpcnn.NumpyCNNClassifier, sknpcnn.NumpyCNNRegressor])
+ESTIMATORS = [sknpcnn.NumpyCNNClassifier, sknpcnn.NumpyCNNRegressor]
+DISPLAYS = [getattr(display, name) for name in display.__all__]
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS + DISPLAYS)
 def test_methods_document_parameters_and_results(kind):
-    for name, method in inspect.getmembers(kind, inspect.isfunction):
+    for name, method in inspect.getmembers(kind, inspect.isroutine):
         if name.startswith("_") or not method.__module__.startswith("sknpcnn."):
             continue
         text = inspect.getdoc(method)

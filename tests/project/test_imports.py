@@ -33,13 +33,13 @@ ROOMS = [
     {"_estimator"},
     {"classifier", "regressor"},
     {"features", "saving", "sknpcnn"},
-    {"callbacks", "datasets", "testing", "onnx", "weights", "lite"},
+    {"callbacks", "datasets", "display", "testing", "onnx", "weights", "lite"},
     {"_commands", "__main__"},
 ]
 
 KNOW_SCIKIT_LEARN = {
     *("_training", "_estimator", "classifier", "regressor", "features", "saving"),
-    *("callbacks", "datasets", "testing", "onnx", "weights", "_commands"),
+    *("callbacks", "datasets", "display", "testing", "onnx", "weights", "_commands"),
 }
 
 
