@@ -284,9 +284,9 @@ def test_sixteen_threads_predict_at_once_what_one_predicts(n_jobs):
 
 
 def test_what_may_differ_between_machines_is_documented():
-    page = (HOME / "docs" / "user_guide.md").read_text()
-    section = page.split("## Reproducibility")[1].split("\n## ")[0]
-    assert "Between machines the last bits may differ: BLAS has other kernels" in section
+    page = (HOME / "docs" / "guide" / "reproducibility.md").read_text()
+    section = page.split("## Other machines and versions")[1].split("\n## ")[0]
+    assert "BLAS, the library that multiplies matrices, has other code there" in section
 
 
 @pytest.mark.parametrize("augment", [None, [Affine(10)]], ids=["plain", "augmented"])

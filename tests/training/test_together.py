@@ -153,7 +153,8 @@ def test_a_long_fit_uses_processes_and_a_short_one_does_not(monkeypatch, digits,
     monkeypatch.setattr(Together, "__enter__", lambda self: used.append(self) or self)
     classifier().fit(X, y)
     assert not used
-    monkeypatch.setattr("sknpcnn._engine.workers.SECONDS_TO_START", 1e-9)
+    for name in ("SECONDS_TO_START", "SECONDS_TO_SHARE"):  # whether or not others wait for work
+        monkeypatch.setattr(f"sknpcnn._engine.workers.{name}", 1e-9)
     monkeypatch.setattr("sknpcnn._training.together.SECONDS_PER_STEP", 0)
     classifier().fit(X, y)
     assert len(used) == 1
