@@ -1,7 +1,7 @@
 """Frozen hyperparameters with ``get_params``, so that a grid search can set nested ones."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from functools import wraps
 from inspect import isfunction
 from typing import Any, Self
@@ -30,8 +30,6 @@ MAX_DEPTH = 32
 is a thousand, of which the caller needs some."""
 MAX_SPECS = 2**16
 """Maximum number of nested layers, counted as often as they are used."""
-MAX_WRITTEN = 30
-"""How many items of a list are written out."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,14 +60,14 @@ class Spec(KnownKeywords):
 
     def __repr__(self) -> str:
         changed = [
-            f"{field.name}={_safe_repr(_shown(value))}"
+            f"{field.name}={_safe_repr(unnamed(value))}"
             for field in fields(self)
-            if not _is_default(value := getattr(self, field.name, None), field)
+            if not is_default(value := getattr(self, field.name, None), field)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-def _is_default(value: Any, field: Field[Any]) -> bool:
+def is_default(value: Any, field: Field[Any]) -> bool:
     """Return whether a value is its default; False if it cannot be compared, as an array."""
     try:
         return type(value) is type(field.default) and bool(value == field.default)
@@ -91,43 +89,6 @@ def _never_raising(show: Callable[[Any], str]) -> Callable[[Any], str]:
 
 
 _safe_repr = _never_raising(repr)
-
-
-def written(value: Any) -> str:
-    """Return a value as one writes it in a program, such as ``[Conv2D(32), ReLU()]``.
-
-    Examples
-    --------
-    >>> from sknpcnn.layers import Conv2D, ReLU, Residual
-    >>> written([Conv2D(32, 5), Residual([ReLU()])])
-    '[Conv2D(32, kernel_size=5), Residual([ReLU()])]'
-    """
-    if isinstance(value, Spec) and type(value).__repr__ is Spec.__repr__:
-        return f"{type(value).__name__}({', '.join(arguments(value))})"
-    if not holds_specs(value) or type(value) not in (list, tuple):
-        return brief(value)
-    items = [_written_item(item) for item in list(_shown(value))[:MAX_WRITTEN]]
-    if len(value) > MAX_WRITTEN:
-        items.append(f"... {len(value)} in all")
-    return f"[{', '.join(items)}]"
-
-
-def _written_item(item: Any) -> str:
-    return written(item) if isinstance(item, Spec) else f"({item[0]!r}, {written(item[1])})"
-
-
-def arguments(spec: Spec, nested: bool = True) -> list[str]:
-    """Return the arguments that make a spec as one writes them; without ``nested`` no specs."""
-    found: list[str] = []
-    by_position = True
-    for field in fields(spec):
-        value = getattr(spec, field.name, None)
-        holds = isinstance(value, Spec) or holds_specs(value)
-        required = field.default is MISSING and field.default_factory is MISSING
-        by_position &= not field.kw_only and (required or holds_specs(value))
-        if (nested or not holds) and (required or not _is_default(value, field)):
-            found.append(written(value) if by_position else f"{field.name}={written(value)}")
-    return found
 
 
 Steps = tuple[tuple[str, Any], ...]
@@ -249,7 +210,7 @@ def holds_specs(value: Any) -> bool:
     return True
 
 
-def _shown(value: Any) -> Any:
+def unnamed(value: Any) -> Any:
     """Omit the names of layers if they are the automatic ones."""
     plain = [spec for _, spec in value] if holds_specs(value) and _all_pairs(value) else []
     return plain if plain and named(plain) == tuple(value) else value
@@ -332,7 +293,6 @@ def _names_spec(head: str, params: Mapping[str, Any], as_spec: bool) -> bool:
 
 __all__ = [
     "Spec",
-    "arguments",
     "as_pair",
     "check_flag",
     "check_integer",
@@ -341,11 +301,12 @@ __all__ = [
     "check_real",
     "check_reserved",
     "holds_specs",
+    "is_default",
     "is_finite",
     "is_integer",
     "named",
     "nested_params",
     "refuse",
     "resolve",
-    "written",
+    "unnamed",
 ]

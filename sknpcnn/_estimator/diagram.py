@@ -14,9 +14,10 @@ import numpy as np
 
 from sknpcnn._estimator.outline import Row, outline
 from sknpcnn._estimator.private import VisualBlock
+from sknpcnn._estimator.writing import written
 from sknpcnn._values.brief import shortened
 from sknpcnn.layers.base import Shape
-from sknpcnn.spec import Spec, written
+from sknpcnn.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd

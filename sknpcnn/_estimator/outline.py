@@ -10,11 +10,12 @@ from sklearn.frozen import FrozenEstimator
 from sknpcnn._estimator import blocks, fitted
 from sknpcnn._estimator.layout import Image
 from sknpcnn._estimator.protocol import Estimator
+from sknpcnn._estimator.writing import arguments, written
 from sknpcnn._training import defaults
 from sknpcnn.layers import Dense, Dropout, Flatten, GlobalAvgPool2D
 from sknpcnn.layers.base import Layer, Shape
 from sknpcnn.layers.steps import Steps
-from sknpcnn.spec import Spec, arguments, written
+from sknpcnn.spec import Spec
 
 LARGE: Image = 2**30, 2**30, 1
 """An image with room for any blocks, where it is not known yet how large images are."""

@@ -4,6 +4,7 @@ Images are those that the network sees, (n, h, w, c), and targets one for each o
 returned is one number for each pixel, (n, h, w).
 """
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -15,6 +16,8 @@ from sknpcnn._estimator.protocol import Estimator
 from sknpcnn._network.batches import Array
 from sknpcnn._values.arrays import to_numpy
 from sknpcnn._values.brief import brief
+from sknpcnn._values.checks import as_pair, plain_pair, plain_word
+from sknpcnn.display.pictures import check_count
 from sknpcnn.layers import AvgPool2D, Dropout, MaxPool2D
 
 _NOT_LAST = AvgPool2D, MaxPool2D, Dropout
@@ -159,3 +162,64 @@ def _maps(network: Estimator) -> list[Any]:
     shapes = [row.output_shape for row in made.summary()]
     found = zip(made.steps[1:], shapes, strict=True)
     return [(step, shape) for step, shape in found if len(shape) == 3]
+
+
+METHODS: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
+    "grad_cam": (grad_cam, ("layer",)),
+    "gradient": (gradient, ()),
+    "integrated_gradients": (integrated_gradients, ("baseline", "steps")),
+    "occlusion": (occlusion, ("baseline", "patch", "stride")),
+}
+"""What computes the maps, and the options that it has."""
+
+
+def options_of(method: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are given, not None; raise if one is of another method."""
+    if plain_word(method, tuple(METHODS)) is None:
+        raise ValueError(f"method={brief(method)}; needed: one of {', '.join(METHODS)}.")
+    known = METHODS[method][1]
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if name not in known:
+            users = [other for other, (_, names) in METHODS.items() if name in names]
+            raise ValueError(
+                f"{name}={brief(value)}, but method={method!r} has no use for it; needed: None, or "
+                f"method={' or '.join(map(repr, users))}."
+            )
+    if "steps" in given:
+        check_count("steps", given["steps"])
+    return given
+
+
+def compute(
+    method: str, network: Estimator, images: Array, targets: Array, options: dict[str, Any]
+) -> Array:
+    """Compute the maps of a method, with the options that ``options_of`` has returned."""
+    if method == "occlusion":
+        options = options | _patches(images.shape[1:3], options.get("patch"), options.get("stride"))
+    maps: Array = METHODS[method][0](network, images, targets, **options)
+    return maps
+
+
+def _patches(image: tuple[int, ...], patch: Any, stride: Any) -> dict[str, Any]:
+    """Return the size of the patch, no larger than the image, and the step, as pairs."""
+    usual = max(min(image) // 7, 1)
+    h, w = (min(pair) for pair in zip(_pair("patch", patch, (usual, usual)), image, strict=True))
+    steps = _pair("stride", stride, (max(h // 2, 1), max(w // 2, 1)))
+    if steps[0] > h or steps[1] > w:
+        raise ValueError(
+            f"stride={brief(stride)} leaves out pixels between patches of {h}x{w}; needed: no more "
+            "than the size of the patch."
+        )
+    return {"patch": (h, w), "stride": steps}
+
+
+def _pair(name: str, value: Any, usual: tuple[int, int]) -> tuple[int, int]:
+    if value is None:
+        return usual
+    pair = plain_pair(value, 1)
+    if pair is None:
+        raise ValueError(
+            f"{name}={brief(value)}; needed: an integer of at least 1, or (rows, columns)."
+        )
+    return as_pair(pair)

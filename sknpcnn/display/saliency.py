@@ -8,8 +8,6 @@ from sklearn.base import is_regressor
 
 from sknpcnn._network.batches import Array
 from sknpcnn._values.arrays import to_numpy
-from sknpcnn._values.brief import brief
-from sknpcnn._values.checks import as_pair, plain_pair, plain_word
 from sknpcnn.display import attribution
 from sknpcnn.display.axes import make_grid, room, shorten, show_image
 from sknpcnn.display.pictures import (
@@ -30,13 +28,6 @@ OPACITY = 0.9
 AGAINST, NEITHER, FOR = "#56b4e9", "#333333", "#e69f00"
 """Colors of what speaks against a class and for it, if there is both."""
 
-METHODS = {
-    "grad_cam": (attribution.grad_cam, ("layer",)),
-    "gradient": (attribution.gradient, ()),
-    "integrated_gradients": (attribution.integrated_gradients, ("baseline", "steps")),
-    "occlusion": (attribution.occlusion, ("baseline", "patch", "stride")),
-}
-"""What computes the maps, and the options that it has."""
 LABELS = {
     "grad_cam": "Grad-CAM",
     "gradient": "absolute gradient",
@@ -193,7 +184,7 @@ class SaliencyDisplay:
         """
         given = {"layer": layer, "baseline": baseline, "steps": steps}
         given |= {"patch": patch, "stride": stride}
-        options = _options(method, {k: v for k, v in given.items() if v is not None})
+        options = attribution.options_of(method, given)
         network = predicting(split_estimator(estimator).network)
         seen = images_seen(estimator, X)
         shown = seen if images is None else as_images(images, len(seen))
@@ -201,10 +192,7 @@ class SaliencyDisplay:
         n = room(ax, N_IMAGES) if n_images is None else check_count("n_images", n_images)
         seen, shown, target = seen[:n], shown[:n], target[:n] if np.ndim(target) else target
         targets, titles = _targets(network, seen, target, label_names)
-        if method == "occlusion":
-            options |= _patches(seen.shape[1:3], patch, stride)
-        compute, _ = METHODS[method]
-        maps = compute(network, seen, targets, **options)
+        maps = attribution.compute(method, network, seen, targets, options)
         display = cls(shown, maps, method=method, titles=titles)
         return display.plot(ax, colorbar=colorbar, im_kw=im_kw, map_kw=map_kw, text_kw=text_kw)
 
@@ -278,23 +266,6 @@ def _diverging() -> Any:
     return LinearSegmentedColormap.from_list("for and against", [AGAINST, NEITHER, FOR])
 
 
-def _options(method: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a method; raise if one of another method is given."""
-    if plain_word(method, tuple(METHODS)) is None:
-        raise ValueError(f"method={brief(method)}; needed: one of {', '.join(METHODS)}.")
-    known = METHODS[method][1]
-    for name, value in given.items():
-        if name not in known:
-            users = [other for other, (_, names) in METHODS.items() if name in names]
-            raise ValueError(
-                f"{name}={brief(value)}, but method={method!r} has no use for it; needed: None, or "
-                f"method={' or '.join(map(repr, users))}."
-            )
-    if "steps" in given:
-        check_count("steps", given["steps"])
-    return given
-
-
 def _checked_target(target: Any, n: int) -> Any:
     """Return the target; raise unless it is one label, or one for each image."""
     given = to_numpy(target, "target")
@@ -307,30 +278,6 @@ def _checked_target(target: Any, n: int) -> Any:
             "images."
         )
     return given
-
-
-def _patches(image: tuple[int, ...], patch: Any, stride: Any) -> dict[str, Any]:
-    """Return the size of the patch, no larger than the image, and the step, as pairs."""
-    usual = max(min(image) // 7, 1)
-    h, w = (min(pair) for pair in zip(_pair("patch", patch, (usual, usual)), image, strict=True))
-    steps = _pair("stride", stride, (max(h // 2, 1), max(w // 2, 1)))
-    if steps[0] > h or steps[1] > w:
-        raise ValueError(
-            f"stride={brief(stride)} leaves out pixels between patches of {h}x{w}; needed: no more "
-            "than the size of the patch."
-        )
-    return {"patch": (h, w), "stride": steps}
-
-
-def _pair(name: str, value: Any, usual: tuple[int, int]) -> tuple[int, int]:
-    if value is None:
-        return usual
-    pair = plain_pair(value, 1)
-    if pair is None:
-        raise ValueError(
-            f"{name}={brief(value)}; needed: an integer of at least 1, or (rows, columns)."
-        )
-    return as_pair(pair)
 
 
 def _targets(
